@@ -1,0 +1,137 @@
+//! What a review came to: one enum of reasons feeds the metric label, the log field, the audit annotation,
+//! the status code and the CLI's sentence, so that they cannot disagree.
+
+use std::fmt;
+
+/// The result of a review, as every output names it.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub enum Verdict {
+    /// Allowed as it is.
+    Allowed,
+    /// Allowed with a patch.
+    Mutated,
+    /// Refused, with a message for the user.
+    Denied,
+    /// Not answered: the request could not be read, or berth cannot know; the `failurePolicy` decides.
+    Error,
+}
+
+impl Verdict {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Mutated => "mutated",
+            Self::Denied => "denied",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Declares [`Reason`] from one table, a line a reason: the variant (which is its word, too), verdict, code, doc.
+macro_rules! reasons {
+    ($($(#[doc = $doc:literal])+ $name:ident: $verdict:ident $code:literal,)+) => {
+        /// Why a review came out as it did.
+        #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+        pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
+
+        impl Reason {
+            /// Every reason, in the order of the docs.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The result that it belongs to.
+            #[must_use]
+            pub const fn verdict(self) -> Verdict {
+                match self { $(Self::$name => Verdict::$verdict,)+ }
+            }
+
+            /// The code: of the review's status for a denial, of HTTP for an error.
+            #[must_use]
+            pub const fn code(self) -> u16 {
+                match self { $(Self::$name => $code,)+ }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Not the creation of a Pod.
+    NotPodCreate: Allowed 200,
+    /// A mirror of a static Pod: its kubelet runs it whatever we say.
+    MirrorPod: Allowed 200,
+    /// The label `berth.dev/inject: disabled`.
+    OptedOut: Allowed 200,
+    /// The Pod names no workload class.
+    NoClass: Allowed 200,
+    /// The Pod is as it should be already.
+    InPlace: Allowed 200,
+    /// The patch gives the Pod what its class needs.
+    Placed: Mutated 200,
+
+    /// The Pod is missing, or has the wrong shape where berth reads it.
+    PodShape: Denied 400,
+    /// The class label's value is no legal label value.
+    LabelSyntax: Denied 422,
+    /// No such class, or not open to the namespace.
+    ClassUnavailable: Denied 403,
+    /// `nodeName` bypasses the scheduler.
+    NodeNameSet: Denied 403,
+    /// The Pod's own node constraints exclude every pool of the class.
+    PlacementContradiction: Denied 403,
+    /// It is not clear which container gets the GPU.
+    ContainerAmbiguous: Denied 403,
+    /// The container annotation names no container, or another one than the one that asks.
+    ContainerConflict: Denied 403,
+    /// The Pod asks for a GPU that the class does not have.
+    OtherGpu: Denied 403,
+    /// The Pod asks for more GPUs than the class allows.
+    TooManyGpus: Denied 403,
+    /// A container asks for the same GPU under two names.
+    AliasConflict: Denied 403,
+    /// A container's request and limit for the GPU differ.
+    RequestDiffers: Denied 422,
+    /// Not a whole number of GPUs.
+    FractionalGpu: Denied 422,
+    /// A Windows Pod in a class without a Windows pool.
+    WindowsPod: Denied 403,
+    /// The result would have too many node affinity terms.
+    TooManyTerms: Denied 422,
+    /// The result would have too many tolerations.
+    TooManyTolerations: Denied 422,
+    /// The Pod has too many containers.
+    TooManyContainers: Denied 422,
+
+    /// No such path.
+    WrongPath: Error 404,
+    /// No such method on the path.
+    WrongMethod: Error 405,
+    /// Not `application/json`, or encoded.
+    MediaType: Error 415,
+    /// The body is no `admission.k8s.io/v1` `AdmissionReview` that can be trusted.
+    BadReview: Error 400,
+    /// The body is larger than the limit.
+    BodyTooLarge: Error 413,
+    /// The body did not arrive in time.
+    BodyTooSlow: Error 408,
+    /// No table has been loaded yet.
+    NoTable: Error 503,
+    /// Too many reviews at once.
+    Overloaded: Error 503,
+    /// The API server's deadline passed.
+    DeadlinePassed: Error 503,
+    /// A bug in berth.
+    Panicked: Error 500,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,1 @@
+//! An admission review: bytes in, bytes out.

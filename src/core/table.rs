@@ -1,0 +1,1 @@
+//! The allocation table: both manifests, compiled, immutable, replaced whole.

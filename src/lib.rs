@@ -1,0 +1,3 @@
+//! `berth`: the right GPU for every Pod.
+
+pub mod core;
