@@ -28,7 +28,11 @@ pub struct GPUPoolSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub resource_aliases: Vec<String>,
     /// The memory of one GPU.
-    #[serde(default, rename = "memoryPerGPU", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        rename = "memoryPerGPU",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub memory_per_gpu: Option<Quantity>,
     /// How one GPU is shared by several Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -100,7 +104,12 @@ pub struct EnvVar {
 
 /// What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs.
 #[derive(CustomResource, Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
-#[kube(group = "berth.dev", version = "v1alpha1", kind = "WorkloadClass", plural = "workloadclasses")]
+#[kube(
+    group = "berth.dev",
+    version = "v1alpha1",
+    kind = "WorkloadClass",
+    plural = "workloadclasses"
+)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkloadClassSpec {
     /// The pools that the class may use, in order of preference.
@@ -143,4 +152,16 @@ pub struct Gpus {
     /// The most that a Pod may ask for; `default` where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max: Option<u32>,
+}
+
+impl TaintEffect {
+    /// The effect as Kubernetes writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NoSchedule => "NoSchedule",
+            Self::PreferNoSchedule => "PreferNoSchedule",
+            Self::NoExecute => "NoExecute",
+        }
+    }
 }

@@ -135,3 +135,100 @@ impl fmt::Display for Reason {
         f.write_str(self.as_str())
     }
 }
+
+/// A refusal: why, and the words for the user.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Denial {
+    /// Why.
+    pub reason: Reason,
+    /// What is wrong, both sides named, and what to change.
+    pub message: String,
+}
+
+impl Denial {
+    /// A refusal with its message.
+    pub fn new(reason: Reason, message: impl Into<String>) -> Self {
+        Self {
+            reason,
+            message: message.into(),
+        }
+    }
+}
+
+/// Something that the Pod's author should know, though the Pod is allowed.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Warning {
+    /// The DaemonSet controller judges nodes by the template, not by what berth adds to the Pod.
+    DaemonSetTemplate,
+    /// A `NoExecute` taint of the pool is tolerated for a time only.
+    TolerationEnds {
+        /// The taint's key.
+        taint: String,
+    },
+    /// The container has claims, and nothing asks for a GPU: the claim may be it.
+    ClaimsOnly {
+        /// The container's name.
+        container: String,
+    },
+    /// Another runtime class is set, and kept.
+    RuntimeClassKept {
+        /// The Pod's.
+        kept: String,
+        /// The pool's.
+        wanted: String,
+    },
+    /// What berth adds to the environment wins over `envFrom`.
+    EnvFromOverridden {
+        /// The container's name.
+        container: String,
+    },
+    /// The author's variable defeats the GPU limit under the NVIDIA runtime.
+    VisibleDevices {
+        /// The container's name.
+        container: String,
+    },
+    /// The Pod's annotations are full.
+    AnnotationsFull,
+}
+
+impl Warning {
+    /// The stable word for it.
+    #[must_use]
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::DaemonSetTemplate => "DaemonSetTemplate",
+            Self::TolerationEnds { .. } => "TolerationEnds",
+            Self::ClaimsOnly { .. } => "ClaimsOnly",
+            Self::RuntimeClassKept { .. } => "RuntimeClassKept",
+            Self::EnvFromOverridden { .. } => "EnvFromOverridden",
+            Self::VisibleDevices { .. } => "VisibleDevices",
+            Self::AnnotationsFull => "AnnotationsFull",
+        }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::DaemonSetTemplate => {
+                f.write_str("berth: put the tolerations and a nodeSelector into the DaemonSet's template, too: its controller reads only that")
+            }
+            Self::TolerationEnds { taint } => {
+                write!(f, "berth: taint {taint} is tolerated for tolerationSeconds only: the Pod is evicted then")
+            }
+            Self::ClaimsOnly { container } => {
+                write!(f, "berth: container {container} has resource claims: placed, but given no GPU limit")
+            }
+            Self::RuntimeClassKept { kept, wanted } => {
+                write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")
+            }
+            Self::EnvFromOverridden { container } => {
+                write!(f, "berth: the env added to container {container} overrides its envFrom")
+            }
+            Self::VisibleDevices { container } => {
+                write!(f, "berth: NVIDIA_VISIBLE_DEVICES in container {container} defeats the GPU limit: remove it")
+            }
+            Self::AnnotationsFull => f.write_str("berth: no room for the annotation berth.dev/pool within 256 KiB"),
+        }
+    }
+}
