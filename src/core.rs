@@ -21,3 +21,5 @@ pub mod json;
 pub mod quantity;
 pub mod selector;
 pub mod syntax;
+#[cfg(test)]
+pub(crate) mod testing;

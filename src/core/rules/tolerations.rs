@@ -53,3 +53,56 @@ fn tolerates(toleration: &Toleration<'_>, taint: &TolerableTaint) -> bool {
     };
     effect_matches && matches
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::core::testing::{admit, class, pod, pool, table};
+
+    fn tolerations_after(taints: Value, there: Value) -> Value {
+        let table = table(&[
+            pool("p", json!({"taints": taints})),
+            class("c", &["p"], json!({})),
+        ]);
+        let spec = if there == Value::Null {
+            json!({})
+        } else {
+            json!({"tolerations": there})
+        };
+        admit(&table, &pod(spec)).expect("admitted").pod["spec"]["tolerations"].clone()
+    }
+
+    #[test]
+    fn a_toleration_is_added_unless_one_tolerates_the_taint() {
+        let taint = json!([{"key": "k", "value": "v", "effect": "NoSchedule"}]);
+        let ours = json!({"key": "k", "operator": "Equal", "value": "v", "effect": "NoSchedule"});
+        let enough = [
+            json!({"key": "k", "value": "v", "effect": "NoSchedule"}),
+            json!({"key": "k", "operator": "Equal", "value": "v"}),
+            json!({"key": "k", "operator": "Exists"}),
+            json!({"operator": "Exists"}),
+        ];
+        for there in enough {
+            assert_eq!(
+                tolerations_after(taint.clone(), json!([there])),
+                json!([there])
+            );
+        }
+        let not_enough = [
+            json!({"key": "k", "value": "other"}),
+            json!({"key": "k", "value": "v", "effect": "NoExecute"}),
+            json!({"key": "k", "operator": "Lt", "value": "v"}),
+            json!({"key": "other", "operator": "Exists"}),
+        ];
+        for there in not_enough {
+            assert_eq!(
+                tolerations_after(taint.clone(), json!([there])),
+                json!([there, ours])
+            );
+        }
+        for nothing in [Value::Null, json!([])] {
+            assert_eq!(tolerations_after(taint.clone(), nothing), json!([ours]));
+        }
+    }
+}
