@@ -79,7 +79,7 @@ impl<'p> Constraints<'p> {
             Operator::Exists => self
                 .on(&ours.key)
                 .any(|stated| stated.operator == "DoesNotExist"),
-            Operator::DoesNotExist => self.on(&ours.key).any(|stated| stated.needs_key()),
+            Operator::DoesNotExist => self.on(&ours.key).any(Stated::needs_key),
             Operator::Gt | Operator::Lt => false,
         }
     }

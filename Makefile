@@ -1,0 +1,39 @@
+# One target for each step of CI; .ci/run calls lint and test.
+CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
+DENY_VERSION := 0.20.2
+DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
+
+.PHONY: help run test lint fmt clippy deny certs crds
+
+help: ## what there is to make
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: ## serve the homelab's table on loopback and print a first request
+	@tools/run
+
+test: ## every test
+	cargo test --locked
+
+lint: fmt clippy deny ## everything that needs no run
+
+fmt:
+	cargo fmt --check
+
+clippy:
+	cargo clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+
+# the advisories need a database from outside the registries: `cargo deny check advisories` where there is a network
+deny: $(DENY)
+	$(DENY) --locked check bans licenses sources
+
+$(DENY):
+	@echo "building cargo-deny $(DENY_VERSION) once, into $(CACHE): about 4 minutes on 2 cores"
+	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(CACHE)/cargo-deny-$(DENY_VERSION).tmp
+	rm -rf $(CACHE)/cargo-deny-$(DENY_VERSION) && mv $(CACHE)/cargo-deny-$(DENY_VERSION).tmp $(CACHE)/cargo-deny-$(DENY_VERSION)
+
+certs: ## a development CA and leaf in certs/dev, git-ignored
+	cargo run --locked --quiet -- certs dev --out certs/dev
+
+crds: ## rewrite deploy/crds from the types
+	cargo run --locked --quiet -- crds --out deploy/crds
