@@ -23,3 +23,4 @@ pub mod selector;
 pub mod syntax;
 #[cfg(test)]
 pub(crate) mod testing;
+pub mod workload;
