@@ -18,6 +18,7 @@ pub mod outcome;
 
 pub mod accelerators;
 pub mod json;
+pub mod lint;
 pub mod quantity;
 pub mod selector;
 pub mod syntax;

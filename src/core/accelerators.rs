@@ -40,6 +40,11 @@ pub fn is_accelerator(resource: &str) -> bool {
     known || (model() && !companion())
 }
 
+/// The exact names, for a suggestion.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
