@@ -15,4 +15,6 @@
 //! In reading order: [`core::api`] (the manifests), [`core::table`] (compiled), [`core::review`] (a review, bytes in
 //! and out), [`core::rules`] (one file each), [`core::outcome`] (one reason, everywhere).
 
+pub mod cli;
 pub mod core;
+pub mod edge;

@@ -1,3 +1,13 @@
-//! The `berth` binary.
+//! The binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+use berth::cli::Cli;
+use clap::Parser;
+
+fn main() -> ExitCode {
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .expect("nothing has installed another provider");
+    Cli::parse().run()
+}

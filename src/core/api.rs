@@ -1,12 +1,21 @@
 //! The two manifests, `GPUPool` (hardware) and `WorkloadClass` (demand): the product's API.
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector};
-use kube::CustomResource;
+use kube::{CustomResource, CustomResourceExt};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The API group of both manifests; its name is also the prefix of every label and annotation of ours.
 pub const GROUP: &str = "berth.dev";
+/// The API version of both manifests.
+pub const VERSION: &str = "v1alpha1";
+
+/// The definitions of both manifests.
+#[must_use]
+pub fn crds() -> Vec<CustomResourceDefinition> {
+    vec![GPUPool::crd(), WorkloadClass::crd()]
+}
 
 /// One kind of GPU hardware: the nodes that carry it, and what a Pod needs to run there.
 #[derive(CustomResource, Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]

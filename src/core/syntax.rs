@@ -9,3 +9,8 @@ pub fn is_label_value(v: &str) -> bool {
         && v.bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
 }
+/// stand-in
+#[must_use]
+pub fn is_qualified_name(v: &str) -> bool {
+    !v.is_empty()
+}

@@ -1,0 +1,90 @@
+//! The command line: one file for each subcommand. Here is what is outermost: errors become sentences and exit codes.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{core::table::Settings, edge::table_files::TableFiles};
+
+mod certs;
+mod crds;
+mod report;
+mod serve;
+
+use report::Failure;
+
+/// The right GPU for every Pod: a mutating admission webhook
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Serve(Box<serve::Serve>),
+    Certs(certs::Certs),
+    Crds(crds::Crds),
+}
+
+/// Where the table comes from, the same for every command.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+#[command(next_help_heading = "Table")]
+pub(crate) struct TableOptions {
+    /// A file of GPUPools and WorkloadClasses, or a folder of such files; repeatable
+    #[arg(
+        long,
+        env = "BERTH_TABLE",
+        value_name = "FILE|DIR",
+        required = true,
+        value_delimiter = ','
+    )]
+    table: Vec<PathBuf>,
+    /// The label that names a Pod's workload class
+    #[arg(long, env = "BERTH_CLASS_LABEL", value_name = "LABEL", default_value_t = Settings::default().class_label, value_parser = class_label)]
+    class_label: String,
+}
+
+impl From<TableOptions> for TableFiles {
+    fn from(options: TableOptions) -> Self {
+        Self {
+            paths: options.table,
+            settings: Settings {
+                class_label: options.class_label,
+            },
+        }
+    }
+}
+
+fn class_label(text: &str) -> Result<String, String> {
+    if crate::core::syntax::is_qualified_name(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not a label key: write it as example.com/name".to_owned())
+    }
+}
+
+impl Cli {
+    /// Runs the command. 0 is fine, 1 findings, 2 usage, 3 unreadable input.
+    #[must_use]
+    pub fn run(self) -> ExitCode {
+        let result = match self.command {
+            Command::Serve(serve) => serve.run(),
+            Command::Certs(certs) => certs.run(),
+            Command::Crds(crds) => crds.run(),
+        };
+        result.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_flags_do_not_contradict_each_other() {
+        super::Cli::command().debug_assert();
+    }
+}

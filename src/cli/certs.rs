@@ -1,0 +1,81 @@
+//! `berth certs`.
+
+use std::{
+    fs,
+    io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::{Path, PathBuf},
+};
+
+use clap::{Args, Subcommand};
+use time::OffsetDateTime;
+
+use super::report::Failure;
+use crate::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
+
+/// Make certificates
+#[derive(Args, Debug)]
+pub(super) struct Certs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// A CA and a leaf for development: ca.crt, tls.crt and tls.key. Not for production: use cert-manager there
+    Dev(Dev),
+}
+
+#[derive(Args, Debug)]
+struct Dev {
+    /// The folder to write to
+    #[arg(long, value_name = "DIR", default_value = "certs/dev")]
+    out: PathBuf,
+    /// A DNS name or IP address of the server, besides localhost and loopback; repeatable
+    #[arg(long = "name", value_name = "NAME", default_values_t = ["berth.berth.svc".to_owned()])]
+    names: Vec<String>,
+}
+
+impl Certs {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let What::Dev(dev) = self.what;
+        dev.run()
+    }
+}
+
+impl Dev {
+    fn run(self) -> Result<(), Failure> {
+        let now = OffsetDateTime::now_utc();
+        let make = || {
+            let authority = Authority::new(now)?;
+            let leaf = authority.leaf(&self.names, now, LEAF_LIFETIME)?;
+            Ok::<_, rcgen::Error>((authority, leaf))
+        };
+        let (authority, leaf) =
+            make().map_err(|error| Failure::usage(format!("--name: {error}")))?;
+        let write = || {
+            fs::create_dir_all(&self.out)?;
+            fs::write(self.out.join("ca.crt"), authority.pem())?;
+            fs::write(self.out.join("tls.crt"), leaf.certificate.pem())?;
+            write_private(&self.out.join("tls.key"), &leaf.key.serialize_pem())
+        };
+        write()
+            .map_err(|error| Failure::usage(format!("--out {}: {error}", self.out.display())))?;
+        eprintln!(
+            "wrote ca.crt, tls.crt and tls.key to {}",
+            self.out.display()
+        );
+        Ok(())
+    }
+}
+
+/// For the owner's eyes alone, from its first byte.
+fn write_private(path: &Path, content: &str) -> io::Result<()> {
+    let _ = fs::remove_file(path);
+    let mut file = fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(content.as_bytes())
+}

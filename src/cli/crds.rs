@@ -1,0 +1,53 @@
+//! `berth crds`.
+
+use std::{
+    fs, io,
+    io::Write,
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+
+use super::report::Failure;
+use crate::core::api;
+
+/// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
+#[derive(Args, Debug)]
+pub(super) struct Crds {
+    /// Write a file for each into this folder instead
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+impl Crds {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let definitions = api::crds();
+        match self.out {
+            Some(folder) => write(&folder, &definitions)
+                .map_err(|error| Failure::usage(format!("--out {}: {error}", folder.display()))),
+            None => print(&definitions).map_err(Failure::usage),
+        }
+    }
+}
+
+fn print(definitions: &[CustomResourceDefinition]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    for definition in definitions {
+        write!(out, "---\n{}", yaml(definition)?)?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, definitions: &[CustomResourceDefinition]) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    for definition in definitions {
+        let file = folder.join(format!("{}.yaml", definition.spec.names.plural));
+        fs::write(file, yaml(definition)?)?;
+    }
+    Ok(())
+}
+
+fn yaml(definition: &CustomResourceDefinition) -> io::Result<String> {
+    serde_saphyr::to_string(definition).map_err(io::Error::other)
+}

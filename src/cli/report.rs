@@ -1,0 +1,95 @@
+//! How a command fails: a sentence on standard error, with the source and a caret where there is one.
+
+use std::{fmt, process::ExitCode};
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+
+use crate::edge::table_files::{self, Finding};
+
+/// Why a command ends with a code other than 0.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    code: u8,
+    diagnostics: Vec<Box<dyn Diagnostic + Send + Sync>>,
+}
+
+impl Failure {
+    /// The flags do not make sense together, or the system does not give what they ask for.
+    pub(crate) fn usage(error: impl fmt::Display) -> Self {
+        Self::new(2, error)
+    }
+
+    /// Input cannot be read.
+    pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
+        Self::new(3, error)
+    }
+
+    fn new(code: u8, error: impl fmt::Display) -> Self {
+        Self {
+            code,
+            diagnostics: vec![Box::new(Sentence(error.to_string()))],
+        }
+    }
+
+    /// Prints it.
+    pub(crate) fn report(self) -> ExitCode {
+        for diagnostic in self.diagnostics {
+            eprintln!("{:?}", miette::Report::new_boxed(diagnostic));
+        }
+        ExitCode::from(self.code)
+    }
+}
+
+impl From<table_files::Error> for Failure {
+    fn from(error: table_files::Error) -> Self {
+        match error {
+            table_files::Error::Refused(findings) => Self {
+                code: 3,
+                diagnostics: findings
+                    .into_iter()
+                    .map(|finding| Box::new(Shown::new(finding)) as _)
+                    .collect(),
+            },
+            other => Self::unreadable(other),
+        }
+    }
+}
+
+/// An error of words alone.
+#[derive(Debug, Diagnostic, thiserror::Error)]
+#[error("{0}")]
+struct Sentence(String);
+
+/// A finding with its source.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", finding.message)]
+struct Shown {
+    finding: Finding,
+    source_code: NamedSource<String>,
+}
+
+impl Shown {
+    fn new(finding: Finding) -> Self {
+        let name = finding.file.path.display().to_string();
+        let source_code = NamedSource::new(name, finding.file.text.to_string());
+        Self {
+            finding,
+            source_code,
+        }
+    }
+}
+
+impl Diagnostic for Shown {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.finding.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source_code)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        let place = self.finding.place.clone();
+        Some(Box::new([LabeledSpan::underline(place)].into_iter()))
+    }
+}

@@ -1,0 +1,42 @@
+//! `berth serve`.
+
+use clap::Args;
+
+use super::{TableOptions, report::Failure};
+use crate::edge::{
+    server::{self, Error, Options},
+    table_files::FollowError,
+    telemetry,
+};
+
+/// Serve the webhook
+///
+/// Flags win over BERTH_* variables, which win over defaults. Times carry their unit: 500ms, 15s, 1m30s.
+#[derive(Args, Debug)]
+pub(super) struct Serve {
+    #[command(flatten)]
+    table: TableOptions,
+    #[command(flatten)]
+    options: Options,
+    /// What to log: error, warn, info, debug or trace, or by module as berth=debug,hyper=info
+    #[arg(
+        long,
+        env = "BERTH_LOG_LEVEL",
+        value_name = "LEVEL",
+        default_value = "info"
+    )]
+    log_level: String,
+}
+
+impl Serve {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        telemetry::init(&self.log_level).map_err(Failure::usage)?;
+        let runtime = tokio::runtime::Runtime::new().map_err(Failure::usage)?;
+        let served = runtime.block_on(server::run(self.options, self.table.into()));
+        served.map_err(|error| match error {
+            Error::Table(FollowError::Table(error)) => error.into(),
+            Error::Tls(error) if !error.is_usage() => Failure::unreadable(error),
+            other => Failure::usage(other),
+        })
+    }
+}

@@ -1,0 +1,69 @@
+//! Durations as Go writes them: `5s`, `1m30s`, `734.5ms`. What the API server's `?timeout=` and our flags carry.
+
+use std::time::Duration;
+
+/// The units, the longer name before its own beginning.
+const UNITS: [(&str, f64); 7] = [
+    ("ns", 1e-9),
+    ("us", 1e-6),
+    ("µs", 1e-6),
+    ("ms", 1e-3),
+    ("s", 1.0),
+    ("m", 60.0),
+    ("h", 3600.0),
+];
+
+/// Reads a duration that is not negative.
+#[must_use]
+pub fn parse(text: &str) -> Option<Duration> {
+    let mut rest = text;
+    let mut seconds = 0.0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let (number, tail) = rest.split_at(end);
+        let (unit, factor) = UNITS.iter().find(|(unit, _)| tail.starts_with(unit))?;
+        seconds += number.parse::<f64>().ok()? * factor;
+        rest = &tail[unit.len()..];
+    }
+    let known = !text.is_empty();
+    known.then(|| Duration::try_from_secs_f64(seconds).ok())?
+}
+
+/// Reads a flag's value.
+pub fn flag(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    parse(text).ok_or_else(|| "write a number with its unit, as in 15s, 500ms or 1m30s".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_go_writes_is_read() {
+        for (text, milliseconds) in [
+            ("5s", 5_000.0),
+            ("0s", 0.0),
+            ("1m30s", 90_000.0),
+            ("734.512345ms", 734.512_345),
+            ("1h0m0.5s", 3_600_500.0),
+            ("250µs", 0.25),
+            ("250us", 0.25),
+            ("12ns", 0.000_012),
+        ] {
+            let expected = Duration::from_secs_f64(milliseconds / 1e3);
+            assert_eq!(parse(text), Some(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_not_read() {
+        for text in [
+            "", "5", "s", "-5s", "5 s", "1.2.3s", "5x", "inf", "1e300h", "NaNs", "5s7",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Client certificates: who may connect, where that is asked for.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, RootCertStore, SignatureScheme,
+    client::danger::HandshakeSignatureValid,
+    pki_types::{CertificateDer, UnixTime, pem::PemObject},
+    server::{
+        WebPkiClientVerifier,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+};
+use x509_parser::prelude::{GeneralName, X509Certificate};
+
+/// Why a CA for clients is refused.
+#[derive(Debug, thiserror::Error)]
+#[error("--client-ca {}: {message}; it must hold at least one PEM certificate of a CA", path.display())]
+pub struct Error {
+    path: PathBuf,
+    message: String,
+}
+
+/// Lets in who has a certificate of the CA that carries the name, if one is asked for.
+#[derive(Debug)]
+pub struct NamedClients {
+    chain: Arc<dyn ClientCertVerifier>,
+    name: Option<String>,
+}
+
+impl NamedClients {
+    /// Reads the CA's PEM.
+    pub fn new(path: &Path, pem: &[u8], name: Option<String>) -> Result<Self, Error> {
+        let error = |message: String| Error {
+            path: path.to_owned(),
+            message,
+        };
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|problem| error(problem.to_string()))?;
+            roots
+                .add(certificate)
+                .map_err(|problem| error(problem.to_string()))?;
+        }
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+            .build()
+            .map_err(|problem| error(problem.to_string()))?;
+        Ok(Self { chain, name })
+    }
+}
+
+/// Whether a certificate carries the name, as its CN or among its alternative names.
+fn carries(certificate: &X509Certificate<'_>, name: &str) -> bool {
+    let mut common = certificate.subject().iter_common_name();
+    let alternative = certificate.subject_alternative_name().ok().flatten();
+    let mut alternative = alternative
+        .iter()
+        .flat_map(|names| &names.value.general_names);
+    common.any(|common| common.as_str() == Ok(name))
+        || alternative.any(|alternative| match alternative {
+            GeneralName::DNSName(text) | GeneralName::URI(text) | GeneralName::RFC822Name(text) => {
+                *text == name
+            }
+            _ => false,
+        })
+}
+
+impl ClientCertVerifier for NamedClients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.chain.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        let verified = self
+            .chain
+            .verify_client_cert(end_entity, intermediates, now)?;
+        let Some(name) = &self.name else {
+            return Ok(verified);
+        };
+        let (_, certificate) = x509_parser::parse_x509_certificate(end_entity)
+            .map_err(|_| CertificateError::BadEncoding)?;
+        if carries(&certificate, name) {
+            Ok(verified)
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.chain.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.chain.supported_verify_schemes()
+    }
+}

@@ -1,0 +1,439 @@
+//! YAML as kubectl reads it, with the place of everything in its text.
+//!
+//! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
+//! string. A duplicate key is an error here, as it is to the API server.
+
+use std::{collections::HashMap, ops::Range};
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use serde_json::{Map, Value};
+
+mod scalar;
+
+/// Aliases may repeat so many nodes in all: a short text can name an endless tree.
+const MAX_NODES: usize = 1_000_000;
+/// Aliases may nest the tree so deep.
+const MAX_DEPTH: usize = 512;
+
+/// Bytes of the text.
+pub type Place = Range<usize>;
+
+/// Why a text is no YAML.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub place: Place,
+}
+
+/// A value and its place.
+#[derive(Clone, Debug)]
+pub struct Node {
+    /// Where it stands.
+    pub place: Place,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// What a node is.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Neither list nor mapping.
+    Scalar(Value),
+    /// A list.
+    Sequence(Vec<Node>),
+    /// A mapping.
+    Mapping(Vec<Entry>),
+}
+
+/// A key and its value.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// The key.
+    pub key: String,
+    /// Where the key stands.
+    pub place: Place,
+    /// The value.
+    pub value: Node,
+}
+
+/// Reads every document of a text; those without content are left out.
+pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    Reader {
+        text,
+        parser: Parser::new_from_str(text),
+        anchors: HashMap::new(),
+        nodes: 0,
+        depth: 0,
+    }
+    .documents()
+}
+
+impl Node {
+    /// The value alone.
+    #[must_use]
+    pub fn to_json(&self) -> Value {
+        match &self.kind {
+            Kind::Scalar(value) => value.clone(),
+            Kind::Sequence(nodes) => nodes.iter().map(Self::to_json).collect(),
+            Kind::Mapping(entries) => {
+                let pairs = entries
+                    .iter()
+                    .map(|entry| (entry.key.clone(), entry.value.to_json()));
+                Value::Object(pairs.collect::<Map<_, _>>())
+            }
+        }
+    }
+
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&Self> {
+        self.entries()
+            .iter()
+            .find(|entry| entry.key == key)
+            .map(|entry| &entry.value)
+    }
+
+    /// The text of a scalar string.
+    #[must_use]
+    pub fn as_str(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Scalar(Value::String(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// A mapping's entries; none where it is no mapping.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        match &self.kind {
+            Kind::Mapping(entries) => entries,
+            _ => &[],
+        }
+    }
+
+    /// The place of a field, as `spec.pools[0].name`; of the nearest one above where it is absent.
+    ///
+    /// A scalar's place is its value's, anything else's its key's: a caret should mark one line.
+    #[must_use]
+    pub fn locate(&self, field: &str) -> Place {
+        let mut nearest = self.first_line();
+        let (mut node, mut rest) = (self, field);
+        while !rest.is_empty() {
+            let Some((place, value, after)) = node.step(rest) else {
+                break;
+            };
+            nearest = match value.kind {
+                Kind::Scalar(_) if !value.place.is_empty() => value.place.clone(),
+                _ => place,
+            };
+            (node, rest) = (value, after);
+        }
+        nearest
+    }
+
+    /// One step down a field's path: the key's place, the value, and what remains of the path.
+    fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(Place, &'n Self, &'p str)> {
+        match &self.kind {
+            Kind::Scalar(_) => None,
+            Kind::Sequence(nodes) => {
+                let (index, after) = path.strip_prefix('[')?.split_once(']')?;
+                let node = nodes.get(index.parse::<usize>().ok()?)?;
+                Some((node.first_line(), node, after.trim_start_matches('.')))
+            }
+            // a key may have dots itself, so the keys are asked, not the path
+            Kind::Mapping(entries) => entries.iter().find_map(|entry| {
+                let after = path.strip_prefix(entry.key.as_str())?;
+                let ends = after.is_empty() || after.starts_with(['.', '[']);
+                ends.then(|| {
+                    let after = after.strip_prefix('.').unwrap_or(after);
+                    (entry.place.clone(), &entry.value, after)
+                })
+            }),
+        }
+    }
+
+    fn first_line(&self) -> Place {
+        match (&self.kind, self.entries().first()) {
+            (Kind::Mapping(_), Some(first)) => first.place.clone(),
+            _ => self.place.clone(),
+        }
+    }
+
+    fn depth(&self) -> usize {
+        let below = match &self.kind {
+            Kind::Scalar(_) => None,
+            Kind::Sequence(nodes) => nodes.iter().map(Self::depth).max(),
+            Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.depth()).max(),
+        };
+        1 + below.unwrap_or_default()
+    }
+
+    fn count(&self) -> usize {
+        let below: usize = match &self.kind {
+            Kind::Scalar(_) => 0,
+            Kind::Sequence(nodes) => nodes.iter().map(Self::count).sum(),
+            Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
+        };
+        1 + below
+    }
+}
+
+/// Builds the trees from the parser's events.
+struct Reader<'t> {
+    text: &'t str,
+    parser: Parser<'t, granit_parser::StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    depth: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn documents(mut self) -> Result<Vec<Node>, Error> {
+        let mut documents = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {
+                    self.anchors.clear();
+                }
+                (event, span) => {
+                    let node = self.node(event, &span)?;
+                    if !matches!(node.kind, Kind::Scalar(Value::Null)) {
+                        documents.push(node);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next event that is no comment.
+    fn next(&mut self) -> Result<(Event<'t>, Span), Error> {
+        loop {
+            match self.parser.next_event() {
+                Some(Ok((Event::Comment(..), _))) => {}
+                Some(Ok(event)) => return Ok(event),
+                Some(Err(error)) => return Err(self.malformed(&error)),
+                None => return Ok((Event::StreamEnd, Span::default())),
+            }
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Node, Error> {
+        let mut place = self.place(span);
+        self.nodes += 1;
+        let (anchor, kind) = match event {
+            Event::Alias(id) => return self.alias(id, place),
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let tag = tag.as_deref().and_then(|tag| tag.core_suffix());
+                let value = scalar::resolve(&text, plain, tag).map_err(|message| Error {
+                    message,
+                    place: place.clone(),
+                })?;
+                (anchor, Kind::Scalar(value))
+            }
+            Event::SequenceStart(_, anchor, _) => (anchor, self.sequence(&mut place)?),
+            Event::MappingStart(_, anchor, _) => (anchor, self.mapping(&mut place)?),
+            other => {
+                let message = format!("unexpected {other:?}");
+                return Err(Error { message, place });
+            }
+        };
+        let node = Node { place, kind };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn sequence(&mut self, place: &mut Place) -> Result<Kind, Error> {
+        self.depth += 1;
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, span) => {
+                    self.depth -= 1;
+                    place.end = self.place(&span).end;
+                    return Ok(Kind::Sequence(nodes));
+                }
+                (event, span) => nodes.push(self.node(event, &span)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, place: &mut Place) -> Result<Kind, Error> {
+        self.depth += 1;
+        let (mut entries, mut merged) = (Vec::new(), Vec::new());
+        loop {
+            match self.next()? {
+                (Event::MappingEnd, span) => {
+                    self.depth -= 1;
+                    place.end = self.place(&span).end;
+                    break;
+                }
+                (event, span) => {
+                    let merges = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+                    let key = self.node(event, &span)?;
+                    let (event, span) = self.next()?;
+                    let value = self.node(event, &span)?;
+                    if merges {
+                        merge(value, &mut merged)?;
+                    } else {
+                        insert(&mut entries, key, value)?;
+                    }
+                }
+            }
+        }
+        // what the mapping says itself wins over what it merges
+        for entry in merged {
+            if !entries.iter().any(|own: &Entry| own.key == entry.key) {
+                entries.push(entry);
+            }
+        }
+        Ok(Kind::Mapping(entries))
+    }
+
+    fn alias(&mut self, id: usize, place: Place) -> Result<Node, Error> {
+        let Some(node) = self.anchors.get(&id) else {
+            let message = "an alias within its own anchor never ends: write it out".to_owned();
+            return Err(Error { message, place });
+        };
+        self.nodes += node.count();
+        if self.nodes > MAX_NODES || self.depth + node.depth() > MAX_DEPTH {
+            let message = "aliases repeat too much: write it out".to_owned();
+            return Err(Error { message, place });
+        }
+        Ok(node.clone())
+    }
+
+    fn malformed(&self, error: &ScanError) -> Error {
+        let at = error.marker().byte_offset().unwrap_or_default();
+        let at = self.text.floor_char_boundary(at);
+        let message = error.to_string();
+        // the marker is said by the place
+        let message = message.split(" at byte ").next().unwrap_or_default();
+        Error {
+            message: format!("not YAML: {message}"),
+            place: at..at,
+        }
+    }
+
+    fn place(&self, span: &Span) -> Place {
+        span.byte_range()
+            .filter(|range| self.text.get(range.clone()).is_some())
+            .unwrap_or(0..0)
+    }
+}
+
+fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error> {
+    let place = key.place;
+    let key = match key.kind {
+        Kind::Scalar(Value::String(text)) => text,
+        Kind::Scalar(other) => other.to_string(),
+        Kind::Sequence(_) | Kind::Mapping(_) => {
+            let message = "a key must be a string".to_owned();
+            return Err(Error { message, place });
+        }
+    };
+    if entries.iter().any(|entry| entry.key == key) {
+        let message = format!("duplicate key {key:?}: leave one of them out");
+        return Err(Error { message, place });
+    }
+    entries.push(Entry { key, place, value });
+    Ok(())
+}
+
+/// Takes in a mapping, or a list of mappings of which the first has the last word.
+fn merge(value: Node, merged: &mut Vec<Entry>) -> Result<(), Error> {
+    match value.kind {
+        Kind::Mapping(entries) => {
+            for entry in entries {
+                if !merged.iter().any(|earlier| earlier.key == entry.key) {
+                    merged.push(entry);
+                }
+            }
+            Ok(())
+        }
+        Kind::Sequence(nodes) => nodes.into_iter().try_for_each(|node| merge(node, merged)),
+        Kind::Scalar(_) => Err(Error {
+            message: "<< merges a mapping, or a list of mappings".to_owned(),
+            place: value.place,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(text: &str) -> Vec<Value> {
+        let documents = parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        documents.iter().map(Node::to_json).collect()
+    }
+
+    fn refusal(text: &str) -> (String, &str) {
+        let error = parse(text).expect_err(text);
+        (error.message, &text[error.place])
+    }
+
+    #[test]
+    fn documents_are_read_and_empty_ones_left_out() {
+        let text = "# only a comment\n---\na: 1\n---\n---\r\nb:\r\n- x\r\n...\n---\n{\"c\": \"\\u003c\"}\n";
+        assert_eq!(
+            read(text),
+            [json!({"a": 1}), json!({"b": ["x"]}), json!({"c": "<"})]
+        );
+        assert_eq!(read("\u{feff}a: b"), [json!({"a": "b"})]);
+        assert_eq!(read(""), Vec::<Value>::new());
+    }
+
+    #[test]
+    fn anchors_and_merge_keys_are_read_as_kubectl_reads_them() {
+        let text = "base: &b {x: 1, y: 2}\none: {<<: *b, y: 3}\ntwo:\n  <<: [{x: 9}, *b]\n";
+        let read = read(text).remove(0);
+        assert_eq!(read["one"], json!({"x": 1, "y": 3}));
+        assert_eq!(read["two"], json!({"x": 9, "y": 2}));
+    }
+
+    #[test]
+    fn what_cannot_be_read_says_where() {
+        assert_eq!(refusal("a: 1\nb: 2\na: 3").1, "a");
+        assert!(
+            refusal("a: 1\nb: 2\na: 3")
+                .0
+                .contains("duplicate key \"a\"")
+        );
+        assert!(refusal("a: &a [*a]").0.contains("never ends"));
+        assert!(refusal("a:\n\tb: 1").0.contains("not YAML"));
+        assert!(refusal("{[1]: 2}").0.contains("key"));
+        assert!(refusal("a: {{ .Values.x }}").0.contains("key"));
+        assert!(refusal("a: .inf").0.contains("number"));
+        let mut laughs = "a0: &a0 [x, x]\n".to_owned();
+        for i in 1..40 {
+            laughs += &format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1);
+        }
+        assert!(refusal(&laughs).0.contains("too much"));
+    }
+
+    #[test]
+    fn a_field_is_found_in_its_text() {
+        let text = "spec:\n  pools:\n  - name: x\n  - name: yy\n  labels:\n    a.b/c: v\n";
+        let root = parse(text).unwrap().remove(0);
+        for (field, expected) in [
+            ("spec.pools[1].name", "yy"),
+            ("spec.pools[1].missing", "name"),
+            ("spec.pools[7].name", "pools"),
+            ("spec.pools", "pools"),
+            ("spec.labels.a.b/c", "v"),
+            ("spec.missing.too", "spec"),
+            ("", "spec"),
+        ] {
+            assert_eq!(&text[root.locate(field)], expected, "{field}");
+        }
+    }
+}
