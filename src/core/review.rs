@@ -190,7 +190,10 @@ fn misshapen<'t>(object: &str, table: &'t AllocationTable) -> Result<Decision<'t
     let error = serde_path_to_error::deserialize::<_, Pod<'_>>(&mut deserializer)
         .err()
         .ok_or(Error::NotAReview)?;
-    let field = error.path().to_string();
+    let field = match error.path().to_string() {
+        root if root == "." => String::new(),
+        field => format!(".{field}"),
+    };
     let error = error.into_inner();
     if error.to_string().starts_with(DUPLICATE) {
         return Err(Error::Json(error));
@@ -200,9 +203,21 @@ fn misshapen<'t>(object: &str, table: &'t AllocationTable) -> Result<Decision<'t
     let exempt = metadata
         .and_then(|it| class_label(table, it.labels.as_ref(), it.annotations.as_ref()).err());
     Ok(exempt.map_or_else(
-        || Decision::misshapen(&format!("request.object.{field}: {error}")),
+        || {
+            Decision::misshapen(&format!(
+                "request.object{field}: {}",
+                without_position(&error)
+            ))
+        },
         Decision::allow,
     ))
+}
+
+/// The position is one in the object alone, which nobody sees.
+fn without_position(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let position = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
 /// What a readable request comes to.

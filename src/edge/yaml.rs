@@ -394,10 +394,11 @@ mod tests {
 
     #[test]
     fn anchors_and_merge_keys_are_read_as_kubectl_reads_them() {
-        let text = "base: &b {x: 1, y: 2}\none: {<<: *b, y: 3}\ntwo:\n  <<: [{x: 9}, *b]\n";
+        let text = "base: &b {x: 1, z: 2}\none: {<<: *b, z: 3}\ntwo:\n  <<: [{x: 9}, *b]\n  y: 1\n";
         let read = read(text).remove(0);
-        assert_eq!(read["one"], json!({"x": 1, "y": 3}));
-        assert_eq!(read["two"], json!({"x": 9, "y": 2}));
+        assert_eq!(read["one"], json!({"x": 1, "z": 3}));
+        // to kubectl, a bare y is true even as a key
+        assert_eq!(read["two"], json!({"true": 1, "x": 9, "z": 2}));
     }
 
     #[test]

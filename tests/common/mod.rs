@@ -1,0 +1,69 @@
+//! What the tests of the wire share: reviews, the homelab's table, and `berth` as a process.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    reason = "each test binary uses a part of it"
+)]
+
+use std::path::PathBuf;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use berth::{
+    core::table::{AllocationTable, Settings},
+    edge::table_files::TableFiles,
+};
+use serde_json::{Value, json};
+
+pub mod process;
+
+/// A path of the project.
+pub fn path(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// The homelab's table.
+pub fn homelab() -> AllocationTable {
+    let files = TableFiles {
+        paths: vec![path("examples/homelab.yaml")],
+        settings: Settings::default(),
+    };
+    files.load().unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A review of `examples/reviews`.
+pub fn example(name: &str) -> Value {
+    let path = path("examples/reviews").join(format!("{name}.json"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    serde_json::from_str(&text).expect("JSON")
+}
+
+/// The review of a Pod of class vllm, with its spec's fields as given.
+pub fn review(spec: Value) -> Value {
+    let mut review = example("vllm");
+    let pod = &mut review["request"]["object"]["spec"];
+    let fields = spec.as_object().expect("an object");
+    pod.as_object_mut()
+        .expect("an object")
+        .extend(fields.clone());
+    review
+}
+
+/// The containers of a Pod, of which the first has the resources given.
+pub fn containers(resources: Value) -> Value {
+    json!({"containers": [{"name": "vllm", "resources": resources}]})
+}
+
+/// The operations of a response's patch.
+pub fn patch(response: &Value) -> Vec<Value> {
+    let text = response["response"]["patch"].as_str().expect("a patch");
+    serde_json::from_slice(&STANDARD.decode(text).expect("base64")).expect("JSON")
+}
+
+/// The Pod of a review after the response's patch.
+pub fn patched(review: &Value, response: &Value) -> Value {
+    let mut pod = review["request"]["object"].clone();
+    let operations: json_patch::Patch =
+        serde_json::from_value(Value::Array(patch(response))).expect("a JSON Patch");
+    json_patch::patch(&mut pod, &operations).expect("the patch applies");
+    pod
+}

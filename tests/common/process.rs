@@ -1,0 +1,126 @@
+//! `berth serve` as a process that ends with its test.
+
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+/// Longer than anything takes here, on a machine that is busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A server on ports of its own.
+pub struct Berth {
+    child: Child,
+    log: Receiver<Value>,
+    pub webhook: SocketAddr,
+    pub admin: SocketAddr,
+}
+
+impl Berth {
+    /// Starts `berth serve` with the flags, and waits until it listens.
+    pub fn serve(flags: &[&str]) -> Self {
+        let mut child = command()
+            .args([
+                "serve",
+                "--bind",
+                "127.0.0.1:0",
+                "--admin-bind",
+                "127.0.0.1:0",
+            ])
+            .args(flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("berth starts");
+        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let (sender, log) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
+                if sender.send(event).is_err() {
+                    return;
+                }
+            }
+        });
+        let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
+        let mut berth = Self {
+            child,
+            log,
+            webhook: nowhere,
+            admin: nowhere,
+        };
+        let listening = berth.event(|event| event["message"] == "listening");
+        let address = |name: &str| listening[name].as_str().expect("an address").parse();
+        berth.webhook = address("webhook").expect("an address");
+        berth.admin = address("admin").expect("an address");
+        berth
+    }
+
+    /// Waits for an event of the log.
+    pub fn event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        let mut seen = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.log.recv_timeout(left) {
+                Ok(event) if wanted(&event) => return event,
+                Ok(event) => seen.push(event),
+                Err(RecvTimeoutError::Timeout) => panic!("no such event among {seen:#?}"),
+                Err(RecvTimeoutError::Disconnected) => panic!("berth ended after {seen:#?}"),
+            }
+        }
+    }
+
+    /// What the log holds by now.
+    pub fn events(&self) -> Vec<Value> {
+        self.log.try_iter().collect()
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        assert!(sent.expect("kill runs").success());
+    }
+
+    /// Waits for the end.
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("berth was started")
+    }
+}
+
+impl Drop for Berth {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The binary, without what the environment would tell it.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("BERTH_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
+/// Runs a command that should fail: its code and what it says.
+pub fn fails(arguments: &[&str]) -> (i32, String) {
+    let output = command().args(arguments).output().expect("berth starts");
+    let text = String::from_utf8(output.stderr).expect("UTF-8");
+    (output.status.code().expect("a code"), text)
+}
+
+/// A path as an argument.
+pub fn arg(path: &Path) -> &str {
+    path.to_str().expect("UTF-8")
+}
