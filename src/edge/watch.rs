@@ -19,7 +19,7 @@ use super::metrics::{Metrics, Source};
 /// The backstop where no event comes: a file system without them, or a directory that was itself replaced.
 pub const POLL: Duration = Duration::from_secs(10);
 /// A change comes as several events; this long after the first, they are taken as one.
-const DEBOUNCE: Duration = Duration::from_millis(50);
+const DEBOUNCE: Duration = Duration::from_millis(10);
 /// The link that a Secret or ConfigMap volume swaps.
 const DATA: &str = "..data";
 

@@ -119,19 +119,34 @@ impl Node {
     /// A scalar's place is its value's, anything else's its key's: a caret should mark one line.
     #[must_use]
     pub fn locate(&self, field: &str) -> Place {
-        let mut nearest = self.first_line();
+        match self.walk(field) {
+            (_, Some(value)) if value.is_marked_itself() => value.place.clone(),
+            (key, _) => key,
+        }
+    }
+
+    /// The place of a field's key.
+    #[must_use]
+    pub fn locate_key(&self, field: &str) -> Place {
+        self.walk(field).0
+    }
+
+    /// Down a field's path as far as it goes: the last key's place, and its value.
+    fn walk(&self, field: &str) -> (Place, Option<&Self>) {
+        let (mut place, mut value) = (self.first_line(), None);
         let (mut node, mut rest) = (self, field);
         while !rest.is_empty() {
-            let Some((place, value, after)) = node.step(rest) else {
+            let Some((key, below, after)) = node.step(rest) else {
                 break;
             };
-            nearest = match value.kind {
-                Kind::Scalar(_) if !value.place.is_empty() => value.place.clone(),
-                _ => place,
-            };
-            (node, rest) = (value, after);
+            (place, value) = (key, Some(below));
+            (node, rest) = (below, after);
         }
-        nearest
+        (place, value)
+    }
+
+    fn is_marked_itself(&self) -> bool {
+        matches!(self.kind, Kind::Scalar(_)) && !self.place.is_empty()
     }
 
     /// One step down a field's path: the key's place, the value, and what remains of the path.

@@ -14,7 +14,9 @@ use berth::{
 };
 use serde_json::{Value, json};
 
+pub mod client;
 pub mod process;
+pub mod volume;
 
 /// A path of the project.
 pub fn path(name: &str) -> PathBuf {

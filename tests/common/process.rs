@@ -1,7 +1,8 @@
 //! `berth serve` as a process that ends with its test.
 
 use std::{
-    io::{BufRead, BufReader},
+    fs,
+    io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
@@ -13,7 +14,7 @@ use std::{
 use serde_json::Value;
 
 /// Longer than anything takes here, on a machine that is busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A server on ports of its own.
 pub struct Berth {
@@ -102,6 +103,26 @@ impl Drop for Berth {
     }
 }
 
+/// A self-signed server of the homelab's table, and its CA.
+pub fn serve(flags: &[&str]) -> (Berth, String) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (ca, table) = (
+        folder.path().join("ca.pem"),
+        super::path("examples/homelab.yaml"),
+    );
+    let mut all = vec![
+        "--table",
+        arg(&table),
+        "--tls-self-signed",
+        "--ca-out",
+        arg(&ca),
+    ];
+    all.extend(flags);
+    let berth = Berth::serve(&all);
+    let pem = fs::read_to_string(ca).expect("the CA is written before the server listens");
+    (berth, pem)
+}
+
 /// The binary, without what the environment would tell it.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
@@ -115,9 +136,37 @@ pub fn command() -> Command {
 
 /// Runs a command that should fail: its code and what it says.
 pub fn fails(arguments: &[&str]) -> (i32, String) {
-    let output = command().args(arguments).output().expect("berth starts");
-    let text = String::from_utf8(output.stderr).expect("UTF-8");
-    (output.status.code().expect("a code"), text)
+    ends(command().args(arguments))
+}
+
+/// Runs a command to its end: its code and what it says. It is killed where it does not end.
+pub fn ends(command: &mut Command) -> (i32, String) {
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("berth starts");
+    let mut stderr = child.stderr.take().expect("piped");
+    let (sender, said) = channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let _ = sender.send(stderr.read_to_string(&mut text).map(|_| text));
+    });
+    let Ok(text) = said.recv_timeout(PATIENCE) else {
+        child.kill().and_then(|()| child.wait()).expect("killed");
+        panic!("{command:?} does not end");
+    };
+    let status = child.wait().expect("berth was started");
+    let text = text.expect("UTF-8");
+    (status.code().expect("a code"), unwrapped(&text))
+}
+
+/// Words in one line: what a terminal would break is joined again.
+pub fn unwrapped(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || "│×".contains(c));
+    words
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// A path as an argument.

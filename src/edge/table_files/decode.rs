@@ -68,7 +68,7 @@ pub(super) fn decode(files: &[File]) -> Result<Decoded, Vec<Finding>> {
             let (manifest, problems) = manifest(&root);
             findings.extend(problems.into_iter().map(|problem| Finding {
                 file: file.clone(),
-                place: root.locate(&problem.field),
+                place: problem.place(&root),
                 message: problem.message,
                 help: problem.help,
             }));
@@ -90,8 +90,20 @@ pub(super) fn decode(files: &[File]) -> Result<Decoded, Vec<Finding>> {
 /// A problem of a document that is no manifest yet.
 struct Misshapen {
     field: String,
+    /// Whether the key is wrong, not its value.
+    key: bool,
     message: String,
     help: String,
+}
+
+impl Misshapen {
+    fn place(&self, root: &Node) -> yaml::Place {
+        if self.key {
+            root.locate_key(&self.field)
+        } else {
+            root.locate(&self.field)
+        }
+    }
 }
 
 fn manifest(root: &Node) -> (Option<Manifest>, Vec<Misshapen>) {
@@ -109,6 +121,7 @@ fn manifest(root: &Node) -> (Option<Manifest>, Vec<Misshapen>) {
     );
     let problem = Misshapen {
         field: field.to_owned(),
+        key: false,
         message,
         help: format!("a table has apiVersion: {ours} with kind: GPUPool or WorkloadClass alone"),
     };
@@ -150,6 +163,7 @@ fn wrong_type(field: String, message: &str) -> Misshapen {
     Misshapen {
         message: format!("{field}: {message}"),
         field,
+        key: false,
         help: help.to_owned(),
     }
 }
@@ -178,6 +192,7 @@ fn unknown_field(steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Miss
     Misshapen {
         message: format!("unknown field {name:?}"),
         field,
+        key: true,
         help,
     }
 }

@@ -1,0 +1,113 @@
+//! Clients: one as the API server is, and one that speaks TLS and no more.
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use reqwest::Certificate;
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+
+/// A client that trusts the CAs given (PEM), and keeps its connections.
+pub fn https(cas: &str) -> reqwest::Client {
+    builder(cas).build().expect("a client")
+}
+
+/// The same, before it is built.
+pub fn builder(cas: &str) -> reqwest::ClientBuilder {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cas = Certificate::from_pem_bundle(cas.as_bytes()).expect("PEM");
+    reqwest::Client::builder().tls_certs_only(cas).no_proxy()
+}
+
+/// A POST of a review.
+pub async fn post(
+    client: &reqwest::Client,
+    address: SocketAddr,
+    body: String,
+) -> reqwest::Result<reqwest::Response> {
+    client
+        .post(format!("https://{address}/mutate?timeout=10s"))
+        .header("content-type", "application/json")
+        .body(body)
+        .send()
+        .await
+}
+
+/// The CAs of a PEM.
+pub fn roots(cas: &str) -> RootCertStore {
+    let mut roots = RootCertStore::empty();
+    for ca in CertificateDer::pem_slice_iter(cas.as_bytes()) {
+        roots.add(ca.expect("PEM")).expect("a CA");
+    }
+    roots
+}
+
+/// What a bare client trusts and offers.
+pub fn trust(cas: &str) -> ClientConfig {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots(cas))
+        .with_no_client_auth()
+}
+
+/// A TLS connection.
+pub async fn connect(
+    address: SocketAddr,
+    config: ClientConfig,
+) -> io::Result<TlsStream<TcpStream>> {
+    let stream = TcpStream::connect(address).await?;
+    let name = ServerName::try_from("localhost").expect("a name");
+    TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await
+}
+
+/// The head of a POST of so many bytes.
+pub fn head(length: usize) -> String {
+    format!(
+        "POST /mutate HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n"
+    )
+}
+
+/// Sends a whole request and reads a whole response.
+pub async fn exchange(stream: &mut TlsStream<TcpStream>, body: &str) -> io::Result<String> {
+    stream.write_all(head(body.len()).as_bytes()).await?;
+    stream.write_all(body.as_bytes()).await?;
+    response(stream).await
+}
+
+/// Reads one response.
+pub async fn response(stream: &mut TlsStream<TcpStream>) -> io::Result<String> {
+    let mut text = Vec::new();
+    loop {
+        let read = stream.read_buf(&mut text).await?;
+        let so_far = String::from_utf8_lossy(&text);
+        if let Some((head, body)) = so_far.split_once("\r\n\r\n") {
+            let length = head
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length: "));
+            if length.is_some_and(|length| length.parse() == Ok(body.len())) {
+                return Ok(so_far.into_owned());
+            }
+        }
+        if read == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// Reads until the server closes.
+pub async fn closed(stream: &mut TlsStream<TcpStream>) -> String {
+    let mut text = Vec::new();
+    // without close_notify, rustls calls it an error: the text is what counts
+    let _ = stream.read_to_end(&mut text).await;
+    String::from_utf8_lossy(&text).into_owned()
+}

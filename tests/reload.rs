@@ -1,0 +1,226 @@
+//! The table and the certificate change under load: no request fails, no answer is mixed, and what is refused leaves
+//! the old in force.
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+use berth::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
+use serde_json::Value;
+use time::OffsetDateTime;
+
+mod common;
+
+use common::{
+    client::{builder, https, post},
+    example, patch,
+    process::{Berth, arg},
+    volume::Volume,
+};
+
+/// How often each is swapped.
+const SWAPS: usize = 1_000;
+
+/// A table whose class vllm goes to this node.
+fn table(node: &str) -> String {
+    format!(
+        "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {{name: {node}}}\n\
+         spec: {{hostnames: [{node}], resourceName: amd.com/gpu}}\n---\n\
+         apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata: {{name: vllm}}\nspec: {{pools: [{{name: {node}}}]}}\n"
+    )
+}
+
+/// A CA's PEM, and two pairs that it signed.
+fn pairs() -> (String, [(String, String); 2]) {
+    let now = OffsetDateTime::now_utc();
+    let authority = Authority::new(now).expect("a CA");
+    let pair = || {
+        let leaf = authority.leaf(&[], now, LEAF_LIFETIME).expect("a leaf");
+        (leaf.certificate.pem(), leaf.key.serialize_pem())
+    };
+    let pairs = [pair(), pair()];
+    (authority.pem(), pairs)
+}
+
+/// Whether the parts of an answer come from one table: the node of the patch is that of the pool that is audited, and
+/// the revision always goes with it.
+fn is_whole(answer: &Value, revisions: &mut HashMap<String, String>) -> bool {
+    let audit = &answer["response"]["auditAnnotations"];
+    let (pool, table) = (audit["pool"].as_str(), audit["table"].as_str());
+    let (Some(pool), Some(table)) = (pool, table) else {
+        return false;
+    };
+    let known = revisions
+        .entry(pool.to_owned())
+        .or_insert_with(|| table.to_owned());
+    let text = Value::Array(patch(answer)).to_string();
+    let other = if pool == "one" { "two" } else { "one" };
+    *known == table && text.contains(pool) && !text.contains(other)
+}
+
+#[derive(Default)]
+struct Load {
+    stop: AtomicBool,
+    answered: AtomicUsize,
+}
+
+/// Posts until it is stopped: over one connection, or over a new one each time.
+async fn load(
+    load: Arc<Load>,
+    address: std::net::SocketAddr,
+    ca: String,
+    keeps: bool,
+) -> Vec<String> {
+    let idle = if keeps { 1 } else { 0 };
+    let client = builder(&ca)
+        .pool_max_idle_per_host(idle)
+        .build()
+        .expect("a client");
+    let (body, mut revisions, mut failures) =
+        (example("vllm").to_string(), HashMap::new(), Vec::new());
+    while !load.stop.load(Ordering::Relaxed) {
+        let answer = async {
+            let response = post(&client, address, body.clone())
+                .await?
+                .error_for_status()?;
+            response.json::<Value>().await
+        };
+        match answer.await {
+            Ok(answer) if is_whole(&answer, &mut revisions) => {}
+            Ok(answer) => failures.push(answer.to_string()),
+            Err(error) => failures.push(format!("{error:?}")),
+        }
+        load.answered.fetch_add(1, Ordering::Relaxed);
+    }
+    failures
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_swaps_of_table_and_certificate_under_load_fail_no_request_and_mix_no_answer() {
+    let (ca, pairs) = pairs();
+    let nodes = ["one", "two"];
+    let mut tables = Volume::new(&[("table.yaml", &table("one"))]);
+    let mut certificates = Volume::new(&[("tls.crt", &pairs[0].0), ("tls.key", &pairs[0].1)]);
+    let (cert, key) = (certificates.file("tls.crt"), certificates.file("tls.key"));
+    let berth = Berth::serve(&[
+        "--table",
+        arg(tables.path()),
+        "--tls-cert",
+        arg(&cert),
+        "--tls-key",
+        arg(&key),
+        "--log-level",
+        "berth::edge::watch=info,berth::edge::server=info",
+    ]);
+    let shared = Arc::new(Load::default());
+    let tasks: Vec<_> = [true, true, false]
+        .map(|keeps| tokio::spawn(load(Arc::clone(&shared), berth.webhook, ca.clone(), keeps)))
+        .into();
+
+    let started = Instant::now();
+    for swap in 1..=SWAPS {
+        let (cert, key) = &pairs[swap % 2];
+        tables.swap(&[("table.yaml", &table(nodes[swap % 2]))]);
+        certificates.swap(&[("tls.crt", cert), ("tls.key", key)]);
+        let mut left = vec!["table", "certificate"];
+        while !left.is_empty() {
+            let event = berth.event(|event| event["source"].is_string());
+            assert_eq!(event["message"], "reloaded", "{event}");
+            left.retain(|source| event["source"] != *source);
+        }
+    }
+    let elapsed = started.elapsed();
+    shared.stop.store(true, Ordering::Relaxed);
+    for task in tasks {
+        let failures = task.await.expect("no panic");
+        assert!(
+            failures.is_empty(),
+            "{} failed, as {}",
+            failures.len(),
+            failures[0]
+        );
+    }
+    let answered = shared.answered.load(Ordering::Relaxed);
+    println!(
+        "{SWAPS} swaps of each in {elapsed:.1?}, {answered} requests, none failed, no answer mixed"
+    );
+    assert!(answered > SWAPS, "{answered}");
+    let served = leaf(&berth, &ca).await;
+    let expected = pem_body(&pairs[SWAPS % 2].0);
+    assert_eq!(served, expected, "the last pair is in force");
+}
+
+/// The certificate that a new connection is shown.
+async fn leaf(berth: &Berth, ca: &str) -> Vec<u8> {
+    let client = builder(ca).tls_info(true).build().expect("a client");
+    let response = post(&client, berth.webhook, String::new())
+        .await
+        .expect("a response");
+    let info = response
+        .extensions()
+        .get::<reqwest::tls::TlsInfo>()
+        .expect("TLS");
+    info.peer_certificate().expect("a certificate").to_vec()
+}
+
+fn pem_body(pem: &str) -> Vec<u8> {
+    use rustls::pki_types::{CertificateDer, pem::PemObject};
+    CertificateDer::from_pem_slice(pem.as_bytes())
+        .expect("PEM")
+        .to_vec()
+}
+
+#[tokio::test]
+async fn a_refused_table_or_certificate_leaves_the_old_in_force_and_says_why() {
+    let (ca, pairs) = pairs();
+    let mut tables = Volume::new(&[("table.yaml", &table("one"))]);
+    let mut certificates = Volume::new(&[("tls.crt", &pairs[0].0), ("tls.key", &pairs[0].1)]);
+    let (cert, key) = (certificates.file("tls.crt"), certificates.file("tls.key"));
+    let berth = Berth::serve(&[
+        "--table",
+        arg(tables.path()),
+        "--tls-cert",
+        arg(&cert),
+        "--tls-key",
+        arg(&key),
+    ]);
+    let refused =
+        |source: &str| berth.event(|event| event["source"] == source && event["level"] == "ERROR");
+
+    tables.swap(&[("table.yaml", "kind: GPUPool\napiVersion: berth.dev/v1alpha1\nmetadata: {name: x}\nspec: {resourceNam: a/b}")]);
+    let error = refused("table")["error"].to_string();
+    assert!(error.contains("table.yaml:4:8: unknown field"), "{error}");
+    certificates.swap(&[("tls.crt", &pairs[0].0), ("tls.key", &pairs[1].1)]);
+    let error = refused("certificate")["error"].to_string();
+    assert!(error.contains("is not the key of"), "{error}");
+
+    let answer = post(&https(&ca), berth.webhook, example("vllm").to_string())
+        .await
+        .expect("a response");
+    let answer: Value = answer.json().await.expect("JSON");
+    assert_eq!(answer["response"]["auditAnnotations"]["pool"], "one");
+    assert_eq!(leaf(&berth, &ca).await, pem_body(&pairs[0].0));
+    let metrics = reqwest::get(format!("http://{}/metrics", berth.admin))
+        .await
+        .expect("metrics");
+    let metrics = metrics.text().await.expect("text");
+    for source in ["table", "certificate"] {
+        let line = format!("berth_reloads_total{{source=\"{source}\",result=\"refused\"}} 1");
+        assert!(metrics.contains(&line), "{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_without_a_volume_is_followed_too() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("table.yaml");
+    std::fs::write(&file, table("one")).expect("written");
+    let berth = Berth::serve(&["--table", arg(&file), "--tls-self-signed"]);
+    std::fs::write(&file, table("two")).expect("written");
+    berth.event(|event| event["message"] == "reloaded" && event["source"] == "table");
+}
