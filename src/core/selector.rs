@@ -1,19 +1,30 @@
-//! Label selectors. (stand-in until merge)
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+//! Label selectors: what `matchLabels` and `matchExpressions` mean, and how they are shown.
+
 use std::fmt;
-/// Operator.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use super::syntax::{is_label_value, is_qualified_name};
+
+/// How a label is compared. A label selector has the first four, node affinity all.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-#[allow(missing_docs)]
 pub enum Operator {
+    /// One of the values.
     In,
+    /// None of the values, or no such label.
     NotIn,
+    /// Any value.
     Exists,
+    /// No such label.
     DoesNotExist,
+    /// A greater integer.
     Gt,
+    /// A lesser integer.
     Lt,
 }
+
 impl Operator {
-    /// word
+    /// The operator as Kubernetes writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -26,72 +37,234 @@ impl Operator {
         }
     }
 }
-/// Requirement.
+
+/// What one label must be.
 #[derive(Clone, Debug, Eq, PartialEq)]
-#[allow(missing_docs)]
 pub struct Requirement {
+    /// The label.
     pub key: String,
+    /// The comparison.
     pub operator: Operator,
+    /// What it is compared with.
     pub values: Vec<String>,
 }
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.key, self.operator.as_str())?;
         if self.values.is_empty() {
-            Ok(())
-        } else {
-            write!(f, " [{}]", self.values.join(", "))
+            return Ok(());
         }
+        write!(f, " [{}]", self.values.join(", "))
     }
 }
-/// Selector.
+
+/// Requirements that a set of labels must all meet.
 #[derive(Clone, Debug)]
 pub struct Selector(Vec<Requirement>);
+
+/// What Kubernetes would refuse of a selector: where, and why.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The field below the selector.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
 impl Selector {
-    /// new
-    pub fn new(selector: &LabelSelector) -> Result<Self, String> {
-        let mut all: Vec<Requirement> = selector
-            .match_labels
-            .iter()
-            .flatten()
-            .map(|(k, v)| Requirement {
-                key: k.clone(),
+    /// The requirements of a selector, if Kubernetes would take it.
+    pub fn new(selector: &LabelSelector) -> Result<Self, Error> {
+        let mut requirements = Vec::new();
+        for (key, value) in selector.match_labels.iter().flatten() {
+            let field = format!("matchLabels.{key}");
+            check(&field, key, std::slice::from_ref(value))?;
+            requirements.push(Requirement {
+                key: key.clone(),
                 operator: Operator::In,
-                values: vec![v.clone()],
-            })
-            .collect();
-        for e in selector.match_expressions.iter().flatten() {
-            let operator = match e.operator.as_str() {
-                "In" => Operator::In,
-                "NotIn" => Operator::NotIn,
-                "Exists" => Operator::Exists,
-                "DoesNotExist" => Operator::DoesNotExist,
-                o => return Err(o.to_owned()),
-            };
-            all.push(Requirement {
-                key: e.key.clone(),
-                operator,
-                values: e.values.clone().unwrap_or_default(),
+                values: vec![value.clone()],
             });
         }
-        Ok(Self(all))
+        let expressions = selector.match_expressions.iter().flatten();
+        for (i, expression) in expressions.enumerate() {
+            requirements.push(requirement(&format!("matchExpressions[{i}]"), expression)?);
+        }
+        Ok(Self(requirements))
     }
-    /// reqs
+
+    /// The requirements.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.0
+    }
+
+    /// The requirements.
     #[must_use]
     pub fn into_requirements(self) -> Vec<Requirement> {
         self.0
     }
-    /// matches
+
+    /// Whether labels, looked up by key, meet every requirement.
     pub fn matches<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
-        self.0.iter().all(|r| {
-            let v = label(&r.key);
-            match r.operator {
-                Operator::In => v.is_some_and(|v| r.values.iter().any(|x| x == v)),
-                Operator::NotIn => v.is_none_or(|v| !r.values.iter().any(|x| x == v)),
-                Operator::Exists => v.is_some(),
-                Operator::DoesNotExist => v.is_none(),
-                _ => false,
+        self.0.iter().all(|requirement| {
+            let value = label(&requirement.key);
+            let among = |value: &str| requirement.values.iter().any(|other| other == value);
+            match requirement.operator {
+                Operator::In => value.is_some_and(among),
+                Operator::NotIn => !value.is_some_and(among),
+                Operator::Exists => value.is_some(),
+                Operator::DoesNotExist => value.is_none(),
+                Operator::Gt | Operator::Lt => false,
             }
         })
+    }
+}
+
+fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Requirement, Error> {
+    let error = |below: &str, message: String| Error {
+        field: format!("{field}.{below}"),
+        message,
+    };
+    let values = expression.values.clone().unwrap_or_default();
+    let (operator, with_values) = match expression.operator.as_str() {
+        "In" => (Operator::In, true),
+        "NotIn" => (Operator::NotIn, true),
+        "Exists" => (Operator::Exists, false),
+        "DoesNotExist" => (Operator::DoesNotExist, false),
+        other => {
+            let message = format!("operator {other:?} is not In, NotIn, Exists or DoesNotExist");
+            return Err(error("operator", message));
+        }
+    };
+    if with_values && values.is_empty() {
+        return Err(error(
+            "operator",
+            format!("{} needs values", expression.operator),
+        ));
+    }
+    if !with_values && !values.is_empty() {
+        return Err(error(
+            "values",
+            format!("{} takes no values", expression.operator),
+        ));
+    }
+    check(field, &expression.key, &values)?;
+    Ok(Requirement {
+        key: expression.key.clone(),
+        operator,
+        values,
+    })
+}
+
+fn check(field: &str, key: &str, values: &[String]) -> Result<(), Error> {
+    let message = if !is_qualified_name(key) {
+        format!("{key:?} is no label key")
+    } else if let Some(value) = values.iter().find(|value| !is_label_value(value)) {
+        format!("{value:?} is no label value")
+    } else {
+        return Ok(());
+    };
+    Err(Error {
+        field: field.to_owned(),
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn selector(value: Value) -> Result<Selector, Error> {
+        Selector::new(&serde_json::from_value(value).unwrap())
+    }
+
+    fn expression(value: Value) -> Result<Selector, Error> {
+        selector(json!({"matchExpressions": [value]}))
+    }
+
+    #[test]
+    fn labels_match_as_the_api_server_would_have_it() {
+        let team_a = |key: &str| (key == "team").then_some("a");
+        for (value, matches) in [
+            (json!({}), true),
+            (json!({"matchLabels": {"team": "a"}}), true),
+            (json!({"matchLabels": {"team": "b"}}), false),
+            (json!({"matchLabels": {"team": "a", "x": "y"}}), false),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b", "a"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["a"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                selector(value.clone()).unwrap().matches(team_a),
+                matches,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_would_refuse_is_refused_with_its_place() {
+        for (result, field) in [
+            (
+                selector(json!({"matchLabels": {"a b": "c"}})),
+                "matchLabels.a b",
+            ),
+            (
+                selector(json!({"matchLabels": {"a": "b c"}})),
+                "matchLabels.a",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "Gt", "values": ["1"]})),
+                "matchExpressions[0].operator",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "In"})),
+                "matchExpressions[0].operator",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+                "matchExpressions[0].values",
+            ),
+            (
+                expression(json!({"key": "", "operator": "Exists"})),
+                "matchExpressions[0]",
+            ),
+        ] {
+            assert_eq!(result.expect_err(field).field, field);
+        }
+    }
+
+    #[test]
+    fn a_requirement_reads_as_kubernetes_writes_it() {
+        let all = expression(json!({"key": "a", "operator": "In", "values": ["b", "c"]})).unwrap();
+        assert_eq!(all.requirements()[0].to_string(), "a In [b, c]");
     }
 }
