@@ -20,7 +20,7 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 /// One kind of GPU hardware: the nodes that carry it, and what a Pod needs to run there.
 #[derive(CustomResource, Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[kube(group = "berth.dev", version = "v1alpha1", kind = "GPUPool")]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct GPUPoolSpec {
     /// Values of the node label `kubernetes.io/hostname`; exactly one of `hostnames` and `nodeSelector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ pub struct GPUPoolSpec {
 
 /// A taint as the nodes carry it.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Taint {
     /// The taint's key, a qualified name.
     pub key: String,
@@ -79,8 +79,8 @@ pub enum TaintEffect {
 }
 
 /// How one GPU is shared.
-#[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Sharing {
     /// The way of sharing.
     pub strategy: SharingStrategy,
@@ -102,7 +102,7 @@ pub enum SharingStrategy {
 
 /// An environment variable: a name and a value only.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// The variable's name.
     pub name: String,
@@ -119,7 +119,7 @@ pub struct EnvVar {
     kind = "WorkloadClass",
     plural = "workloadclasses"
 )]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct WorkloadClassSpec {
     /// The pools that the class may use, in order of preference.
     pub pools: Vec<PoolReference>,
@@ -145,7 +145,7 @@ pub struct WorkloadClassSpec {
 
 /// Names a `GPUPool`.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct PoolReference {
     /// The pool's name.
     pub name: String,
@@ -153,7 +153,7 @@ pub struct PoolReference {
 
 /// How many GPUs a Pod of the class gets.
 #[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[serde(rename_all = "camelCase")]
 pub struct Gpus {
     /// Given to a Pod that asks for none; 1 where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]

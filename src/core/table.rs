@@ -17,6 +17,7 @@ mod compile;
 mod group;
 
 pub use compile::compile;
+pub(crate) use group::asks_the_same;
 
 /// What the operator may set beside the manifests.
 #[derive(Clone, Debug)]
