@@ -1,1 +1,156 @@
+use super::*;
 
+const POOL: &str = "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {name: p}\nspec: {hostnames: [node], resourceName: amd.com/gpu}\n";
+const CLASS: &str = "apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata: {name: c}\nspec: {pools: [{name: p}]}\n";
+
+fn files(paths: Vec<PathBuf>) -> TableFiles {
+    TableFiles {
+        paths,
+        settings: Settings::default(),
+    }
+}
+
+fn folder(content: &[(&str, &str)]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text) in content {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+    folder
+}
+
+/// The findings of a file, without its folder: `file:line:column: message; help`.
+fn findings(text: &str) -> Vec<String> {
+    let folder = folder(&[("t.yaml", text)]);
+    match files(vec![folder.path().join("t.yaml")]).load() {
+        Err(Error::Refused(findings)) => findings
+            .iter()
+            .map(|finding| {
+                let text = finding.to_string();
+                text[text.find("t.yaml").unwrap()..].to_owned()
+            })
+            .collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn every_finding_names_its_line_and_what_to_change() {
+    let class = |spec: &str| {
+        format!(
+            "{POOL}---\n{}spec:\n{spec}",
+            &CLASS[..CLASS.find("spec").unwrap()]
+        )
+    };
+    for (text, expected) in [
+        (
+            class("  pool: [{name: p}]\n  pools: [{name: p}]"),
+            "t.yaml:10:3: unknown field \"pool\"; did you mean pools?",
+        ),
+        (
+            class("  pools:\n  - name: p\n    weight: 7"),
+            "t.yaml:12:5: unknown field \"weight\"; the fields here are name",
+        ),
+        (
+            class("  pools: [{name: q}]"),
+            "t.yaml:10:18: there is no GPUPool \"q\"; did you mean \"p\"?",
+        ),
+        (
+            class("  pools: [{name: p}]\n  gpus: {max: many}"),
+            "t.yaml:11:15: spec.gpus.max: invalid type: string \"many\", expected u32; `berth crds` prints every field with its type",
+        ),
+        (
+            class("  pools: [{name: p}]\n  rationale: yes"),
+            "t.yaml:11:14: spec.rationale: invalid type: boolean `true`, expected a string; quote it",
+        ),
+        (
+            POOL.replace("GPUPool", "GpuPool"),
+            "t.yaml:2:7: kind \"GpuPool\" is not one of berth's; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+        ),
+        (
+            POOL.replace("v1alpha1", "v1"),
+            "t.yaml:1:13: apiVersion \"berth.dev/v1\" is not one of berth's; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+        ),
+        (
+            format!("# a list\n{}", "- x\n"),
+            "t.yaml:2:1: the document has no apiVersion; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+        ),
+        (
+            POOL.replace("metadata: {name: p}", "metadata: {name: p, label: {}}"),
+            "t.yaml:3:21: unknown field \"label\"; leave it out",
+        ),
+        (
+            POOL.replace("name: p}", "name: p}\nkind: GPUPool"),
+            "t.yaml:4:1: duplicate key \"kind\": leave one of them out; write it as kubectl would read it",
+        ),
+    ] {
+        assert_eq!(findings(&text), [expected]);
+    }
+    assert_eq!(findings("a: [").len(), 1);
+}
+
+#[test]
+fn all_findings_are_told_at_once() {
+    let text = POOL
+        .replace("hostnames", "hostname")
+        .replace("name: p", "nam: p");
+    let found = findings(&format!("{text}---\n{text}"));
+    assert_eq!(found.len(), 4, "{found:#?}");
+}
+
+#[test]
+fn a_folder_is_its_manifests_and_no_more() {
+    let folder = folder(&[
+        ("b.yml", CLASS),
+        ("a.yaml", POOL),
+        (
+            "c.json",
+            "{\"apiVersion\": \"berth.dev/v1alpha1\", \"kind\": \"WorkloadClass\", \"metadata\": {\"name\": \"d\"}, \"spec\": {\"pools\": [{\"name\": \"p\"}]}}",
+        ),
+        (".hidden.yaml", "not: ours"),
+        ("readme.md", "not: ours"),
+        ("below/x.yaml", "not: ours"),
+        ("folder.yaml/x.yaml", "not: ours"),
+    ]);
+    let files = files(vec![folder.path().to_owned()]);
+    let names: Vec<_> = files
+        .read()
+        .unwrap()
+        .into_iter()
+        .map(|file| file.path)
+        .collect();
+    assert_eq!(
+        names,
+        ["a.yaml", "b.yml", "c.json"].map(|name| folder.path().join(name))
+    );
+    assert_eq!(
+        files.load().unwrap().class_names().collect::<Vec<_>>(),
+        ["c", "d"]
+    );
+}
+
+#[test]
+fn several_sources_are_one_table() {
+    let (pools, classes) = (folder(&[("p.yaml", POOL)]), folder(&[("c.yaml", CLASS)]));
+    let paths = vec![pools.path().to_owned(), classes.path().join("c.yaml")];
+    assert_eq!(files(paths).load().unwrap().len(), 1);
+}
+
+#[test]
+fn no_manifest_file_is_an_error_and_no_manifest_is_a_table() {
+    let (nothing, empty) = (
+        folder(&[("readme.md", "")]),
+        folder(&[("a.yaml", "# none yet\n")]),
+    );
+    assert!(matches!(
+        files(vec![nothing.path().to_owned()]).load(),
+        Err(Error::Empty(_))
+    ));
+    assert!(
+        files(vec![empty.path().to_owned()])
+            .load()
+            .unwrap()
+            .is_empty()
+    );
+}
