@@ -40,7 +40,7 @@ struct Reply {
 
 const LIMITS: Limits = Limits {
     max_body_bytes: 1 << 20,
-    body_timeout: Duration::from_secs(60),
+    body_timeout: Duration::from_mins(1),
     max_in_flight: 4,
 };
 
@@ -451,14 +451,14 @@ async fn what_is_none_of_ours_passes_whatever_its_shape() {
         ),
         (
             with(|request| {
-                request["object"]["metadata"]["labels"]["berth.dev/inject"] = json!("disabled")
+                request["object"]["metadata"]["labels"]["berth.dev/inject"] = json!("disabled");
             }),
             "OptedOut",
         ),
         (
             with(|request| {
                 request["object"]["metadata"]["annotations"] =
-                    json!({"kubernetes.io/config.mirror": "x"})
+                    json!({"kubernetes.io/config.mirror": "x"});
             }),
             "MirrorPod",
         ),

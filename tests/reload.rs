@@ -76,7 +76,7 @@ async fn load(
     ca: String,
     keeps: bool,
 ) -> Vec<String> {
-    let idle = if keeps { 1 } else { 0 };
+    let idle = usize::from(keeps);
     let client = builder(&ca)
         .pool_max_idle_per_host(idle)
         .build()

@@ -144,7 +144,7 @@ fn a_pair_that_cannot_serve_is_refused_at_the_start() {
     };
     let leaf = || {
         authority
-            .leaf(&[], now, std::time::Duration::from_secs(60))
+            .leaf(&[], now, std::time::Duration::from_mins(1))
             .expect("a leaf")
     };
     let (one, two) = (leaf(), leaf());

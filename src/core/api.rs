@@ -3,8 +3,9 @@
 //! The bounds and rules in the schemas are what the API server can check by itself; `core::validate` says the same, and
 //! the rest, with more words.
 #![allow(
+    clippy::duplicated_attributes,
     unreachable_pub,
-    reason = "KubeSchema repeats each struct where it cannot be reached"
+    reason = "each printcolumn has a type; KubeSchema repeats each struct where it cannot be reached"
 )]
 
 use k8s_openapi::{

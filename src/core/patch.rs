@@ -93,3 +93,14 @@ impl<T> From<&Option<T>> for Presence {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_escaped_for_a_pointer_the_tilde_first() {
+        assert_eq!(pointer_segment("nvidia.com/gpu"), "nvidia.com~1gpu");
+        assert_eq!(pointer_segment("a~b/c~1"), "a~0b~1c~01");
+    }
+}

@@ -188,3 +188,6 @@ fn pools(group: &Group) -> String {
     let plural = if group.pools.len() == 1 { "" } else { "s" };
     format!("pool{plural} {:?}", group.name.text)
 }
+
+#[cfg(test)]
+mod tests;

@@ -64,7 +64,7 @@ fn walk(value: &Value, path: &str, object: &str, sites: &mut Vec<Site>) {
     match value {
         Value::Object(fields) if is_object(fields) => whole(value, fields, path, sites),
         Value::Object(fields) if has_containers(fields) && !path.is_empty() => {
-            sites.push(Site::template(path, object))
+            sites.push(Site::template(path, object));
         }
         Value::Object(fields) => children(fields, path, object, sites),
         Value::Array(items) => {

@@ -68,10 +68,9 @@ pub enum Error {
 }
 
 fn listed(findings: &[Finding]) -> String {
-    findings
-        .iter()
-        .map(|finding| format!("\n{finding}"))
-        .collect()
+    findings.iter().fold(String::new(), |text, finding| {
+        text + "\n" + &finding.to_string()
+    })
 }
 
 impl fmt::Display for Finding {

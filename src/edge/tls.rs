@@ -149,7 +149,7 @@ pub struct Identity {
 #[derive(Debug)]
 enum Origin {
     Files(Pair),
-    SelfSigned(SelfSigned),
+    SelfSigned(Box<SelfSigned>),
 }
 
 /// What is read from files, as it was read.
@@ -180,7 +180,9 @@ impl Options {
             (None, None, true) => {
                 let names = self.tls_names.clone();
                 let lifetime = self_signed::LEAF_LIFETIME;
-                Ok(Origin::SelfSigned(SelfSigned::new(names, lifetime)?))
+                Ok(Origin::SelfSigned(Box::new(SelfSigned::new(
+                    names, lifetime,
+                )?)))
             }
             (None, None, false) => Err(Error::Usage(
                 "no certificate to serve with: give --tls-cert FILE and --tls-key FILE, or --tls-self-signed",

@@ -290,11 +290,11 @@ impl<'t> Reader<'t> {
                     break;
                 }
                 (event, span) => {
-                    let merges = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+                    let is_merge_key = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
                     let key = self.node(event, &span)?;
                     let (event, span) = self.next()?;
                     let value = self.node(event, &span)?;
-                    if merges {
+                    if is_merge_key {
                         merge(value, &mut merged)?;
                     } else {
                         insert(&mut entries, key, value)?;
@@ -431,7 +431,8 @@ mod tests {
         assert!(refusal("a: .inf").0.contains("number"));
         let mut laughs = "a0: &a0 [x, x]\n".to_owned();
         for i in 1..40 {
-            laughs += &format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1);
+            let line = format!("a{i}: &a{i} [*a{}, *a{}]\n", i - 1, i - 1);
+            laughs.push_str(&line);
         }
         assert!(refusal(&laughs).0.contains("too much"));
     }

@@ -1,8 +1,9 @@
 //! What the tests of the wire share: reviews, the homelab's table, and `berth` as a process.
 #![allow(
+    clippy::panic,
     dead_code,
     unreachable_pub,
-    reason = "each test binary uses a part of it"
+    reason = "a test fails by a panic, and each test binary uses a part of this"
 )]
 
 use std::path::PathBuf;
@@ -35,7 +36,8 @@ pub fn homelab() -> AllocationTable {
 /// A review of `examples/reviews`.
 pub fn example(name: &str) -> Value {
     let path = path("examples/reviews").join(format!("{name}.json"));
-    let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"));
+    let text = std::fs::read_to_string(&path)
+        .unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     serde_json::from_str(&text).expect("JSON")
 }
 

@@ -191,7 +191,7 @@ fn covered_pool(manifests: &Manifests<'_>) -> Vec<Finding> {
         let pools: Vec<(usize, &GPUPool)> = manifests.pools_of(class).collect();
         for (i, pool) in &pools {
             let earlier = pools.iter().take_while(|(earlier, _)| earlier < i);
-            if let Some((_, other)) = earlier.map(|it| *it).find(|(_, other)| covers(other, pool)) {
+            if let Some((_, other)) = earlier.copied().find(|(_, other)| covers(other, pool)) {
                 let message = format!(
                     "every node of pool {:?} is of pool {:?}, which the class prefers",
                     name_of(pool),

@@ -35,3 +35,47 @@ pub(super) fn apply(pod: &Pod<'_>, group: &Group, plan: &mut Plan<'_>) {
     plan.patch
         .add("/metadata/annotations/berth.dev~1pool", &group.name.json);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use crate::core::testing::{admit, one_pool, pod};
+
+    fn annotated(annotations: Value) -> Value {
+        let mut pod = pod(json!({}));
+        pod["metadata"]["annotations"] = annotations;
+        pod
+    }
+
+    #[test]
+    fn the_choice_is_recorded_and_what_was_there_is_not_trusted() {
+        for (before, after) in [
+            (Value::Null, json!({"berth.dev/pool": "p"})),
+            (json!({}), json!({"berth.dev/pool": "p"})),
+            (json!({"a": "b"}), json!({"a": "b", "berth.dev/pool": "p"})),
+            (
+                json!({"berth.dev/pool": "elsewhere"}),
+                json!({"berth.dev/pool": "p"}),
+            ),
+        ] {
+            let admitted = admit(&one_pool(), &annotated(before)).expect("admitted");
+            assert_eq!(admitted.pod["metadata"]["annotations"], after);
+            assert_eq!(admitted.pool.as_deref(), Some("p"));
+        }
+    }
+
+    #[test]
+    fn annotations_that_are_full_are_left_and_the_author_is_warned() {
+        let ours = "berth.dev/pool".len() + "p".len();
+        let room = |bytes: usize| annotated(json!({"a": "x".repeat(bytes - 1)}));
+        let fits = admit(&one_pool(), &room(super::MAX_BYTES - ours)).expect("admitted");
+        assert_eq!(fits.warnings, Vec::<String>::new());
+        let full = admit(&one_pool(), &room(super::MAX_BYTES - ours + 1)).expect("admitted");
+        assert_eq!(
+            full.pod["metadata"]["annotations"].get("berth.dev/pool"),
+            None
+        );
+        assert_eq!(full.warnings.len(), 1);
+    }
+}

@@ -354,3 +354,6 @@ fn entries<'p>(resources: &'p Resources<'p>) -> impl Iterator<Item = (&'p str, &
         .flatten()
         .flat_map(Map::iter)
 }
+
+#[cfg(test)]
+mod tests;

@@ -262,3 +262,6 @@ fn contradiction(constraints: &Constraints<'_>, context: Context<'_>) -> Denial 
     );
     Denial::new(Reason::PlacementContradiction, message)
 }
+
+#[cfg(test)]
+mod tests;

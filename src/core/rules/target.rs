@@ -159,3 +159,6 @@ fn names(asks: &[Ask<'_>]) -> String {
         .collect();
     names.join(", ")
 }
+
+#[cfg(test)]
+mod tests;
