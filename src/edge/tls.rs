@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum, builder::BoolishValueParser};
 use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     server::NoServerSessionStorage,
     version::{TLS12, TLS13},
 };
@@ -45,12 +45,13 @@ pub struct Options {
     /// Serve with a certificate made at start, for localhost, loopback and each --tls-name
     #[arg(long, env = "BERTH_TLS_SELF_SIGNED", value_parser = BoolishValueParser::new())]
     pub tls_self_signed: bool,
-    /// Another DNS name or IP address of the self-signed certificate, as <service>.<namespace>.svc
+    /// Another DNS name or IP address of the self-signed certificate, as berth.berth.svc
     #[arg(
         long = "tls-name",
         env = "BERTH_TLS_NAME",
         value_name = "NAME",
-        value_delimiter = ','
+        value_delimiter = ',',
+        value_parser = server_name
     )]
     pub tls_names: Vec<String>,
     /// Where to write the self-signed certificate's CA, PEM: what a client must trust
@@ -70,6 +71,13 @@ pub struct Options {
     /// The name (CN or SAN) that a client's certificate must carry, besides being of --client-ca
     #[arg(long, env = "BERTH_CLIENT_NAME", value_name = "NAME")]
     pub client_name: Option<String>,
+}
+
+fn server_name(text: &str) -> Result<String, String> {
+    match ServerName::try_from(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(_) => Err("not a DNS name or an IP address: write it as berth.berth.svc".to_owned()),
+    }
 }
 
 /// The oldest TLS version.
