@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{core::table::Settings, edge::table_files::TableFiles};
 
+pub mod bench;
 mod certs;
 mod crds;
 mod report;
@@ -24,6 +25,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Bench(bench::Bench),
     Certs(certs::Certs),
     Crds(crds::Crds),
 }
@@ -72,6 +74,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let result = match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
         };

@@ -1,0 +1,278 @@
+//! Reviews and tables for the benchmarks, made up by size and shape.
+#![allow(
+    clippy::missing_panics_doc,
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    reason = "each benchmark uses a part of it"
+)]
+
+use berth::core::{
+    manifest::{Document, Manifest},
+    review::{Answer, review},
+    table::{AllocationTable, Settings, compile},
+};
+use serde_json::{Value, json};
+
+/// A review, and what berth must say to it.
+pub struct Case {
+    pub name: String,
+    pub body: Vec<u8>,
+    pub table: AllocationTable,
+    pub reason: &'static str,
+}
+
+impl Case {
+    /// Answers the review, and holds the answer against what it must be.
+    pub fn answer(&self) -> Answer<'_> {
+        let answer = review(&self.body, &self.table).expect("a review");
+        assert_eq!(answer.record.reason.as_str(), self.reason, "{}", self.name);
+        answer
+    }
+}
+
+/// Every case, in groups.
+pub fn groups() -> Vec<(&'static str, Vec<Case>)> {
+    let sized = |name: &str, bytes: usize| {
+        case(
+            name,
+            &Shape {
+                bytes,
+                ..Shape::default()
+            },
+        )
+    };
+    vec![
+        (
+            "size",
+            vec![
+                sized("2.6KB", 2_600),
+                sized("5.5KB", 5_500),
+                sized("50KB", 50_000),
+                sized("1MB", 1_000_000),
+                sized("9MB", 9_000_000),
+            ],
+        ),
+        (
+            "answer",
+            vec![
+                sized("placed", 5_500),
+                in_place("in-place"),
+                denied("denied"),
+                unlabelled("no-class"),
+            ],
+        ),
+        (
+            "classes",
+            vec![
+                sized("10", 5_500),
+                case(
+                    "10000",
+                    &Shape {
+                        classes: 10_000,
+                        ..Shape::default()
+                    },
+                ),
+            ],
+        ),
+        (
+            "terms",
+            vec![
+                sized("0", 5_500),
+                case(
+                    "1",
+                    &Shape {
+                        terms: 1,
+                        ..Shape::default()
+                    },
+                ),
+                case(
+                    "64",
+                    &Shape {
+                        terms: 64,
+                        ..Shape::default()
+                    },
+                ),
+            ],
+        ),
+        (
+            "containers",
+            vec![
+                sized("1", 5_500),
+                case(
+                    "50",
+                    &Shape {
+                        containers: 50,
+                        bytes: 0,
+                        ..Shape::default()
+                    },
+                ),
+            ],
+        ),
+    ]
+}
+
+struct Shape {
+    bytes: usize,
+    classes: usize,
+    terms: usize,
+    containers: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            bytes: 5_500,
+            classes: 10,
+            terms: 0,
+            containers: 1,
+        }
+    }
+}
+
+fn case(name: &str, shape: &Shape) -> Case {
+    let body = request(shape, "class-7").into_bytes();
+    Case {
+        name: name.to_owned(),
+        body,
+        table: table(shape.classes),
+        reason: "Placed",
+    }
+}
+
+fn in_place(name: &str) -> Case {
+    let mut case = case(name, &Shape::default());
+    let answer = case.answer();
+    let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    let patch = response["response"]["patch"].as_str().expect("a patch");
+    let patch =
+        base64::Engine::decode(&base64::engine::general_purpose::STANDARD, patch).expect("base64");
+    let patch: json_patch::Patch = serde_json::from_slice(&patch).expect("a patch");
+    let mut review: Value = serde_json::from_slice(&case.body).expect("JSON");
+    json_patch::patch(&mut review["request"]["object"], &patch).expect("it applies");
+    case.body = review.to_string().into_bytes();
+    case.reason = "InPlace";
+    case
+}
+
+fn denied(name: &str) -> Case {
+    let body = request(&Shape::default(), "class-x").into_bytes();
+    Case {
+        body,
+        reason: "ClassUnavailable",
+        ..case(name, &Shape::default())
+    }
+}
+
+fn unlabelled(name: &str) -> Case {
+    let body = request(&Shape::default(), "class-7")
+        .replace("berth.dev/workload-class", "example.com/workload-class");
+    Case {
+        body: body.into_bytes(),
+        reason: "NoClass",
+        ..case(name, &Shape::default())
+    }
+}
+
+/// A table of so many classes, each with a pool of its own.
+pub fn table(classes: usize) -> AllocationTable {
+    let (table, problems) = compile(&documents(classes), &Settings::default());
+    assert!(problems.is_empty(), "{problems:?}");
+    table
+}
+
+/// The manifests of so many classes and pools.
+pub fn documents(classes: usize) -> Vec<Document> {
+    let object = |kind: &str, name: String, spec: Value| json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let pair = |i: usize| {
+        let taint =
+            json!({"key": "dedicated", "value": format!("class-{i}"), "effect": "NoSchedule"});
+        let pool = json!({"hostnames": [format!("node-{i}")], "taints": [taint], "resourceName": "amd.com/gpu"});
+        let pool =
+            serde_json::from_value(object("GPUPool", format!("pool-{i}"), pool)).expect("a pool");
+        let class = json!({"pools": [{"name": format!("pool-{i}")}]});
+        let class = serde_json::from_value(object("WorkloadClass", format!("class-{i}"), class))
+            .expect("a class");
+        [Manifest::Pool(pool), Manifest::Class(class)]
+    };
+    let manifests = (0..classes).flat_map(pair).enumerate();
+    manifests
+        .map(|(origin, manifest)| Document { origin, manifest })
+        .collect()
+}
+
+/// A review as kube-apiserver writes it, padded with environment variables to the size.
+fn request(shape: &Shape, class: &str) -> String {
+    let containers: Vec<Value> = (0..shape.containers).map(container).collect();
+    let term = |i: usize| json!({"matchExpressions": [{"key": "topology.kubernetes.io/zone", "operator": "In", "values": [format!("zone-{i}")]}]});
+    let terms: Vec<Value> = (0..shape.terms).map(term).collect();
+    let mut review = json!({
+        "kind": "AdmissionReview", "apiVersion": "admission.k8s.io/v1",
+        "request": {
+            "uid": "705ab4f5-6393-11e8-b7cc-42010a800002",
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "requestKind": {"group": "", "version": "v1", "kind": "Pod"},
+            "requestResource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": "ai", "operation": "CREATE",
+            "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller", "uid": "a", "groups": ["system:serviceaccounts", "system:serviceaccounts:kube-system", "system:authenticated"]},
+            "object": {
+                "kind": "Pod", "apiVersion": "v1",
+                "metadata": {
+                    "generateName": "vllm-7d4b9c6f5d-", "creationTimestamp": null,
+                    "labels": {"app": "vllm", "pod-template-hash": "7d4b9c6f5d", "berth.dev/workload-class": class},
+                    "ownerReferences": [{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "vllm-7d4b9c6f5d", "uid": "b", "controller": true, "blockOwnerDeletion": true}],
+                    "managedFields": [{"manager": "kube-controller-manager", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:containers": {"k:{\"name\":\"main\"}": {".": {}, "f:image": {}}}}}}],
+                },
+                "spec": {
+                    "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}, {"name": "shm", "emptyDir": {"medium": "Memory"}}],
+                    "containers": containers, "restartPolicy": "Always", "terminationGracePeriodSeconds": 30, "dnsPolicy": "ClusterFirst",
+                    "serviceAccountName": "default", "securityContext": {}, "schedulerName": "default-scheduler",
+                    "tolerations": [
+                        {"key": "node.kubernetes.io/not-ready", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+                        {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300},
+                    ],
+                    "priority": 0, "enableServiceLinks": true, "preemptionPolicy": "PreemptLowerPriority",
+                },
+                "status": {},
+            },
+            "oldObject": null, "dryRun": false, "options": {"kind": "CreateOptions", "apiVersion": "meta.k8s.io/v1"},
+        },
+    });
+    if shape.containers > 1 {
+        review["request"]["object"]["metadata"]["annotations"] =
+            json!({"berth.dev/container": "main"});
+    }
+    let spec = &mut review["request"]["object"]["spec"];
+    if !terms.is_empty() {
+        spec["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+    }
+    pad(&mut review, shape.bytes);
+    review.to_string()
+}
+
+fn container(i: usize) -> Value {
+    let name = if i == 0 {
+        "main".to_owned()
+    } else {
+        format!("helper-{i}")
+    };
+    json!({
+        "name": name, "image": "vllm/vllm-openai:v0.11.2", "args": ["--model", "Qwen/Qwen3-30B-A3B", "--port", "8000"],
+        "ports": [{"containerPort": 8000, "protocol": "TCP"}],
+        "resources": {"limits": {"memory": "48Gi"}, "requests": {"cpu": "4", "memory": "32Gi"}},
+        "volumeMounts": [{"name": "models", "mountPath": "/models"}, {"name": "shm", "mountPath": "/dev/shm"}],
+        "readinessProbe": {"httpGet": {"path": "/health", "port": 8000, "scheme": "HTTP"}, "periodSeconds": 10},
+        "imagePullPolicy": "IfNotPresent", "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+    })
+}
+
+fn pad(review: &mut Value, bytes: usize) {
+    let missing = bytes.saturating_sub(review.to_string().len());
+    let variable = |i: usize| json!({"name": format!("SETTING_{i:06}"), "value": "a value of the usual length, as <charts> write it"});
+    let each = variable(0).to_string().len() + 1;
+    let variables: Vec<Value> = (0..missing / each).map(variable).collect();
+    if !variables.is_empty() {
+        review["request"]["object"]["spec"]["containers"][0]["env"] = json!(variables);
+    }
+}

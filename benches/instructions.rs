@@ -1,0 +1,128 @@
+//! What a review costs in instructions and allocations, which no noise on the machine changes.
+//!
+//! `cargo bench --bench instructions -- check` holds the counts against `benches/instructions.json`; `update` writes
+//! them anew. Each case runs under valgrind's callgrind, which counts one function alone.
+#![allow(missing_docs, clippy::panic, reason = "a check fails by a panic")]
+
+use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, process::Command};
+
+use serde_json::{Value, json};
+
+mod common;
+
+use common::{Case, groups};
+
+/// Instructions may differ by so much: the allocator's path is not the same in every process.
+const TOLERANCE: f64 = 0.05;
+/// How often a case runs while it is counted.
+const RUNS: u64 = 10;
+
+fn main() {
+    let arguments: Vec<String> = env::args()
+        .skip(1)
+        .filter(|argument| argument != "--bench")
+        .collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["run", name] => run(name),
+        ["update"] => {
+            fs::write(file(), format!("{:#}\n", counts())).expect("written");
+            println!("wrote {}", file().display());
+        }
+        ["check"] => check(),
+        _ => panic!("say check or update"),
+    }
+}
+
+fn file() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.json")
+}
+
+fn cases() -> BTreeMap<String, Case> {
+    let named = groups().into_iter().flat_map(|(group, cases)| {
+        cases
+            .into_iter()
+            .map(move |case| (format!("{group}/{}", case.name), case))
+    });
+    // the largest tell nothing that the large do not, and valgrind is slow
+    named.filter(|(name, _)| name != "size/9MB").collect()
+}
+
+/// What callgrind counts.
+#[inline(never)]
+fn measured(case: &Case) {
+    for _ in 0..RUNS {
+        black_box(case.answer());
+    }
+}
+
+fn run(name: &str) {
+    let cases = cases();
+    let case = &cases[name];
+    // the first one finds the allocator and the caches cold
+    black_box(case.answer());
+    measured(case);
+}
+
+fn counts() -> Value {
+    let counted = cases().into_iter().map(|(name, case)| {
+        case.answer();
+        let allocations = allocation_counter::measure(|| drop(black_box(case.answer())));
+        let counts = json!({
+            "bytes": case.body.len(),
+            "instructions": instructions(&name),
+            "allocations": allocations.count_total,
+            "allocated_bytes": allocations.bytes_total,
+        });
+        (name, counts)
+    });
+    Value::Object(counted.collect())
+}
+
+fn instructions(name: &str) -> u64 {
+    let output = Command::new("valgrind")
+        .args([
+            "--tool=callgrind",
+            "--callgrind-out-file=/dev/null",
+            "--toggle-collect=*measured*",
+        ])
+        .arg(env::current_exe().expect("this binary"))
+        .args(["run", name])
+        .output()
+        .expect("valgrind is there: tools/valgrind installs it");
+    let text = String::from_utf8_lossy(&output.stderr);
+    let line = text.lines().find(|line| line.contains("Collected :"));
+    let count = line.and_then(|line| line.split_whitespace().last()?.parse::<u64>().ok());
+    count.unwrap_or_else(|| panic!("valgrind counted nothing: {text}")) / RUNS
+}
+
+fn check() {
+    let text = fs::read_to_string(file()).expect("benches/instructions.json is committed");
+    let committed: Value = serde_json::from_str(&text).expect("JSON");
+    let counted = counts();
+    let mut wrong = Vec::new();
+    for (name, now) in counted.as_object().expect("an object") {
+        let then = &committed[name];
+        for (what, tolerance) in [
+            ("instructions", TOLERANCE),
+            ("allocations", 0.0),
+            ("bytes", 0.0),
+        ] {
+            let (now, then) = (
+                now[what].as_f64().unwrap_or(f64::NAN),
+                then[what].as_f64().unwrap_or(f64::NAN),
+            );
+            println!(
+                "{name} {what}: {now} ({:+.1} %)",
+                (now / then - 1.0) * 100.0
+            );
+            if !((now - then).abs() <= then * tolerance) {
+                wrong.push(format!("{name}: {now} {what}, and {then} committed"));
+            }
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "{}\nif this is meant: make instructions-update",
+        wrong.join("\n")
+    );
+}

@@ -1,0 +1,87 @@
+//! The hot path beside its alternatives: `make bench`. Each case asserts its answer; each group ends with its ratios.
+#![allow(missing_docs, reason = "criterion's macros")]
+
+use std::{
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+use berth::cli::bench::alternatives::{Idiom, scan};
+use criterion::{BenchmarkId, Criterion, Throughput};
+
+mod common;
+
+use common::{Case, groups};
+
+/// How long each contender runs for the ratios, in turns.
+const RATIO_TIME: Duration = Duration::from_millis(600);
+
+fn main() {
+    let mut criterion = Criterion::default()
+        .warm_up_time(Duration::from_millis(300))
+        .measurement_time(Duration::from_secs(1))
+        .sample_size(20)
+        .configure_from_args();
+    for (name, cases) in groups() {
+        let mut group = criterion.benchmark_group(name);
+        for case in &cases {
+            case.answer();
+            let idiom = Idiom::new(&case.table);
+            assert!(scan(&case.body) && idiom.answer(&case.body).is_some());
+            group.throughput(Throughput::Bytes(case.body.len() as u64));
+            let id = |who| BenchmarkId::new(who, &case.name);
+            group.bench_function(id("berth"), |b| b.iter(|| case.answer()));
+            group.bench_function(id("scan"), |b| b.iter(|| scan(black_box(&case.body))));
+            group.bench_function(id("kube-rs"), |b| {
+                b.iter(|| idiom.answer(black_box(&case.body)))
+            });
+        }
+        group.finish();
+        let ratios: Vec<String> = cases.iter().map(ratios).collect();
+        println!("\n{name}: {}\n", ratios.join("; "));
+    }
+    criterion.final_summary();
+    compile_time();
+}
+
+/// Berth's time as a multiple of the scan's, and the usual way's as a multiple of berth's: medians of turns.
+fn ratios(case: &Case) -> String {
+    let idiom = Idiom::new(&case.table);
+    let mut times: [Vec<Duration>; 3] = Default::default();
+    let until = Instant::now() + 3 * RATIO_TIME;
+    while Instant::now() < until {
+        let contenders: [&dyn Fn() -> bool; 3] = [
+            &|| !black_box(case.answer()).body.is_empty(),
+            &|| black_box(scan(&case.body)),
+            &|| black_box(idiom.answer(&case.body)).is_some(),
+        ];
+        for (times, contender) in times.iter_mut().zip(contenders) {
+            let started = Instant::now();
+            assert!(contender());
+            times.push(started.elapsed());
+        }
+    }
+    let [berth, scan, idiom] = times.map(|mut times| {
+        times.sort_unstable();
+        times[times.len() / 2].as_secs_f64()
+    });
+    format!(
+        "{}: {:.2} x scan, kube-rs {:.0} x berth",
+        case.name,
+        berth / scan,
+        idiom / berth
+    )
+}
+
+/// 10,000 classes from typed documents.
+fn compile_time() {
+    let documents = common::documents(10_000);
+    let started = Instant::now();
+    let (table, _) =
+        berth::core::table::compile(&documents, &berth::core::table::Settings::default());
+    println!(
+        "compile: {} classes from typed documents in {:.0?}",
+        table.len(),
+        started.elapsed()
+    );
+}

@@ -1,0 +1,171 @@
+//! `berth bench`: what a review costs on this machine, with this table, beside the alternatives.
+
+use std::{
+    fs,
+    hint::black_box,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::{TableOptions, report::Failure};
+use crate::{
+    core::{review::review, table::AllocationTable},
+    edge::table_files::TableFiles,
+};
+use alternatives::{Idiom, scan};
+
+pub mod alternatives;
+
+/// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
+const TURN: usize = 64;
+
+/// Measure a review on this machine
+///
+/// One core answers the review again and again: berth, the structure-only scan of the same bytes (the floor), and the
+/// usual kube-rs way, in turns. The network is not measured.
+#[derive(Args, Debug)]
+pub(super) struct Bench {
+    #[command(flatten)]
+    table: TableOptions,
+    /// An `AdmissionReview` as JSON, as in examples/reviews
+    #[arg(long, value_name = "FILE")]
+    review: PathBuf,
+    /// How long to measure
+    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    seconds: u64,
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// Times of one contender, in nanoseconds.
+#[derive(Debug, Default)]
+struct Times(Vec<u64>);
+
+/// What was measured.
+#[derive(Debug)]
+struct Measured {
+    berth: Times,
+    scan: Times,
+    idiom: Times,
+    bytes: usize,
+    classes: usize,
+}
+
+impl Bench {
+    pub(super) fn run(self) -> Result<(), Failure> {
+        let table = TableFiles::from(self.table).load()?;
+        let body = fs::read(&self.review).map_err(|error| {
+            Failure::unreadable(format!(
+                "--review {}: {error}; check the path",
+                self.review.display()
+            ))
+        })?;
+        review(&body, &table).map_err(|error| {
+            Failure::unreadable(format!("--review {}: {error}", self.review.display()))
+        })?;
+        let measured = Measured::of(&body, &table, Duration::from_secs(self.seconds));
+        match self.output {
+            Format::Text => println!("{}", measured.text()),
+            Format::Json => println!("{:#}", measured.json()),
+        }
+        Ok(())
+    }
+}
+
+impl Measured {
+    fn of(body: &[u8], table: &AllocationTable, time: Duration) -> Self {
+        let idiom = Idiom::new(table);
+        let mut measured = Self {
+            berth: Times::default(),
+            scan: Times::default(),
+            idiom: Times::default(),
+            bytes: body.len(),
+            classes: table.len(),
+        };
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            measured
+                .berth
+                .turn(|| drop(black_box(review(black_box(body), table))));
+            measured
+                .scan
+                .turn(|| assert!(black_box(scan(black_box(body)))));
+            measured
+                .idiom
+                .turn(|| drop(black_box(idiom.answer(black_box(body)))));
+        }
+        for times in [&mut measured.berth, &mut measured.scan, &mut measured.idiom] {
+            times.0.sort_unstable();
+        }
+        measured
+    }
+
+    fn ratios(&self) -> (f64, f64) {
+        let [berth, scan, idiom] =
+            [&self.berth, &self.scan, &self.idiom].map(|times| precise(times.at(50)));
+        (berth / scan, idiom / berth)
+    }
+
+    fn json(&self) -> serde_json::Value {
+        let (scan, idiom) = self.ratios();
+        json!({
+            "p50_ns": self.berth.at(50), "p99_ns": self.berth.at(99),
+            "scan_ns": self.scan.at(50), "idiom_ns": self.idiom.at(50),
+            "ratio_scan": scan, "ratio_idiom": idiom,
+            "reviews_per_second": 1_000_000_000 / self.berth.at(50).max(1),
+            "bytes": self.bytes, "classes": self.classes,
+        })
+    }
+
+    fn text(&self) -> String {
+        let (scan, idiom) = self.ratios();
+        let micros = |nanos: u64| precise(nanos) / 1e3;
+        format!(
+            "review    {} bytes, a table of {} classes\n\
+             berth     p50 {:.1} µs, p99 {:.1} µs: {} reviews a second on one core\n\
+             scan      p50 {:.1} µs: berth takes {scan:.2} times the structure-only scan of the same bytes\n\
+             kube-rs   p50 {:.1} µs: berth is {idiom:.0} times faster than the usual way",
+            self.bytes,
+            self.classes,
+            micros(self.berth.at(50)),
+            micros(self.berth.at(99)),
+            1_000_000_000 / self.berth.at(50).max(1),
+            micros(self.scan.at(50)),
+            micros(self.idiom.at(50)),
+        )
+    }
+}
+
+impl Times {
+    fn turn(&mut self, mut work: impl FnMut()) {
+        for _ in 0..TURN {
+            let started = Instant::now();
+            work();
+            let nanos = started.elapsed().as_nanos();
+            self.0.push(u64::try_from(nanos).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// A percentile of sorted times.
+    fn at(&self, percent: usize) -> u64 {
+        self.0
+            .get(self.0.len() * percent / 100)
+            .copied()
+            .unwrap_or_default()
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "times are far below 2^52 ns")]
+fn precise(nanos: u64) -> f64 {
+    nanos as f64
+}
