@@ -1,0 +1,227 @@
+//! A case: a table, a review of a Pod's creation, and two live pictures; and what berth makes of it.
+
+use std::fmt;
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use berth::core::{
+    outcome::Reason,
+    review::review,
+    table::{AllocationTable, LivePicture, Settings, compile},
+};
+use proptest::prelude::{Strategy, any};
+use serde_json::{Value, json};
+
+use crate::{
+    draw::Draw,
+    json_text::Style,
+    pod::{pod, unknown},
+    table::Table,
+};
+
+/// So many choices at most.
+const CHOICES: usize = 900;
+
+/// One case.
+#[derive(Clone)]
+pub(crate) struct Case {
+    pub(crate) table: Table,
+    pub(crate) pod: Value,
+    /// The request without its object.
+    pub(crate) request: Value,
+    /// Free GPUs by pool, on the first pass and on the second.
+    pub(crate) live: [Vec<(String, u64)>; 2],
+    pub(crate) style: Style,
+    /// Another order of the documents.
+    pub(crate) rotation: usize,
+}
+
+/// What berth answers.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) reason: Reason,
+    /// The chosen pools.
+    pub(crate) pools: Vec<String>,
+    pub(crate) message: Option<String>,
+    pub(crate) patch: Option<Value>,
+    /// The Pod after the patch.
+    pub(crate) result: Value,
+    /// The response's bytes.
+    pub(crate) body: Vec<u8>,
+    pub(crate) warnings: Vec<&'static str>,
+}
+
+/// Every case, as proptest draws and shrinks it.
+pub(crate) fn cases() -> impl Strategy<Value = Case> {
+    proptest::collection::vec(any::<u16>(), 0..=CHOICES)
+        .prop_map(|choices| Case::draw(&mut Draw::new(&choices)))
+}
+
+impl Case {
+    fn draw(draw: &mut Draw<'_>) -> Self {
+        let style = if draw.percent(60) { draw.number() } else { 0 };
+        let rotation = draw.below(8);
+        let table = Table::draw(draw);
+        let live = [live(draw, &table), live(draw, &table)];
+        let request = request(draw);
+        let pod = pod(draw, &table);
+        Self {
+            table,
+            pod,
+            request,
+            live,
+            style: Style::new(style),
+            rotation,
+        }
+    }
+
+    /// The table with the live picture of the first pass (0) or the second (1).
+    pub(crate) fn compiled(&self, pass: usize) -> AllocationTable {
+        self.compiled_from(0)
+            .with_live(LivePicture::new(self.live[pass].clone()))
+    }
+
+    /// The table without a live picture, from the documents in another order.
+    pub(crate) fn compiled_from(&self, first: usize) -> AllocationTable {
+        let (table, problems) = compile(&self.table.documents(first), &Settings::default());
+        assert!(problems.is_empty(), "the generator made {problems:?}");
+        table
+    }
+
+    /// The review's bytes.
+    pub(crate) fn body(&self) -> Vec<u8> {
+        self.body_of(&self.pod, self.style)
+    }
+
+    /// The review of another Pod in a style.
+    pub(crate) fn body_of(&self, pod: &Value, style: Style) -> Vec<u8> {
+        let mut request = self.request.clone();
+        request["object"] = pod.clone();
+        let review = json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
+        style.write(&review).into_bytes()
+    }
+
+    /// The class that the Pod names, or that most Pods do.
+    pub(crate) fn class(&self) -> &str {
+        let name = self
+            .pod
+            .pointer("/metadata/labels/berth.dev~1workload-class");
+        let known = |name: &&str| *name == "d";
+        name.and_then(Value::as_str).filter(known).unwrap_or("c")
+    }
+
+    /// The first pass.
+    pub(crate) fn admit(&self) -> Admission {
+        admit(&self.body(), &self.compiled(0))
+    }
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for document in self.table.pools.iter().chain(&self.table.classes) {
+            writeln!(f, "{document}")?;
+        }
+        writeln!(
+            f,
+            "live: {:?}\nrequest: {}\nPod: {:#}",
+            self.live, self.request, self.pod
+        )?;
+        write!(f, "body: {}", String::from_utf8_lossy(&self.body()))
+    }
+}
+
+impl Admission {
+    pub(crate) fn is_allowed(&self) -> bool {
+        self.message.is_none()
+    }
+
+    /// Whether berth chose a place.
+    pub(crate) fn is_placed(&self) -> bool {
+        matches!(self.reason, Reason::Placed | Reason::InPlace)
+    }
+}
+
+/// Admits the review's Pod as kube-apiserver does: the patch is applied to the object received.
+pub(crate) fn admit(body: &[u8], table: &AllocationTable) -> Admission {
+    let answer = review(body, table).expect("the review is readable");
+    let response: Value = serde_json::from_slice(&answer.body).expect("the response is JSON");
+    let patch = patch_of(&response);
+    let review: Value = serde_json::from_slice(body).expect("the review is JSON");
+    let mut result = review["request"]["object"].clone();
+    if let Some(patch) = &patch {
+        apply(&mut result, patch);
+    }
+    let pools = answer.record.pool.unwrap_or_default().split(',');
+    Admission {
+        reason: answer.record.reason,
+        pools: pools
+            .filter(|pool| !pool.is_empty())
+            .map(str::to_owned)
+            .collect(),
+        message: answer.record.message,
+        patch,
+        result,
+        warnings: answer
+            .record
+            .warnings
+            .iter()
+            .map(|it| it.as_str())
+            .collect(),
+        body: answer.body,
+    }
+}
+
+/// The patch of a response, decoded.
+pub(crate) fn patch_of(response: &Value) -> Option<Value> {
+    let patch = response["response"].get("patch")?;
+    let patch = STANDARD
+        .decode(patch.as_str().expect("the patch is text"))
+        .expect("the patch is base64");
+    Some(serde_json::from_slice(&patch).expect("the patch is JSON"))
+}
+
+/// Applies a patch that must apply (law 1).
+pub(crate) fn apply(pod: &mut Value, patch: &Value) {
+    let operations: json_patch::Patch =
+        serde_json::from_value(patch.clone()).expect("the patch is a JSON Patch");
+    json_patch::patch(pod, &operations).expect("the patch applies");
+}
+
+fn live(draw: &mut Draw<'_>, table: &Table) -> Vec<(String, u64)> {
+    let mut free = Vec::new();
+    for pool in &table.pools {
+        let name = pool["metadata"]["name"].as_str().unwrap_or_default();
+        match draw.below(4) {
+            0 => {}
+            1 => free.push((name.to_owned(), 0)),
+            2 => free.push((name.to_owned(), 1)),
+            _ => free.push((name.to_owned(), 8)),
+        }
+    }
+    free
+}
+
+fn request(draw: &mut Draw<'_>) -> Value {
+    let mut request = json!({
+        "uid": draw.pick(&["705ab4f5-6393-11e8-b7cc-42010a800002", "<&>", "ü\u{1F680}"]),
+        "kind": {"group": "", "version": "v1", "kind": "Pod"},
+        "resource": {"group": "", "version": "v1", "resource": "pods"},
+        "operation": "CREATE",
+        "namespace": "ai",
+        "oldObject": null,
+        "userInfo": {"username": "system:serviceaccount:kube-system:replicaset-controller", "groups": ["a"]},
+    });
+    if draw.percent(5) {
+        request["namespace"] = json!("lab");
+    }
+    if draw.percent(40) {
+        request["dryRun"] = draw.pick(&[json!(true), json!(false), Value::Null]);
+    }
+    match draw.below(100) {
+        97 => request["operation"] = json!("UPDATE"),
+        98 => request["subResource"] = json!("ephemeralcontainers"),
+        99 => request["resource"]["resource"] = json!("podtemplates"),
+        _ => {}
+    }
+    unknown(draw, &mut request);
+    request
+}
