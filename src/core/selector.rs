@@ -105,19 +105,45 @@ impl Selector {
         self.0
     }
 
+    /// A key of which no label can meet every requirement, if there is one.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> Option<&str> {
+        let contradictory = |one: &&Requirement| {
+            let on_key = || self.0.iter().filter(|other| other.key == one.key);
+            match one.operator {
+                Operator::In => !one
+                    .values
+                    .iter()
+                    .any(|value| on_key().all(|other| other.admits(Some(value)))),
+                Operator::Exists => on_key().any(|other| other.operator == Operator::DoesNotExist),
+                _ => false,
+            }
+        };
+        self.0
+            .iter()
+            .find(contradictory)
+            .map(|one| one.key.as_str())
+    }
+
     /// Whether labels, looked up by key, meet every requirement.
     pub fn matches<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
-        self.0.iter().all(|requirement| {
-            let value = label(&requirement.key);
-            let among = |value: &str| requirement.values.iter().any(|other| other == value);
-            match requirement.operator {
-                Operator::In => value.is_some_and(among),
-                Operator::NotIn => !value.is_some_and(among),
-                Operator::Exists => value.is_some(),
-                Operator::DoesNotExist => value.is_none(),
-                Operator::Gt | Operator::Lt => false,
-            }
-        })
+        self.0
+            .iter()
+            .all(|requirement| requirement.admits(label(&requirement.key)))
+    }
+}
+
+impl Requirement {
+    /// Whether a label selector with this requirement takes a label's value.
+    fn admits(&self, value: Option<&str>) -> bool {
+        let among = |value: &str| self.values.iter().any(|other| other == value);
+        match self.operator {
+            Operator::In => value.is_some_and(among),
+            Operator::NotIn => !value.is_some_and(among),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt | Operator::Lt => false,
+        }
     }
 }
 
@@ -259,6 +285,36 @@ mod tests {
             ),
         ] {
             assert_eq!(result.expect_err(field).field, field);
+        }
+    }
+
+    #[test]
+    fn what_no_label_can_meet_is_seen() {
+        let on_k = |operator: &str, values: &[&str]| json!({"key": "k", "operator": operator, "values": values});
+        let (in_ab, not_a, not_ab) = (
+            on_k("In", &["a", "b"]),
+            on_k("NotIn", &["a"]),
+            on_k("NotIn", &["b", "a"]),
+        );
+        let (exists, absent) = (
+            json!({"key": "k", "operator": "Exists"}),
+            json!({"key": "k", "operator": "DoesNotExist"}),
+        );
+        for (all, contradiction) in [
+            (vec![in_ab.clone(), not_a.clone(), exists.clone()], false),
+            (vec![in_ab.clone(), not_ab.clone()], true),
+            (vec![in_ab.clone(), on_k("In", &["c"])], true),
+            (vec![in_ab, absent.clone()], true),
+            (vec![exists.clone(), absent.clone()], true),
+            (vec![absent, not_ab], false),
+            (vec![exists, not_a], false),
+        ] {
+            let selector = selector(json!({"matchExpressions": all})).unwrap();
+            assert_eq!(
+                selector.contradicts_itself().is_some(),
+                contradiction,
+                "{selector:?}"
+            );
         }
     }
 

@@ -136,7 +136,9 @@ fn law_5_the_same_bytes_and_table_get_the_same_answer_dry_run_or_not() {
         prop_assert_eq!(&admit(&body, &reordered).body, &first.body);
         let mut dry = case.clone();
         dry.request["dryRun"] = (!case.request["dryRun"].as_bool().unwrap_or_default()).into();
-        prop_assert_eq!(&dry.admit().body, &first.body);
+        let plain =
+            |case: &Case| admit(&case.body_of(&case.pod, Style::new(0)), &case.compiled(0)).body;
+        prop_assert_eq!(plain(&dry), plain(case));
         Ok(())
     });
 }

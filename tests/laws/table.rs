@@ -16,7 +16,7 @@ const VENDORS: &[(&str, &[&str], Option<&str>, &[(&str, &str)])] = &[
     ("amd.com/gpu", &[], None, &[]),
     (
         "amd.com/gpu",
-        &["example.com/amd~gpu"],
+        &["example.com/amd-gpu"],
         None,
         &[("HSA_OVERRIDE_GFX_VERSION", "10.3.0")],
     ),
@@ -163,10 +163,17 @@ fn pool(draw: &mut Draw<'_>, name: &str) -> Value {
         spec["runtimeClassName"] = json!(runtime);
     }
     let taints = draw.below(3);
-    spec["taints"] = draw.some_of(0, taints, &every_taint()).into();
+    spec["taints"] = one_value_each(draw.some_of(0, taints, &every_taint())).into();
     let spec_fields = spec.as_object_mut().expect("an object");
     spec_fields.extend(selection(draw));
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A node has one value for a taint's key and effect.
+fn one_value_each(mut taints: Vec<Value>) -> Vec<Value> {
+    let mut seen = BTreeSet::new();
+    taints.retain(|taint| seen.insert((taint["key"].to_string(), taint["effect"].to_string())));
+    taints
 }
 
 fn every_taint() -> Vec<Value> {
@@ -203,7 +210,22 @@ fn selection(draw: &mut Draw<'_>) -> Map<String, Value> {
         }),
         _ => json!({"matchLabels": {OS: "windows"}}),
     };
-    fields(json!({"nodeSelector": selector}))
+    fields(json!({"nodeSelector": one_requirement_each(selector)}))
+}
+
+/// Several requirements on one label may contradict each other, which no table may.
+fn one_requirement_each(mut selector: Value) -> Value {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut seen: BTreeSet<String> = labels.map(|(key, _)| key.clone()).collect();
+    if let Some(expressions) = selector
+        .get_mut("matchExpressions")
+        .and_then(Value::as_array_mut)
+    {
+        expressions.retain(|expression| {
+            seen.insert(expression["key"].as_str().unwrap_or_default().to_owned())
+        });
+    }
+    selector
 }
 
 fn labels(draw: &mut Draw<'_>, keys: &[&str], count: usize) -> Value {

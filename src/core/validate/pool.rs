@@ -1,5 +1,7 @@
 //! What is wrong with a `GPUPool`.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
 use super::{Found, LABEL_VALUE, SUBDOMAIN, Syntax, memory, name, repeated};
 use crate::core::{
     api::{GPUPool, GPUPoolSpec, Sharing, SharingStrategy},
@@ -73,19 +75,34 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
                 );
             }
         }
-        (None, Some(selector)) => match Selector::new(selector) {
-            Err(error) => found.add(
+        (None, Some(selector)) => node_selector(selector, found),
+    }
+}
+
+fn node_selector(selector: &LabelSelector, found: &mut Found) {
+    let selector = match Selector::new(selector) {
+        Ok(selector) => selector,
+        Err(error) => {
+            return found.add(
                 format!("spec.nodeSelector.{}", error.field),
                 error.message,
                 "write a LabelSelector as Kubernetes takes it",
-            ),
-            Ok(selector) if selector.requirements().is_empty() => found.add(
-                "spec.nodeSelector",
-                "an empty nodeSelector selects every node",
-                "select by a label that the GPU nodes alone carry",
-            ),
-            Ok(_) => {}
-        },
+            );
+        }
+    };
+    if selector.requirements().is_empty() {
+        found.add(
+            "spec.nodeSelector",
+            "an empty nodeSelector selects every node",
+            "select by a label that the GPU nodes alone carry",
+        );
+    }
+    if let Some(key) = selector.contradicts_itself() {
+        found.add(
+            "spec.nodeSelector",
+            format!("no node can meet what is required of its label {key:?}"),
+            "remove one of the requirements: they contradict each other",
+        );
     }
 }
 

@@ -94,6 +94,10 @@ fn every_problem_of_a_pool_is_found() {
             "spec.nodeSelector.matchLabels.a b: \"a b\" is no label key",
         ),
         (
+            json!({"nodeSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}}),
+            "spec.nodeSelector: no node can meet what is required of its label \"a\"",
+        ),
+        (
             json!({"hostnames": ["a"], "nodeSelector": {"matchLabels": {"a": "b"}}}),
             "spec.nodeSelector: both hostnames and nodeSelector",
         ),
