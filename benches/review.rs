@@ -33,7 +33,7 @@ fn main() {
             group.bench_function(id("berth"), |b| b.iter(|| case.answer()));
             group.bench_function(id("scan"), |b| b.iter(|| scan(black_box(&case.body))));
             group.bench_function(id("kube-rs"), |b| {
-                b.iter(|| idiom.answer(black_box(&case.body)))
+                b.iter(|| idiom.answer(black_box(&case.body)));
             });
         }
         group.finish();

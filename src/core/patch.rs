@@ -1,16 +1,23 @@
 //! A JSON Patch (RFC 6902), written as text straight away.
 
-use std::fmt::{Display, Write};
-
 /// A resource, label or annotation key as a segment of a JSON Pointer (RFC 6901): `~` first, then `/`.
 #[must_use]
 pub fn pointer_segment(key: &str) -> String {
     key.replace('~', "~0").replace('/', "~1")
 }
 
+/// A piece of JSON text. A tuple is its pieces, one after the other: what `format!` would do, at a third of its cost.
+pub trait Piece {
+    /// Appends the text.
+    fn write(&self, out: &mut String);
+}
+
 /// The operations so far. Paths and values are given as JSON text.
 #[derive(Clone, Debug, Default)]
 pub struct Patch(String);
+
+/// Room for the patch of a usual Pod.
+const USUAL: usize = 1024;
 
 impl Patch {
     /// Whether there is no operation.
@@ -20,60 +27,116 @@ impl Patch {
     }
 
     /// Adds a value at a path, appends it to an array where the path ends in `/-`, or replaces what is there.
-    pub fn add(&mut self, path: impl Display, value: impl Display) {
-        self.operation(format_args!(
-            r#"{{"op":"add","path":"{path}","value":{value}}}"#
-        ));
+    pub fn add(&mut self, path: impl Piece, value: impl Piece) {
+        self.operation((r#"{"op":"add","path":""#, path, r#"","value":"#, value, "}"));
     }
 
     /// Inserts a copy of what is at one path at another.
-    pub fn copy(&mut self, from: impl Display, path: impl Display) {
-        self.operation(format_args!(
-            r#"{{"op":"copy","from":"{from}","path":"{path}"}}"#
+    pub fn copy(&mut self, from: impl Piece, path: impl Piece) {
+        self.operation((
+            r#"{"op":"copy","from":""#,
+            from,
+            r#"","path":""#,
+            path,
+            r#""}"#,
         ));
     }
 
     /// Moves what is at one path to another.
-    pub fn rename(&mut self, from: impl Display, path: impl Display) {
-        self.operation(format_args!(
-            r#"{{"op":"move","from":"{from}","path":"{path}"}}"#
+    pub fn rename(&mut self, from: impl Piece, path: impl Piece) {
+        self.operation((
+            r#"{"op":"move","from":""#,
+            from,
+            r#"","path":""#,
+            path,
+            r#""}"#,
         ));
     }
 
     /// Appends the values to the array at a path, which is created where there is none.
-    pub fn append<V: Display>(
+    pub fn append<V: Piece>(
         &mut self,
-        path: impl Display,
+        path: impl Piece,
         exists: Presence,
         values: impl IntoIterator<Item = V>,
     ) {
+        let mut values = values.into_iter();
         match exists {
-            Presence::There => values
-                .into_iter()
-                .for_each(|value| self.add(format_args!("{path}/-"), value)),
+            Presence::There => values.for_each(|value| self.add((&path, "/-"), value)),
             Presence::Missing => {
-                let mut array = String::new();
+                let Some(first) = values.next() else { return };
+                self.operation((r#"{"op":"add","path":""#, path, r#"","value":["#, first));
                 for value in values {
-                    let _ = write!(array, "{}{value}", if array.is_empty() { "" } else { "," });
+                    (",", value).write(&mut self.0);
                 }
-                if !array.is_empty() {
-                    self.add(path, format_args!("[{array}]"));
-                }
+                self.0.push_str("]}");
             }
         }
     }
 
     /// The JSON array.
     #[must_use]
-    pub fn into_json(self) -> String {
-        format!("[{}]", self.0)
+    pub fn into_json(mut self) -> String {
+        self.0.push(']');
+        self.0
     }
 
-    fn operation(&mut self, operation: impl Display) {
-        let separator = if self.is_empty() { "" } else { "," };
-        write!(self.0, "{separator}{operation}").expect("a String takes all text");
+    fn operation(&mut self, operation: impl Piece) {
+        if self.is_empty() {
+            self.0.reserve(USUAL);
+            self.0.push('[');
+        } else {
+            self.0.push(',');
+        }
+        operation.write(&mut self.0);
     }
 }
+
+impl Piece for str {
+    fn write(&self, out: &mut String) {
+        out.push_str(self);
+    }
+}
+
+impl Piece for String {
+    fn write(&self, out: &mut String) {
+        out.push_str(self);
+    }
+}
+
+impl Piece for usize {
+    fn write(&self, out: &mut String) {
+        out.push_str(itoa::Buffer::new().format(*self));
+    }
+}
+
+impl Piece for u64 {
+    fn write(&self, out: &mut String) {
+        out.push_str(itoa::Buffer::new().format(*self));
+    }
+}
+
+impl<T: Piece + ?Sized> Piece for &T {
+    fn write(&self, out: &mut String) {
+        (**self).write(out);
+    }
+}
+
+macro_rules! pieces {
+    ($($piece:ident),+) => {
+        impl<$($piece: Piece),+> Piece for ($($piece,)+) {
+            fn write(&self, out: &mut String) {
+                #[allow(non_snake_case, reason = "each type has one value of its name")]
+                let ($($piece,)+) = self;
+                $($piece.write(out);)+
+            }
+        }
+    };
+}
+pieces!(A, B);
+pieces!(A, B, C);
+pieces!(A, B, C, D);
+pieces!(A, B, C, D, E);
 
 /// Whether the parent of what is added is there; null counts as missing.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -3,7 +3,7 @@
 //! The body is parsed once, as the review of a Pod. Only where that fails is it looked at again, step by step, to say
 //! what is wrong, or to let pass what is none of our business.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, fmt};
 
 use serde_json::value::RawValue;
 
@@ -74,7 +74,7 @@ pub struct Record<'a> {
     /// The Pod's name, or its generateName where the API server is still to make one up.
     pub name: Cow<'a, str>,
     /// The Pod's controller, as `ReplicaSet/whisper-6d`.
-    pub owner: Option<String>,
+    pub owner: Option<Owner<'a>>,
     /// Whether nothing is stored.
     pub dry_run: bool,
     /// The class, one of the table's.
@@ -87,6 +87,19 @@ pub struct Record<'a> {
     pub message: Option<String>,
     /// What the Pod's author should know.
     pub warnings: Vec<Warning>,
+}
+
+/// A Pod's controller.
+#[derive(Clone, Debug)]
+pub struct Owner<'a> {
+    kind: Text<'a>,
+    name: Text<'a>,
+}
+
+impl fmt::Display for Owner<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", &*self.kind, &*self.name)
+    }
 }
 
 object! {
@@ -320,10 +333,13 @@ fn answer<'a>(
         .unwrap_or_default();
     let owner = metadata
         .owner_references
-        .iter()
+        .into_iter()
         .flatten()
         .find(|owner| owner.controller == Some(true));
-    let owner = owner.map(|owner| format!("{}/{}", text(&owner.kind), text(&owner.name)));
+    let owner = owner.map(|owner| Owner {
+        kind: owner.kind.unwrap_or_default(),
+        name: owner.name.unwrap_or_default(),
+    });
     let name = request
         .name
         .filter(|name| !name.is_empty())

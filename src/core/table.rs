@@ -101,6 +101,8 @@ pub struct Group {
     pub env: Vec<Fragment>,
     /// The alternatives, one of which a node must match: the pools, those that collapse to one `In` being one.
     pub alternatives: Vec<Alternative>,
+    /// The required node affinity of a Pod that has none: a term for each alternative, as JSON.
+    pub required: String,
     /// What several pools prefer, most preferred first.
     pub preferences: Vec<Preference>,
     /// The taints of all pools, in order, each once.

@@ -55,7 +55,7 @@ pub fn reviewed(record: &Record<'_>, table: &str, elapsed: Duration) {
         uid = &*record.uid,
         namespace = &*record.namespace,
         name = &*record.name,
-        owner = record.owner,
+        owner = record.owner.as_ref().map(tracing::field::display),
         dry_run = record.dry_run,
         class = record.class,
         pool = record.pool,

@@ -47,7 +47,6 @@ pub(crate) struct Admission {
     pub(crate) result: Value,
     /// The response's bytes.
     pub(crate) body: Vec<u8>,
-    pub(crate) warnings: Vec<&'static str>,
 }
 
 /// Every case, as proptest draws and shrinks it.
@@ -160,12 +159,6 @@ pub(crate) fn admit(body: &[u8], table: &AllocationTable) -> Admission {
         message: answer.record.message,
         patch,
         result,
-        warnings: answer
-            .record
-            .warnings
-            .iter()
-            .map(|it| it.as_str())
-            .collect(),
         body: answer.body,
     }
 }

@@ -153,6 +153,10 @@ fn is_amounts(path: &[&str]) -> bool {
 }
 
 /// What a rule may create where there is nothing, or null.
+#[allow(
+    clippy::match_like_matches_macro,
+    reason = "a list of paths, one a line"
+)]
 fn may_be_created(path: &[&str]) -> bool {
     const AFFINITY: &str = "nodeAffinity";
     const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";

@@ -214,7 +214,7 @@ fn tolerations(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
 fn toleration(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
     let taints: Vec<&Value> = pools
         .iter()
-        .flat_map(|pool| pool["spec"]["taints"].as_array())
+        .filter_map(|pool| pool["spec"]["taints"].as_array())
         .flatten()
         .collect();
     let mut toleration = if !taints.is_empty() && draw.percent(75) {
@@ -250,7 +250,7 @@ fn like_a_taint(draw: &mut Draw<'_>, taint: &Value) -> Value {
         5 => it["effect"] = json!("NoExecute"),
         6 => it["operator"] = draw.pick(&["Gt", "Lt", "Near"]).into(),
         _ => {
-            it = json!({"key": taint["key"], "value": taint.get("value").cloned().unwrap_or_default()})
+            it = json!({"key": taint["key"], "value": taint.get("value").cloned().unwrap_or_default()});
         }
     }
     if draw.percent(15) {

@@ -11,8 +11,15 @@ use crate::{
     words::{ACCELERATORS, HOSTNAME, LABELS, OS, named_values},
 };
 
+type Vendor = (
+    &'static str,
+    &'static [&'static str],
+    Option<&'static str>,
+    &'static [(&'static str, &'static str)],
+);
+
 /// What a vendor's pools ask of a Pod: resource, aliases, runtime class, environment.
-const VENDORS: &[(&str, &[&str], Option<&str>, &[(&str, &str)])] = &[
+const VENDORS: &[Vendor] = &[
     ("amd.com/gpu", &[], None, &[]),
     (
         "amd.com/gpu",

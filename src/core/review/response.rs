@@ -87,5 +87,12 @@ fn annotations(out: &mut String, record: &Record<'_>, revision: &str) {
 }
 
 fn string(out: &mut String, text: &str) {
-    out.push_str(&serde_json::to_string(text).expect("a string serialises"));
+    let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if text.bytes().any(escapes) {
+        out.push_str(&serde_json::to_string(text).expect("a string serialises"));
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
 }

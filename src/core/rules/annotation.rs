@@ -16,7 +16,7 @@ pub(super) fn apply(pod: &Pod<'_>, group: &Group, plan: &mut Plan<'_>) {
         .as_ref()
         .and_then(|metadata| metadata.annotations.as_ref());
     let Some(annotations) = annotations else {
-        let value = format_args!(r#"{{"{POOL}":{}}}"#, group.name.json).to_string();
+        let value = (r#"{"berth.dev/pool":"#, &group.name.json, "}");
         return plan.patch.add("/metadata/annotations", value);
     };
     if annotations

@@ -44,11 +44,8 @@ pub(super) fn environment(
             container: text(&container.name).to_owned(),
         });
     }
-    plan.patch.append(
-        format_args!("{place}/env"),
-        Presence::from(&container.env),
-        missing,
-    );
+    plan.patch
+        .append((place, "/env"), Presence::from(&container.env), missing);
 }
 
 /// A variable of the author's that defeats the limit under the NVIDIA runtime (rule 23).

@@ -1,11 +1,9 @@
 //! GPU limits (rules 14 to 18 and 20): who asks for what, who is given what, and how it is written.
 
-use std::fmt;
-
 use crate::core::{
     json::{Amount, Map},
     outcome::{Denial, Reason},
-    patch::pointer_segment,
+    patch::{Piece, pointer_segment},
     pod::{Container, Pod, Resources, Spec, list, text},
     quantity::Quantity,
     table::Group,
@@ -13,16 +11,16 @@ use crate::core::{
 
 use super::{Context, Plan, bundle, pools, target};
 
-/// A container's place in the Pod; displayed as its JSON Pointer.
+/// A container's place in the Pod; written as its JSON Pointer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) struct Place {
     list: &'static str,
     index: usize,
 }
 
-impl fmt::Display for Place {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "/spec/{}/{}", self.list, self.index)
+impl Piece for Place {
+    fn write(&self, out: &mut String) {
+        ("/spec/", self.list, "/", self.index).write(out);
     }
 }
 
@@ -294,11 +292,8 @@ impl<'p> Ask<'p> {
         for (list, amount) in [("limits", self.limit), ("requests", self.request)] {
             if amount.is_some() {
                 let (place, from, to) = (self.place, pointer_segment(alias), &group.pointer);
-                let parent = format!("{place}/resources/{list}");
-                plan.patch.rename(
-                    format_args!("{parent}/{from}"),
-                    format_args!("{parent}/{to}"),
-                );
+                let parent = (place, "/resources/", list, "/");
+                plan.patch.rename((parent, &from), (parent, to));
             }
         }
     }
@@ -313,17 +308,16 @@ impl<'p> Ask<'p> {
             .map(|resources| &resources.limits)
         {
             None => {
-                let value = format_args!(r#"{{"limits":{{"{resource}":"{gpus}"}}}}"#).to_string();
-                plan.patch.add(format_args!("{place}/resources"), value);
+                let value = (r#"{"limits":{""#, resource, r#"":""#, gpus, r#""}}"#);
+                plan.patch.add((place, "/resources"), value);
             }
             Some(None) => {
-                let value = format_args!(r#"{{"{resource}":"{gpus}"}}"#).to_string();
-                plan.patch
-                    .add(format_args!("{place}/resources/limits"), value);
+                let value = (r#"{""#, resource, r#"":""#, gpus, r#""}"#);
+                plan.patch.add((place, "/resources/limits"), value);
             }
             Some(Some(_)) => {
-                let path = format_args!("{place}/resources/limits/{}", group.pointer).to_string();
-                plan.patch.add(path, format_args!(r#""{gpus}""#));
+                let path = (place, "/resources/limits/", &group.pointer);
+                plan.patch.add(path, ("\"", gpus, "\""));
             }
         }
     }

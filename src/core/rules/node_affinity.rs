@@ -2,7 +2,7 @@
 
 use crate::core::{
     outcome::{Denial, Reason},
-    patch::Presence,
+    patch::{Piece, Presence},
     pod::{Expression, NodeAffinity, Spec, Term, list, text},
     selector::Requirement,
     table::{Alternative, Preference},
@@ -43,15 +43,15 @@ pub(super) fn apply(
         None => terms_from_nothing(&selector, context)?,
     };
     let wanted = missing_preferences(affinity, &context.group.preferences);
-    add_parents(spec, affinity, missing.as_deref(), &wanted, plan);
+    add_parents(spec, affinity, missing, &wanted, plan);
     Ok(())
 }
 
 /// The terms that a Pod without any needs, unless its `nodeSelector` implies an alternative.
-fn terms_from_nothing(
+fn terms_from_nothing<'t>(
     selector: &Constraints<'_>,
-    context: Context<'_>,
-) -> Result<Option<String>, Denial> {
+    context: Context<'t>,
+) -> Result<Option<&'t str>, Denial> {
     let alternatives = &context.group.alternatives;
     if alternatives
         .iter()
@@ -65,15 +65,8 @@ fn terms_from_nothing(
     {
         return Ok(None);
     }
-    let terms: Vec<String> = alternatives
-        .iter()
-        .map(|alternative| format!(r#"{{"matchExpressions":{}}}"#, alternative.json))
-        .collect();
-    bound_terms(0, terms.len())?;
-    Ok(Some(format!(
-        r#"{{"nodeSelectorTerms":[{}]}}"#,
-        terms.join(",")
-    )))
+    bound_terms(0, alternatives.len())?;
+    Ok(Some(&context.group.required))
 }
 
 /// ANDs the alternatives into every term that implies none of them.
@@ -129,13 +122,10 @@ fn confine(
 /// Term `i` becomes one term an alternative, in their order.
 fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], plan: &mut Plan<'_>) {
     for copy in 1..alternatives.len() {
-        plan.patch.copy(
-            format_args!("{TERMS}/{i}"),
-            format_args!("{TERMS}/{}", i + copy),
-        );
+        plan.patch.copy((TERMS, "/", i), (TERMS, "/", i + copy));
     }
     for (term, alternative) in (i..).zip(alternatives) {
-        let path = format_args!("{TERMS}/{term}/matchExpressions").to_string();
+        let path = (TERMS, "/", term, "/matchExpressions");
         plan.patch.append(
             path,
             expressions,
@@ -212,36 +202,45 @@ fn add_parents(
     preferred: &[&str],
     plan: &mut Plan<'_>,
 ) {
-    let Some(affinity) = affinity else {
-        if let Some(value) = node_affinity(required, preferred) {
-            match &spec.affinity {
-                Some(_) => plan.patch.add(NODE_AFFINITY, value),
-                None => plan.patch.add(
-                    "/spec/affinity",
-                    format_args!(r#"{{"nodeAffinity":{value}}}"#),
-                ),
-            }
+    if let Some(affinity) = affinity {
+        if let Some(required) = required {
+            plan.patch.add(REQUIRED, required);
         }
-        return;
-    };
-    if let Some(required) = required {
-        plan.patch.add(REQUIRED, required);
+        let there = Presence::from(&affinity.preferred);
+        return plan.patch.append(PREFERRED, there, preferred);
     }
-    plan.patch
-        .append(PREFERRED, Presence::from(&affinity.preferred), preferred);
+    let value = node_affinity(required, preferred);
+    match &spec.affinity {
+        _ if value.is_empty() => {}
+        Some(_) => plan.patch.add(NODE_AFFINITY, ("{", value, "}")),
+        None => plan
+            .patch
+            .add("/spec/affinity", (r#"{"nodeAffinity":{"#, value, "}}")),
+    }
 }
 
-fn node_affinity(required: Option<&str>, preferred: &[&str]) -> Option<String> {
-    let required = required
-        .map(|terms| format!(r#""requiredDuringSchedulingIgnoredDuringExecution":{terms}"#));
-    let preferred = (!preferred.is_empty()).then(|| {
-        format!(
-            r#""preferredDuringSchedulingIgnoredDuringExecution":[{}]"#,
-            preferred.join(",")
+/// The fields of a node affinity.
+fn node_affinity(required: Option<&str>, preferred: &[&str]) -> String {
+    let mut fields = String::new();
+    if let Some(required) = required {
+        (
+            r#""requiredDuringSchedulingIgnoredDuringExecution":"#,
+            required,
         )
-    });
-    let parts: Vec<String> = required.into_iter().chain(preferred).collect();
-    (!parts.is_empty()).then(|| format!("{{{}}}", parts.join(",")))
+            .write(&mut fields);
+    }
+    for (i, term) in preferred.iter().enumerate() {
+        let before = match i {
+            0 if fields.is_empty() => r#""preferredDuringSchedulingIgnoredDuringExecution":["#,
+            0 => r#","preferredDuringSchedulingIgnoredDuringExecution":["#,
+            _ => ",",
+        };
+        (before, term).write(&mut fields);
+    }
+    if !preferred.is_empty() {
+        fields.push(']');
+    }
+    fields
 }
 
 /// Rule 8: both sides, and what to change.

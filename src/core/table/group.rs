@@ -37,6 +37,12 @@ impl Group {
             .map(|pool| pool.metadata.name.clone().unwrap_or_default())
             .collect();
         let selected: Vec<Vec<Requirement>> = pools.iter().map(|pool| requirements(pool)).collect();
+        let preferences = preferences(&selected);
+        let windows = selected.iter().flatten().any(selects_windows);
+        let alternatives: Vec<Alternative> = collapse(selected)
+            .into_iter()
+            .map(Alternative::new)
+            .collect();
         Self {
             name: Fragment::string(&names.join(",")),
             pools: names,
@@ -52,12 +58,10 @@ impl Group {
                     json: compile::json(var),
                 })
                 .collect(),
-            preferences: preferences(&selected),
-            windows: selected.iter().flatten().any(selects_windows),
-            alternatives: collapse(selected)
-                .into_iter()
-                .map(Alternative::new)
-                .collect(),
+            preferences,
+            windows,
+            required: required(&alternatives),
+            alternatives,
             taints: taints(pools),
         }
     }
@@ -93,6 +97,13 @@ fn requirements(pool: &GPUPool) -> Vec<Requirement> {
             .into_requirements(),
         (None, None) => Vec::new(),
     }
+}
+
+fn required(alternatives: &[Alternative]) -> String {
+    let term =
+        |alternative: &Alternative| format!(r#"{{"matchExpressions":{}}}"#, alternative.json);
+    let terms: Vec<String> = alternatives.iter().map(term).collect();
+    format!(r#"{{"nodeSelectorTerms":[{}]}}"#, terms.join(","))
 }
 
 fn selects_windows(requirement: &Requirement) -> bool {

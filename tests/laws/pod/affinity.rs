@@ -67,12 +67,11 @@ fn required(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
 }
 
 fn terms(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
-    match draw.in_thousand(25) {
-        true => {
-            let count = draw.pick(&[40, 70, 129, 999, 1001]).to_owned();
-            (0..count).map(|i| json!({"matchExpressions": [{"key": format!("example.com/{i}"), "operator": "Exists"}]})).collect()
-        }
-        false => draw.several(1, 3, |draw| term(draw, pools)).into(),
+    if draw.in_thousand(25) {
+        let count = draw.pick(&[40, 70, 129, 999, 1001]).to_owned();
+        (0..count).map(|i| json!({"matchExpressions": [{"key": format!("example.com/{i}"), "operator": "Exists"}]})).collect()
+    } else {
+        draw.several(1, 3, |draw| term(draw, pools)).into()
     }
 }
 

@@ -38,21 +38,20 @@ fn quantities() -> Vec<Value> {
 }
 
 pub(super) fn containers(draw: &mut Draw<'_>, pools: &[&Value]) -> Vec<Value> {
-    let mut names: Vec<String> = match draw.below(20) {
-        0..=9 => vec!["main".to_owned()],
-        _ => {
-            let names = [
-                "main",
-                "vllm",
-                "kserve-container",
-                "logger",
-                "user-container",
-            ];
-            draw.some_of(1, 3, &names)
-                .into_iter()
-                .map(str::to_owned)
-                .collect()
-        }
+    let mut names: Vec<String> = if let 0..=9 = draw.below(20) {
+        vec!["main".to_owned()]
+    } else {
+        let names = [
+            "main",
+            "vllm",
+            "kserve-container",
+            "logger",
+            "user-container",
+        ];
+        draw.some_of(1, 3, &names)
+            .into_iter()
+            .map(str::to_owned)
+            .collect()
     };
     if draw.percent(20) {
         let injected = draw.pick(&["istio-proxy", "linkerd-proxy", "queue-proxy"]);
@@ -165,9 +164,8 @@ fn gpu(draw: &mut Draw<'_>, pools: &[&Value]) -> String {
         .flatten()
         .collect();
     let name = match draw.below(20) {
-        0..=11 => &spec["resourceName"],
         12..=17 if !aliases.is_empty() => draw.pick(&aliases),
-        12..=18 => &spec["resourceName"],
+        0..=18 => &spec["resourceName"],
         _ => return draw.pick(ACCELERATORS).to_owned(),
     };
     name.as_str().unwrap_or_default().to_owned()
