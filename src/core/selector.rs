@@ -49,6 +49,21 @@ pub struct Requirement {
     pub values: Vec<String>,
 }
 
+impl Requirement {
+    /// Whether a node or namespace meets it whose label has this value, or that has no such label.
+    #[must_use]
+    pub fn admits(&self, value: Option<&str>) -> bool {
+        let among = |value: &str| self.values.iter().any(|other| other == value);
+        match self.operator {
+            Operator::In => value.is_some_and(among),
+            Operator::NotIn => !value.is_some_and(among),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt | Operator::Lt => false,
+        }
+    }
+}
+
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.key, self.operator.as_str())?;
@@ -107,17 +122,9 @@ impl Selector {
 
     /// Whether labels, looked up by key, meet every requirement.
     pub fn matches<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
-        self.0.iter().all(|requirement| {
-            let value = label(&requirement.key);
-            let among = |value: &str| requirement.values.iter().any(|other| other == value);
-            match requirement.operator {
-                Operator::In => value.is_some_and(among),
-                Operator::NotIn => !value.is_some_and(among),
-                Operator::Exists => value.is_some(),
-                Operator::DoesNotExist => value.is_none(),
-                Operator::Gt | Operator::Lt => false,
-            }
-        })
+        self.0
+            .iter()
+            .all(|requirement| requirement.admits(label(&requirement.key)))
     }
 }
 

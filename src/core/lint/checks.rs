@@ -167,22 +167,13 @@ fn is_impossible(selector: &LabelSelector) -> bool {
             Operator::In => ours
                 .values
                 .iter()
-                .all(|value| others.iter().any(|other| !admits(other, value))),
+                .all(|value| others.iter().any(|other| !other.admits(Some(value)))),
             Operator::Exists => others
                 .iter()
                 .any(|other| other.operator == Operator::DoesNotExist),
             _ => false,
         }
     })
-}
-
-fn admits(requirement: &Requirement, value: &String) -> bool {
-    match requirement.operator {
-        Operator::In => requirement.values.contains(value),
-        Operator::NotIn => !requirement.values.contains(value),
-        Operator::DoesNotExist => false,
-        _ => true,
-    }
 }
 
 fn covered_pool(manifests: &Manifests<'_>) -> Vec<Finding> {

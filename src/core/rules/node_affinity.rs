@@ -252,14 +252,24 @@ fn contradiction(constraints: &Constraints<'_>, context: Context<'_>) -> Denial 
         .iter()
         .map(Alternative::to_string)
         .collect();
-    let message = format!(
-        "the Pod's node constraints ({}) exclude {} of workload class {:?} ({}): \
-         remove them, or use a class whose pools they allow",
-        constraints.on_keys_of(&group.alternatives),
-        pools(group),
-        class.name,
-        ours.join(" or ")
-    );
+    let mut alternatives = group.alternatives.iter();
+    let message = if alternatives.all(|other| Constraints::of(None).contradict(other)) {
+        format!(
+            "{} of workload class {:?} can have no node ({}): correct the pools, or use another class",
+            pools(group),
+            class.name,
+            ours.join(" or ")
+        )
+    } else {
+        format!(
+            "the Pod's node constraints ({}) exclude {} of workload class {:?} ({}): \
+             remove them, or use a class whose pools they allow",
+            constraints.on_keys_of(&group.alternatives),
+            pools(group),
+            class.name,
+            ours.join(" or ")
+        )
+    };
     Denial::new(Reason::PlacementContradiction, message)
 }
 

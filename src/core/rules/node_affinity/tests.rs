@@ -305,6 +305,38 @@ fn a_provable_contradiction_is_denied_with_both_sides() {
 }
 
 #[test]
+fn what_a_pool_says_of_one_key_counts_together() {
+    let zones = |expressions: Value| {
+        table(&[
+            pool(
+                "p",
+                json!({"nodeSelector": {"matchExpressions": expressions}}),
+            ),
+            class("c", &["p"], json!({})),
+        ])
+    };
+    let two = [
+        expression("zone", "In", &["a", "b"]),
+        expression("zone", "NotIn", &["a"]),
+    ];
+    let not_b = required(json!([{"matchExpressions": [expression("zone", "NotIn", &["b"])]}]));
+    let (reason, message) = denied(&zones(json!(two)), not_b);
+    assert_eq!(reason, Reason::PlacementContradiction);
+    assert!(message.contains("(zone NotIn [b])"), "{message}");
+    // a pool that no node can be of admits no Pod, on the first pass as on the second
+    for other in ["NotIn", "DoesNotExist"] {
+        let values: &[&str] = if other == "NotIn" { &["a"] } else { &[] };
+        let nowhere = [
+            expression("zone", "In", &["a"]),
+            expression("zone", other, values),
+        ];
+        let (reason, message) = denied(&zones(json!(nowhere)), json!({}));
+        assert_eq!(reason, Reason::PlacementContradiction);
+        assert!(message.contains("can have no node"), "{message}");
+    }
+}
+
+#[test]
 fn the_result_is_bounded() {
     let many = |count: usize| {
         let zone =
