@@ -16,7 +16,7 @@ const VENDORS: &[(&str, &[&str], Option<&str>, &[(&str, &str)])] = &[
     ("amd.com/gpu", &[], None, &[]),
     (
         "amd.com/gpu",
-        &["example.com/amd~gpu"],
+        &["example.com/amd_gpu"],
         None,
         &[("HSA_OVERRIDE_GFX_VERSION", "10.3.0")],
     ),
@@ -163,10 +163,23 @@ fn pool(draw: &mut Draw<'_>, name: &str) -> Value {
         spec["runtimeClassName"] = json!(runtime);
     }
     let taints = draw.below(3);
-    spec["taints"] = draw.some_of(0, taints, &every_taint()).into();
+    spec["taints"] = each_once(draw.some_of(0, taints, &every_taint())).into();
     let spec_fields = spec.as_object_mut().expect("an object");
     spec_fields.extend(selection(draw));
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": name}, "spec": spec})
+}
+
+/// A node has one value for a key and an effect.
+fn each_once(taints: Vec<Value>) -> Vec<Value> {
+    let mut once: Vec<Value> = Vec::new();
+    for taint in taints {
+        let same =
+            |other: &Value| other["key"] == taint["key"] && other["effect"] == taint["effect"];
+        if !once.iter().any(same) {
+            once.push(taint);
+        }
+    }
+    once
 }
 
 fn every_taint() -> Vec<Value> {
