@@ -134,8 +134,9 @@ impl Selector {
 }
 
 impl Requirement {
-    /// Whether a label selector with this requirement takes a label's value.
-    fn admits(&self, value: Option<&str>) -> bool {
+    /// Whether a label selector with this requirement takes a label's value, or its absence.
+    #[must_use]
+    pub fn admits(&self, value: Option<&str>) -> bool {
         let among = |value: &str| self.values.iter().any(|other| other == value);
         match self.operator {
             Operator::In => value.is_some_and(among),

@@ -108,6 +108,11 @@ impl Case {
         name.and_then(Value::as_str).filter(known).unwrap_or("c")
     }
 
+    /// The first pass, of the plain text.
+    pub(crate) fn admit_plain(&self) -> Admission {
+        admit(&self.body_of(&self.pod, Style::new(0)), &self.compiled(0))
+    }
+
     /// The first pass.
     pub(crate) fn admit(&self) -> Admission {
         admit(&self.body(), &self.compiled(0))
@@ -131,6 +136,11 @@ impl fmt::Debug for Case {
 impl Admission {
     pub(crate) fn is_allowed(&self) -> bool {
         self.message.is_none()
+    }
+
+    /// The response.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     /// Whether berth chose a place.

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     draw::Draw,
-    nodes::elements,
+    nodes::{self, elements},
     words::{ACCELERATORS, HOSTNAME, LABELS, OS, named_values},
 };
 
@@ -23,7 +23,7 @@ const VENDORS: &[Vendor] = &[
     ("amd.com/gpu", &[], None, &[]),
     (
         "amd.com/gpu",
-        &["example.com/amd-gpu"],
+        &["example.com/amd_gpu"],
         None,
         &[("HSA_OVERRIDE_GFX_VERSION", "10.3.0")],
     ),
@@ -170,17 +170,29 @@ fn pool(draw: &mut Draw<'_>, name: &str) -> Value {
         spec["runtimeClassName"] = json!(runtime);
     }
     let taints = draw.below(3);
-    spec["taints"] = one_value_each(draw.some_of(0, taints, &every_taint())).into();
+    spec["taints"] = each_once(draw.some_of(0, taints, &every_taint())).into();
+    let selection = selection(draw);
     let spec_fields = spec.as_object_mut().expect("an object");
-    spec_fields.extend(selection(draw));
-    json!({"apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": name}, "spec": spec})
+    spec_fields.extend(selection);
+    let mut pool = json!({"apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": name}, "spec": spec});
+    if nodes::of_pool(&pool).is_empty() {
+        // requirements that exclude each other: no table may have them
+        pool["spec"]["nodeSelector"] = json!({"matchLabels": labels(draw, &[HOSTNAME], 1)});
+    }
+    pool
 }
 
-/// A node has one value for a taint's key and effect.
-fn one_value_each(mut taints: Vec<Value>) -> Vec<Value> {
-    let mut seen = BTreeSet::new();
-    taints.retain(|taint| seen.insert((taint["key"].to_string(), taint["effect"].to_string())));
-    taints
+/// A node has one value for a key and an effect.
+fn each_once(taints: Vec<Value>) -> Vec<Value> {
+    let mut once: Vec<Value> = Vec::new();
+    for taint in taints {
+        let same =
+            |other: &Value| other["key"] == taint["key"] && other["effect"] == taint["effect"];
+        if !once.iter().any(same) {
+            once.push(taint);
+        }
+    }
+    once
 }
 
 fn every_taint() -> Vec<Value> {
@@ -217,22 +229,7 @@ fn selection(draw: &mut Draw<'_>) -> Map<String, Value> {
         }),
         _ => json!({"matchLabels": {OS: "windows"}}),
     };
-    fields(json!({"nodeSelector": one_requirement_each(selector)}))
-}
-
-/// Several requirements on one label may contradict each other, which no table may.
-fn one_requirement_each(mut selector: Value) -> Value {
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut seen: BTreeSet<String> = labels.map(|(key, _)| key.clone()).collect();
-    if let Some(expressions) = selector
-        .get_mut("matchExpressions")
-        .and_then(Value::as_array_mut)
-    {
-        expressions.retain(|expression| {
-            seen.insert(expression["key"].as_str().unwrap_or_default().to_owned())
-        });
-    }
-    selector
+    fields(json!({"nodeSelector": selector}))
 }
 
 fn labels(draw: &mut Draw<'_>, keys: &[&str], count: usize) -> Value {

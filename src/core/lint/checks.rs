@@ -8,7 +8,7 @@ use crate::core::{
     accelerators,
     api::{GPUPool, SharingStrategy, TaintEffect, WorkloadClass},
     quantity::Quantity,
-    selector::{Operator, Requirement, Selector},
+    selector::{Operator, Selector},
 };
 
 /// Every check, in the order of the codes.
@@ -150,39 +150,7 @@ fn impossible_pool(manifests: &Manifests<'_>) -> Vec<Finding> {
 
 /// Whether two requirements of a selector exclude each other on one key.
 fn is_impossible(selector: &LabelSelector) -> bool {
-    let Ok(selector) = Selector::new(selector) else {
-        return false;
-    };
-    let requirements = selector.into_requirements();
-    let others = |ours: &Requirement| {
-        requirements
-            .iter()
-            .filter(|other| other.key == ours.key)
-            .cloned()
-            .collect::<Vec<_>>()
-    };
-    requirements.iter().any(|ours| {
-        let others = others(ours);
-        match ours.operator {
-            Operator::In => ours
-                .values
-                .iter()
-                .all(|value| others.iter().any(|other| !admits(other, value))),
-            Operator::Exists => others
-                .iter()
-                .any(|other| other.operator == Operator::DoesNotExist),
-            _ => false,
-        }
-    })
-}
-
-fn admits(requirement: &Requirement, value: &String) -> bool {
-    match requirement.operator {
-        Operator::In => requirement.values.contains(value),
-        Operator::NotIn => !requirement.values.contains(value),
-        Operator::DoesNotExist => false,
-        _ => true,
-    }
+    Selector::new(selector).is_ok_and(|selector| selector.contradicts_itself().is_some())
 }
 
 fn covered_pool(manifests: &Manifests<'_>) -> Vec<Finding> {

@@ -59,27 +59,36 @@ impl<'p> Constraints<'p> {
             .all(|(ours, _)| implied(ours))
     }
 
-    /// Whether provably no node of the alternative meets them.
+    /// Whether provably no node of the alternative meets them. What the alternative says of the same key elsewhere
+    /// counts, too: after admission the Pod says it, and the answer must not change.
     pub(super) fn contradict(&self, alternative: &Alternative) -> bool {
-        alternative
-            .requirements
-            .iter()
-            .any(|(ours, _)| self.exclude(ours))
+        let requirements = || alternative.requirements.iter().map(|(ours, _)| ours);
+        requirements().any(|ours| {
+            let others =
+                requirements().filter(|other| other.key == ours.key && !std::ptr::eq(*other, ours));
+            self.exclude(ours, others)
+        })
     }
 
-    fn exclude(&self, ours: &Requirement) -> bool {
+    fn exclude<'r>(
+        &self,
+        ours: &Requirement,
+        mut others: impl Iterator<Item = &'r Requirement> + Clone,
+    ) -> bool {
         match ours.operator {
-            Operator::In => ours
-                .values
-                .iter()
-                .all(|value| self.on(&ours.key).any(|stated| !stated.admits(value))),
+            Operator::In => ours.values.iter().all(|value| {
+                self.on(&ours.key).any(|stated| !stated.admits(value))
+                    || others.clone().any(|other| !other.admits(Some(value)))
+            }),
             Operator::NotIn => self
                 .on(&ours.key)
                 .any(|stated| stated.is_in() && stated.values.all_of(&ours.values)),
             Operator::Exists => self
                 .on(&ours.key)
                 .any(|stated| stated.operator == "DoesNotExist"),
-            Operator::DoesNotExist => self.on(&ours.key).any(Stated::needs_key),
+            Operator::DoesNotExist => {
+                self.on(&ours.key).any(Stated::needs_key) || others.any(|other| !other.admits(None))
+            }
             Operator::Gt | Operator::Lt => false,
         }
     }

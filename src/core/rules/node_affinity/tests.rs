@@ -305,6 +305,27 @@ fn a_provable_contradiction_is_denied_with_both_sides() {
 }
 
 #[test]
+fn what_a_pool_says_of_one_key_counts_together() {
+    let zones = |expressions: Value| {
+        table(&[
+            pool(
+                "p",
+                json!({"nodeSelector": {"matchExpressions": expressions}}),
+            ),
+            class("c", &["p"], json!({})),
+        ])
+    };
+    let two = [
+        expression("zone", "In", &["a", "b"]),
+        expression("zone", "NotIn", &["a"]),
+    ];
+    let not_b = required(json!([{"matchExpressions": [expression("zone", "NotIn", &["b"])]}]));
+    let (reason, message) = denied(&zones(json!(two)), not_b);
+    assert_eq!(reason, Reason::PlacementContradiction);
+    assert!(message.contains("(zone NotIn [b])"), "{message}");
+}
+
+#[test]
 fn the_result_is_bounded() {
     let many = |count: usize| {
         let zone =
