@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run test lint fmt clippy deny certs crds
+.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny certs crds
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -11,8 +11,23 @@ help: ## what there is to make
 run: ## serve the homelab's table on loopback and print a first request
 	@tools/run
 
-test: ## every test
+test: unit instructions ## every test
+
+unit:
 	cargo test --locked
+
+instructions: ## hold the instructions and allocations of a review against benches/instructions.json
+	@tools/instructions check
+
+instructions-update: ## count them anew
+	@tools/instructions update
+
+bench: ## a review beside the scan and the usual kube-rs way: about 5 minutes
+	cargo bench --locked --bench review
+
+load: ## the server's own cost, beside a constant answer: about 3 minutes
+	cargo build --locked --release
+	cargo run --locked --release --quiet --example load
 
 lint: fmt clippy deny ## everything that needs no run
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 mod common;
 
-use common::{Case, groups};
+use common::{Case, Make, groups};
 
 /// Instructions may differ by so much: the allocator's path is not the same in every process.
 const TOLERANCE: f64 = 0.05;
@@ -37,13 +37,12 @@ fn file() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("benches/instructions.json")
 }
 
-fn cases() -> BTreeMap<String, Case> {
+fn cases() -> BTreeMap<String, Make> {
     let named = groups().into_iter().flat_map(|(group, cases)| {
-        cases
-            .into_iter()
-            .map(move |case| (format!("{group}/{}", case.name), case))
+        let name = move |(name, make): (&str, Make)| (format!("{group}/{name}"), make);
+        cases.into_iter().map(name)
     });
-    // the largest tell nothing that the large do not, and valgrind is slow
+    // the largest tells nothing that the large do not, and valgrind is slow
     named.filter(|(name, _)| name != "size/9MB").collect()
 }
 
@@ -56,15 +55,15 @@ fn measured(case: &Case) {
 }
 
 fn run(name: &str) {
-    let cases = cases();
-    let case = &cases[name];
+    let case = &cases()[name]();
     // the first one finds the allocator and the caches cold
     black_box(case.answer());
     measured(case);
 }
 
 fn counts() -> Value {
-    let counted = cases().into_iter().map(|(name, case)| {
+    let counted = cases().into_iter().map(|(name, make)| {
+        let case = make();
         case.answer();
         let allocations = allocation_counter::measure(|| drop(black_box(case.answer())));
         let counts = json!({

@@ -24,6 +24,7 @@ fn main() {
         .configure_from_args();
     for (name, cases) in groups() {
         let mut group = criterion.benchmark_group(name);
+        let cases: Vec<Case> = cases.iter().map(|(_, make)| make()).collect();
         for case in &cases {
             case.answer();
             let idiom = Idiom::new(&case.table);
