@@ -49,6 +49,11 @@ impl<'c> Draw<'c> {
             .collect()
     }
 
+    /// A number of any size.
+    pub(crate) fn wide(&mut self) -> usize {
+        self.number() << 16 | self.number()
+    }
+
     /// The number as it is.
     pub(crate) fn number(&mut self) -> usize {
         self.0.next().copied().map_or(0, usize::from)

@@ -7,7 +7,7 @@
 use std::{env, hash::BuildHasher};
 
 use proptest::{
-    prelude::{ProptestConfig, TestCaseError},
+    prelude::{ProptestConfig, Strategy, TestCaseError},
     prop_assert, prop_assert_eq,
     test_runner::{RngAlgorithm, RngSeed, TestRunner},
 };
@@ -15,14 +15,16 @@ use serde_json::Value;
 
 use berth::core::{outcome::Reason, table::LivePicture};
 
-use case::{Case, admit, cases};
+use case::{Case, admit};
 use json_text::Style;
 use keeps::{Renaming, keeps};
 use nodes::Nodes;
 use validation::{quantity, validate};
 
 mod case;
+mod census;
 mod draw;
+mod fuzz;
 mod json_text;
 mod keeps;
 mod nodes;
@@ -35,6 +37,12 @@ mod words;
 const SEED: u64 = 29;
 /// The number of cases, unless `BERTH_CASES` says otherwise.
 const CASES: u32 = 10_000;
+
+/// Where a Pod's node affinity stands, as JSON Pointers.
+const AFFINITY: &str = "/spec/affinity/nodeAffinity";
+const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+const TERMS: &str =
+    "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
 
 type Held = Result<(), TestCaseError>;
 
@@ -180,21 +188,30 @@ fn a_placed_pod_asks_for_the_groups_resource_alone_and_within_the_maximum() {
 
 /// Runs a law over every case, and fails with the smallest one that breaks it.
 fn hold(law: impl Fn(&Case) -> Held) {
+    hold_over(cases(), case::cases(), law);
+}
+
+fn hold_over<S: Strategy>(cases: u32, strategy: S, law: impl Fn(&S::Value) -> Held) {
     let seed = seed();
     let config = ProptestConfig {
-        cases: number("BERTH_CASES").unwrap_or(CASES),
+        cases,
         max_shrink_iters: 20_000,
         failure_persistence: None,
         rng_algorithm: RngAlgorithm::ChaCha,
         rng_seed: RngSeed::Fixed(seed),
         ..ProptestConfig::default()
     };
-    let held = TestRunner::new(config).run(&cases(), |case| law(&case));
+    let held = TestRunner::new(config).run(&strategy, |case| law(&case));
+    let failure = held.err().map(|failure| failure.to_string());
     assert!(
-        held.is_ok(),
+        failure.is_none(),
         "BERTH_SEED={seed}: {}",
-        held.err().map(|it| it.to_string()).unwrap_or_default()
+        failure.unwrap_or_default()
     );
+}
+
+fn cases() -> u32 {
+    number("BERTH_CASES").unwrap_or(CASES)
 }
 
 fn seed() -> u64 {

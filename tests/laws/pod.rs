@@ -10,6 +10,7 @@ use crate::{
 
 mod affinity;
 mod containers;
+mod settled;
 
 use affinity::{affinity, node_selector};
 use containers::{containers, init_containers};
@@ -19,6 +20,9 @@ pub(crate) fn pod(draw: &mut Draw<'_>, table: &Table) -> Value {
     let mut pod = json!({"apiVersion": "v1", "kind": "Pod"});
     set(&mut pod, "metadata", Some(metadata(draw)));
     set(&mut pod, "spec", Some(spec(draw, table)));
+    if draw.percent(5) {
+        settled::settle(draw, &mut pod, table);
+    }
     unknown(draw, &mut pod);
     if draw.percent(2) {
         misshape(draw, &mut pod);
@@ -129,7 +133,7 @@ fn annotations(draw: &mut Draw<'_>) -> Value {
     if draw.percent(2) {
         put("kubernetes.io/config.mirror", "0123");
     }
-    if draw.in_thousand(8) {
+    if draw.in_thousand(16) {
         let size = 256 * 1024 - 60 + draw.below(60);
         put("example.com/large", &"x".repeat(size));
     }
@@ -199,8 +203,8 @@ fn bystanders(draw: &mut Draw<'_>, spec: &mut Value) {
 }
 
 fn tolerations(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
-    let count = if draw.in_thousand(8) {
-        994 + draw.below(9)
+    let count = if draw.in_thousand(15) {
+        998 + draw.below(4)
     } else {
         draw.below(4)
     };

@@ -67,7 +67,7 @@ fn required(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
 }
 
 fn terms(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
-    if draw.in_thousand(25) {
+    if draw.in_thousand(30) {
         let count = draw.pick(&[40, 70, 129, 999, 1001]).to_owned();
         (0..count).map(|i| json!({"matchExpressions": [{"key": format!("example.com/{i}"), "operator": "Exists"}]})).collect()
     } else {
@@ -178,7 +178,7 @@ fn preferred(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
 }
 
 /// What a pool demands of a node, as expressions.
-fn requirements(pool: &Value) -> Vec<Value> {
+pub(super) fn requirements(pool: &Value) -> Vec<Value> {
     let spec = &pool["spec"];
     if spec["hostnames"].is_array() {
         return vec![json!({"key": HOSTNAME, "operator": "In", "values": spec["hostnames"]})];
