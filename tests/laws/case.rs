@@ -4,7 +4,7 @@ use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth::core::{
-    outcome::Reason,
+    outcome::{Reason, Warning},
     review::review,
     table::{AllocationTable, LivePicture, Settings, compile},
 };
@@ -47,6 +47,8 @@ pub(crate) struct Admission {
     pub(crate) result: Value,
     /// The response's bytes.
     pub(crate) body: Vec<u8>,
+    /// The words of the warnings.
+    pub(crate) warnings: Vec<&'static str>,
 }
 
 /// Every case, as proptest draws and shrinks it.
@@ -166,6 +168,7 @@ pub(crate) fn admit(body: &[u8], table: &AllocationTable) -> Admission {
             .filter(|pool| !pool.is_empty())
             .map(str::to_owned)
             .collect(),
+        warnings: answer.record.warnings.iter().map(Warning::as_str).collect(),
         message: answer.record.message,
         patch,
         result,
