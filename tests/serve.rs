@@ -188,12 +188,7 @@ async fn a_request_with_large_headers_is_431() {
 
 #[tokio::test]
 async fn who_sends_no_request_is_closed_and_who_idles_after_one_is_not() {
-    let (berth, ca) = serve(&[
-        "--first-request-timeout",
-        "300ms",
-        "--handshake-timeout",
-        "300ms",
-    ]);
+    let (berth, ca) = serve(&["--first-request-timeout", "2s", "--handshake-timeout", "2s"]);
     let mut idle = connect(berth.webhook, trust(&ca))
         .await
         .expect("a handshake");
@@ -283,7 +278,7 @@ async fn load(
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_drain_under_load_fails_no_request() {
-    let (mut old, old_ca) = serve(&["--drain-period", "500ms"]);
+    let (mut old, old_ca) = serve(&["--drain-period", "2s"]);
     let (new, new_ca) = serve(&[]);
     let ca = old_ca + &new_ca;
     let tasks: Vec<_> = (0..8)
