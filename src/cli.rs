@@ -72,13 +72,13 @@ impl Cli {
     /// Runs the command. 0 is fine, 1 findings, 2 usage, 3 unreadable input.
     #[must_use]
     pub fn run(self) -> ExitCode {
-        let result = match self.command {
+        let ended = match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
         };
-        result.map_or_else(|failure: Failure| failure.report(), |()| ExitCode::SUCCESS)
+        ended.map_or_else(Failure::report, ExitCode::from)
     }
 }
 

@@ -10,7 +10,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{TableOptions, report::Failure};
+use super::{
+    TableOptions,
+    report::{Ended, Failure},
+};
 use crate::{
     core::{review::review, table::AllocationTable},
     edge::table_files::TableFiles,
@@ -62,7 +65,7 @@ struct Measured {
 }
 
 impl Bench {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
         let table = TableFiles::from(self.table).load()?;
         let body = fs::read(&self.review).map_err(|error| {
             Failure::unreadable(format!(
@@ -78,7 +81,7 @@ impl Bench {
             Format::Text => println!("{}", measured.text()),
             Format::Json => println!("{:#}", measured.json()),
         }
-        Ok(())
+        Ok(Ended::Fine)
     }
 }
 

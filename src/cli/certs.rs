@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
-use super::report::Failure;
+use super::report::{Ended, Failure};
 use crate::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
 
 /// Make certificates
@@ -37,14 +37,14 @@ struct Dev {
 }
 
 impl Certs {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
         let What::Dev(dev) = self.what;
         dev.run()
     }
 }
 
 impl Dev {
-    fn run(self) -> Result<(), Failure> {
+    fn run(self) -> Result<Ended, Failure> {
         let now = OffsetDateTime::now_utc();
         let make = || {
             let authority = Authority::new(now)?;
@@ -65,7 +65,7 @@ impl Dev {
             "wrote ca.crt, tls.crt and tls.key to {}",
             self.out.display()
         );
-        Ok(())
+        Ok(Ended::Fine)
     }
 }
 

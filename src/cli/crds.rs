@@ -9,7 +9,7 @@ use std::{
 use clap::Args;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::report::Failure;
+use super::report::{Ended, Failure};
 use crate::core::api;
 
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
@@ -21,13 +21,14 @@ pub(super) struct Crds {
 }
 
 impl Crds {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
         let definitions = api::crds();
         match self.out {
             Some(folder) => write(&folder, &definitions)
-                .map_err(|error| Failure::usage(format!("--out {}: {error}", folder.display()))),
-            None => print(&definitions).map_err(Failure::usage),
+                .map_err(|error| Failure::usage(format!("--out {}: {error}", folder.display())))?,
+            None => print(&definitions).map_err(Failure::usage)?,
         }
+        Ok(Ended::Fine)
     }
 }
 

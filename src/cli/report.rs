@@ -1,4 +1,5 @@
-//! How a command fails: a sentence on standard error, with the source and a caret where there is one.
+//! How a command ends: fine, with findings, or with a sentence on standard error, with the source and a caret where
+//! there is one.
 
 use std::{fmt, process::ExitCode};
 
@@ -6,7 +7,29 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
 use crate::edge::table_files::{self, Finding};
 
-/// Why a command ends with a code other than 0.
+/// How a command ends that did its work.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Ended {
+    /// There is nothing to report.
+    Fine,
+    /// It found something, or changes where they were asked for.
+    #[expect(
+        dead_code,
+        reason = "the first command with findings takes this line away"
+    )]
+    Found,
+}
+
+impl From<Ended> for ExitCode {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::Fine => Self::SUCCESS,
+            Ended::Found => Self::from(1),
+        }
+    }
+}
+
+/// Why a command ends without having done its work.
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,

@@ -2,7 +2,10 @@
 
 use clap::Args;
 
-use super::{TableOptions, report::Failure};
+use super::{
+    TableOptions,
+    report::{Ended, Failure},
+};
 use crate::edge::{
     server::{self, Error, Options},
     table_files::FollowError,
@@ -29,7 +32,7 @@ pub(super) struct Serve {
 }
 
 impl Serve {
-    pub(super) fn run(self) -> Result<(), Failure> {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
         telemetry::init(&self.log_level).map_err(Failure::usage)?;
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::usage)?;
         let served = runtime.block_on(server::run(self.options, self.table.into()));
@@ -37,6 +40,7 @@ impl Serve {
             Error::Table(FollowError::Table(error)) => error.into(),
             Error::Tls(error) if !error.is_usage() => Failure::unreadable(error),
             other => Failure::usage(other),
-        })
+        })?;
+        Ok(Ended::Fine)
     }
 }
