@@ -9,6 +9,7 @@ use crate::{core::table::Settings, edge::table_files::TableFiles};
 pub mod bench;
 mod certs;
 mod crds;
+mod placed;
 mod report;
 mod serve;
 
@@ -28,6 +29,7 @@ enum Command {
     Bench(bench::Bench),
     Certs(certs::Certs),
     Crds(crds::Crds),
+    Placed(placed::Placed),
 }
 
 /// Where the table comes from, the same for every command.
@@ -77,6 +79,7 @@ impl Cli {
             Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
+            Command::Placed(placed) => placed.run(),
         };
         ended.map_or_else(Failure::report, ExitCode::from)
     }

@@ -13,10 +13,6 @@ pub(crate) enum Ended {
     /// There is nothing to report.
     Fine,
     /// It found something, or changes where they were asked for.
-    #[expect(
-        dead_code,
-        reason = "the first command with findings takes this line away"
-    )]
     Found,
 }
 
