@@ -7,6 +7,7 @@ pub mod validate;
 pub mod table;
 
 pub mod review;
+pub mod trial;
 
 pub mod pod;
 
@@ -19,6 +20,7 @@ pub mod outcome;
 pub mod accelerators;
 pub mod json;
 pub mod lint;
+pub mod nearest;
 pub mod quantity;
 pub mod selector;
 pub mod syntax;

@@ -11,7 +11,7 @@ use super::{
     metrics::{Metrics, Source},
     status::Status,
     watch::{self, Reloaded, Reporter, Snapshot, Watch},
-    yaml::Place,
+    yaml::{self, Place},
 };
 use crate::core::table::{AllocationTable, Settings, compile};
 
@@ -82,6 +82,17 @@ impl fmt::Display for Finding {
 }
 
 impl Finding {
+    /// The text is no YAML.
+    #[must_use]
+    pub fn not_yaml(file: &File, error: yaml::Error) -> Self {
+        Self {
+            file: file.clone(),
+            place: error.place,
+            message: error.message,
+            help: "write it as kubectl would read it".to_owned(),
+        }
+    }
+
     /// Where it begins, both counted from 1, the column in characters.
     #[must_use]
     pub fn line_and_column(&self) -> (usize, usize) {

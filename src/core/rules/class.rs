@@ -2,9 +2,8 @@
 
 use std::fmt::Write;
 
-use strsim::damerau_levenshtein;
-
 use crate::core::{
+    nearest::nearest,
     outcome::{Denial, Reason},
     syntax::is_label_value,
     table::{Allocation, AllocationTable},
@@ -12,10 +11,6 @@ use crate::core::{
 
 /// So many classes are listed by name.
 const LISTED: usize = 10;
-/// A suggestion differs by so many letters at most.
-const DISTANCE: usize = 2;
-/// So many names are compared at most: work is bounded.
-const COMPARED: usize = 1000;
 /// The message has so many bytes at most, the table's revision included.
 const BYTES: usize = 900;
 
@@ -54,7 +49,7 @@ fn unavailable(table: &AllocationTable, class: &str, namespace: &str) -> String 
         message.push_str("no class is available here");
         return message;
     }
-    let suggestion = suggestion(class, &open)
+    let suggestion = nearest(class, open.iter().copied())
         .map(|name| format!("; did you mean {name:?}?"))
         .unwrap_or_default();
     let others = message.len()
@@ -80,18 +75,6 @@ fn list_names(message: &mut String, names: &[&str], room: usize) {
     if listed < names.len() {
         let _ = write!(message, ", {} more", names.len() - listed);
     }
-}
-
-fn suggestion<'n>(class: &str, names: &[&'n str]) -> Option<&'n str> {
-    let near = names
-        .iter()
-        .take(COMPARED)
-        .filter(|name| name.len().abs_diff(class.len()) <= DISTANCE);
-    let distances = near.map(|name| (damerau_levenshtein(class, name), *name));
-    distances
-        .filter(|(distance, _)| *distance <= DISTANCE)
-        .min()
-        .map(|(_, name)| name)
 }
 
 /// A text of any length, short enough for a message.

@@ -10,6 +10,7 @@ use crate::{
     core::{
         api::{GPUPool, GROUP, VERSION, WorkloadClass},
         manifest::{Document, Manifest, Problem},
+        nearest::nearest,
     },
     edge::yaml::{self, Node},
 };
@@ -55,12 +56,7 @@ pub(super) fn decode(files: &[File]) -> Result<Decoded, Vec<Finding>> {
         let documents = match yaml::parse(&file.text) {
             Ok(documents) => documents,
             Err(error) => {
-                findings.push(Finding {
-                    file: file.clone(),
-                    place: error.place,
-                    message: error.message,
-                    help: "write it as kubectl would read it".to_owned(),
-                });
+                findings.push(Finding::not_yaml(file, error));
                 continue;
             }
         };
@@ -170,14 +166,11 @@ fn wrong_type(field: String, message: &str) -> Misshapen {
 
 fn unknown_field(steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Misshapen {
     let (name, parents) = steps.split_last().expect("a field has a name");
-    let mut known = known_fields(parents, schema());
-    known.sort_by_key(|field| strsim::damerau_levenshtein(field, name));
-    let help = match known.first() {
-        Some(near) if strsim::damerau_levenshtein(near, name) <= 2 => {
-            format!("did you mean {near}?")
-        }
-        Some(_) => format!("the fields here are {}", known.join(", ")),
-        None => "leave it out".to_owned(),
+    let known = known_fields(parents, schema());
+    let help = match nearest(name, known.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near}?"),
+        None if known.is_empty() => "leave it out".to_owned(),
+        None => format!("the fields here are {}", known.join(", ")),
     };
     let mut field = String::new();
     for step in steps {
