@@ -9,9 +9,10 @@ use crate::{core::table::Settings, edge::table_files::TableFiles};
 pub mod bench;
 mod certs;
 mod crds;
-mod placed;
+mod diff;
 mod report;
 mod serve;
+mod test;
 
 use report::Failure;
 
@@ -26,10 +27,10 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Test(test::Test),
     Bench(bench::Bench),
     Certs(certs::Certs),
     Crds(crds::Crds),
-    Placed(placed::Placed),
 }
 
 /// Where the table comes from, the same for every command.
@@ -46,6 +47,14 @@ pub(crate) struct TableOptions {
         value_delimiter = ','
     )]
     table: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsOptions,
+}
+
+/// What is set beside the manifests.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+pub(crate) struct SettingsOptions {
     /// The label that names a Pod's workload class
     #[arg(long, env = "BERTH_CLASS_LABEL", value_name = "LABEL", default_value_t = Settings::default().class_label, value_parser = class_label)]
     class_label: String,
@@ -55,9 +64,15 @@ impl From<TableOptions> for TableFiles {
     fn from(options: TableOptions) -> Self {
         Self {
             paths: options.table,
-            settings: Settings {
-                class_label: options.class_label,
-            },
+            settings: options.settings.into(),
+        }
+    }
+}
+
+impl From<SettingsOptions> for Settings {
+    fn from(options: SettingsOptions) -> Self {
+        Self {
+            class_label: options.class_label,
         }
     }
 }
@@ -76,10 +91,10 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
-            Command::Placed(placed) => placed.run(),
         };
         ended.map_or_else(Failure::report, ExitCode::from)
     }

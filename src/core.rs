@@ -18,6 +18,7 @@ pub mod patch;
 pub mod outcome;
 
 pub mod accelerators;
+pub mod case;
 pub mod json;
 pub mod lint;
 pub mod nearest;

@@ -9,6 +9,7 @@ pub mod status;
 pub mod tls;
 pub mod webhook;
 
+pub mod case_files;
 pub mod table_files;
 pub mod watch;
 pub mod yaml;

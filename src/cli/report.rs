@@ -1,11 +1,30 @@
 //! How a command ends: fine, with findings, or with a sentence on standard error, with the source and a caret where
 //! there is one.
 
-use std::{fmt, process::ExitCode};
+use std::{
+    fmt,
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+};
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::edge::table_files::{self, Finding};
+use crate::edge::{
+    case_files,
+    table_files::{self, Finding},
+};
+
+/// Writes to standard output, in colours where it takes them.
+pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
+    let mut out = anstream::stdout().lock();
+    write!(out, "{text}").and_then(|()| out.flush())?;
+    Ok(())
+}
+
+/// Says a sentence on standard error. Where nobody listens, nothing is lost.
+pub(crate) fn tell(sentence: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{sentence}");
+}
 
 /// How a command ends that did its work.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -50,12 +69,45 @@ impl Failure {
         }
     }
 
+    /// Both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.code = self.code.max(other.code);
+        self.diagnostics.extend(other.diagnostics);
+        self
+    }
+
     /// Prints it.
     pub(crate) fn report(self) -> ExitCode {
         for diagnostic in self.diagnostics {
-            eprintln!("{:?}", miette::Report::new_boxed(diagnostic));
+            // the Debug form of miette's report is the one for people
+            tell(format_args!("{:?}", miette::Report::new_boxed(diagnostic)));
         }
         ExitCode::from(self.code)
+    }
+}
+
+/// Standard output cannot be written to. A reader who has seen enough, as `head` has, ends the command quietly.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        if error.kind() == ErrorKind::BrokenPipe {
+            return Self {
+                code: 0,
+                diagnostics: Vec::new(),
+            };
+        }
+        Self::usage(format_args!("standard output: {error}"))
+    }
+}
+
+impl From<case_files::Error> for Failure {
+    fn from(error: case_files::Error) -> Self {
+        match error {
+            case_files::Error::Misshapen(finding) => Self {
+                code: 3,
+                diagnostics: vec![Box::new(Shown::new(*finding))],
+            },
+            other => Self::unreadable(other),
+        }
     }
 }
 

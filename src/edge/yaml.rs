@@ -71,6 +71,13 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
     .documents()
 }
 
+/// Writes YAML that every reader takes for the same, in the order of the keys' letters, as kubectl does.
+#[allow(clippy::missing_panics_doc, reason = "no value of JSON is refused")]
+#[must_use]
+pub fn write(value: &Value) -> String {
+    serde_saphyr::to_string(value).expect("all of JSON can be written as YAML")
+}
+
 impl Node {
     /// The value alone.
     #[must_use]
@@ -435,6 +442,49 @@ mod tests {
             laughs.push_str(&line);
         }
         assert!(refusal(&laughs).0.contains("too much"));
+    }
+
+    #[test]
+    fn what_is_written_is_read_as_it_was() {
+        let long = "x ".repeat(100);
+        let texts = [
+            "yes",
+            "n",
+            "on",
+            "null",
+            "~",
+            "",
+            "0400",
+            "1e3",
+            "1:30",
+            "0x1F",
+            "1_000",
+            "2001-01-01",
+            ".5",
+            "-",
+            "- a",
+            "a: b",
+            "a #b",
+            "#",
+            "*a",
+            "&a",
+            "{{ .Values.x }}",
+            " a ",
+            "a\nb\n",
+            "a\n\n",
+            "\ttab",
+            "\u{1b}",
+            "é",
+            "'",
+            "\"",
+            "<<",
+            "=",
+            &long,
+        ];
+        let value = json!({"texts": texts, "n": [0, -1, 1.5, u64::MAX], "none": [null, [], {}, true],
+            "keys": texts.iter().map(|text| ((*text).to_owned(), json!(1))).collect::<Map<_, _>>()});
+        let text = write(&value);
+        assert_eq!(read(&text), [value], "{text}");
     }
 
     #[test]

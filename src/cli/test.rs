@@ -1,0 +1,260 @@
+//! `berth test`: golden cases of a table.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    path::{Path, PathBuf},
+};
+
+use anstyle::AnsiColor;
+use clap::{Args, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::{
+    SettingsOptions,
+    diff::Diff,
+    report::{Ended, Failure, print},
+};
+use crate::{
+    core::{
+        table::AllocationTable,
+        trial::{Trial, trial},
+    },
+    edge::{
+        case_files::{self, CaseFile, TABLE_FILE},
+        table_files::TableFiles,
+    },
+};
+
+/// What a case looks like.
+const CASE: &str = "\
+A case is a file NAME.yaml:
+
+  namespace: ai                # where the Pod is created; otherwise what the Pod says, or default
+  pod: whisper-deployment.yaml # a manifest, from the case's folder; or the Pod itself, written here
+  expect:                      # any of these; without denied, the Pod must be allowed
+    pool: rtx-2070             # or several, joined by commas
+    container: whisper         # the one that has the GPU; null where none has
+    warnings: []               # words, as RuntimeClassKept
+    unchanged: InPlace         # or OptedOut, NoClass: there is no patch
+    denied: TooManyGpus        # the reason, one of docs/reasons.md
+    patched: {...}             # the whole Pod after admission";
+
+/// Test a table by cases: a Pod, and what is expected of it
+///
+/// The answer is that of the function which the server runs. Exit code 1 says that a case does not hold, 3 that a file
+/// cannot be read; the other cases are run all the same.
+#[derive(Args, Debug)]
+#[command(after_long_help = CASE)]
+pub(super) struct Test {
+    /// A folder of cases, with those in it, or one case; repeatable
+    #[arg(value_name = "DIR", required = true)]
+    paths: Vec<PathBuf>,
+    /// The table of every case; otherwise it is table.yaml, or the folder table, beside the case or in the nearest
+    /// folder above
+    #[arg(
+        long,
+        env = "BERTH_TABLE",
+        value_name = "FILE|DIR",
+        value_delimiter = ','
+    )]
+    table: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsOptions,
+    /// Expect what was found, and rewrite the cases that do not hold
+    #[arg(long)]
+    update: bool,
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+/// How a case came out.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Outcome {
+    Passed,
+    Failed,
+    Updated,
+}
+
+/// A case that was run.
+struct Ran {
+    path: PathBuf,
+    outcome: Outcome,
+    trial: Trial,
+    expected: Map<String, Value>,
+    found: Map<String, Value>,
+}
+
+/// The tables by path, each loaded once; none where it was refused.
+struct Tables {
+    options: TableFiles,
+    loaded: BTreeMap<Vec<PathBuf>, Option<AllocationTable>>,
+}
+
+impl Test {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        let mut tables = Tables {
+            options: TableFiles {
+                paths: self.table,
+                settings: self.settings.into(),
+            },
+            loaded: BTreeMap::new(),
+        };
+        let (mut ran, mut failure) = (Vec::new(), None);
+        for path in &self.paths {
+            let (cases, errors) = case_files::read(path);
+            let mut failures: Vec<Failure> = errors.into_iter().map(Failure::from).collect();
+            for case in cases {
+                match run(&case, &mut tables, self.update) {
+                    Ok(case) => ran.extend(case),
+                    Err(error) => failures.push(error),
+                }
+            }
+            failure = failures.into_iter().chain(failure).reduce(Failure::and);
+        }
+        print(match self.output {
+            Format::Text => text(&ran),
+            Format::Json => format!("{:#}\n", json(&ran)),
+        })?;
+        let failed = ran.iter().any(|case| case.outcome == Outcome::Failed);
+        match failure {
+            Some(failure) => Err(failure),
+            None if failed => Ok(Ended::Found),
+            None => Ok(Ended::Fine),
+        }
+    }
+}
+
+/// Runs a case; none where its table was refused, which has been said.
+fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>, Failure> {
+    let path = &case.file.path;
+    let Some(table) = tables.of(path)? else {
+        return Ok(None);
+    };
+    let trial = trial(&case.case.pod, &case.case.namespace, table)
+        .map_err(|error| Failure::unreadable(format_args!("{}: {error}", path.display())))?;
+    let found = case.case.found(&trial);
+    let outcome = if found == case.case.expected {
+        Outcome::Passed
+    } else if update {
+        case.rewrite(&found)?;
+        Outcome::Updated
+    } else {
+        Outcome::Failed
+    };
+    Ok(Some(Ran {
+        path: path.clone(),
+        outcome,
+        trial,
+        expected: case.case.expected.clone(),
+        found,
+    }))
+}
+
+impl Tables {
+    /// The table of a case. That one is refused is said once.
+    fn of(&mut self, case: &Path) -> Result<Option<&AllocationTable>, Failure> {
+        let paths = if self.options.paths.is_empty() {
+            let near = case_files::table_near(case).ok_or_else(|| {
+                Failure::usage(format_args!(
+                    "{}: no {TABLE_FILE} in its folder or above: write one, or say --table",
+                    case.display()
+                ))
+            })?;
+            vec![near]
+        } else {
+            self.options.paths.clone()
+        };
+        if !self.loaded.contains_key(&paths) {
+            self.loaded.insert(paths.clone(), None);
+            let files = TableFiles {
+                paths: paths.clone(),
+                settings: self.options.settings.clone(),
+            };
+            self.loaded.insert(paths.clone(), Some(files.load()?));
+        }
+        Ok(self.loaded.get(&paths).and_then(Option::as_ref))
+    }
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Passed => "passed",
+            Self::Failed => "failed",
+            Self::Updated => "updated",
+        }
+    }
+}
+
+impl Ran {
+    fn write(&self, out: &mut String) {
+        let (word, style) = match self.outcome {
+            Outcome::Passed => ("ok     ", AnsiColor::Green.on_default()),
+            Outcome::Failed => ("FAILED ", AnsiColor::Red.on_default().bold()),
+            Outcome::Updated => ("updated", AnsiColor::Yellow.on_default()),
+        };
+        let _ = writeln!(out, "{style}{word}{style:#} {}", self.path.display());
+        if self.outcome == Outcome::Passed {
+            return;
+        }
+        if let Some(message) = &self.trial.message {
+            let _ = writeln!(out, "  {message}");
+        }
+        let (expected, found) = (
+            case_files::written(&self.expected),
+            case_files::written(&self.found),
+        );
+        for line in Diff::new(&expected, &found).to_string().lines() {
+            let _ = writeln!(out, "  {line}");
+        }
+        if self.expected.is_empty() && self.outcome == Outcome::Failed {
+            out.push_str("  the case expects nothing yet: --update writes what was found\n");
+        }
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "case": self.path.display().to_string(),
+            "outcome": self.outcome.as_str(),
+            "result": self.trial.reason.verdict().as_str(),
+            "reason": self.trial.reason.as_str(),
+            "message": self.trial.message,
+            "expected": self.expected,
+            "found": self.found,
+        })
+    }
+}
+
+fn text(ran: &[Ran]) -> String {
+    let mut text = String::new();
+    for case in ran {
+        case.write(&mut text);
+    }
+    let counts = [Outcome::Passed, Outcome::Failed, Outcome::Updated]
+        .map(|outcome| (count(ran, outcome), outcome.as_str()))
+        .into_iter()
+        .filter(|(count, word)| *count > 0 || *word == "passed")
+        .map(|(count, word)| format!("{count} {word}"));
+    text + &counts.collect::<Vec<_>>().join(", ") + "\n"
+}
+
+fn json(ran: &[Ran]) -> Value {
+    json!({
+        "cases": ran.iter().map(Ran::json).collect::<Vec<_>>(),
+        "passed": count(ran, Outcome::Passed),
+        "failed": count(ran, Outcome::Failed),
+        "updated": count(ran, Outcome::Updated),
+    })
+}
+
+fn count(ran: &[Ran], outcome: Outcome) -> usize {
+    ran.iter().filter(|case| case.outcome == outcome).count()
+}
