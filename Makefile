@@ -3,10 +3,10 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny certs crds
+.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny certs crds control-plane
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: ## serve the homelab's table on loopback and print a first request
 	@tools/run
@@ -52,3 +52,6 @@ certs: ## a development CA and leaf in certs/dev, git-ignored
 
 crds: ## rewrite deploy/crds from the types
 	cargo run --locked --quiet -- crds --out deploy/crds
+
+control-plane: ## a real control plane's programs, built once into the user's cache: about 12 minutes with Go
+	@tools/control-plane/build
