@@ -31,17 +31,15 @@ struct Found {
 
 /// Reads a case. The manifest that it names is added to `named`.
 pub(super) fn decode(file: File, named: &mut HashSet<PathBuf>) -> Result<Content, Error> {
-    let root = document(&file)?;
-    if root.get("pod").is_none() && root.get("kind").is_some() {
+    let documents = yaml::parse(&file.text).map_err(|error| Finding::not_yaml(&file, error))?;
+    let manifest = |root: &&Node| root.get("pod").is_none() && root.get("kind").is_some();
+    if let Some(root) = documents.iter().find(manifest) {
         let message = "a manifest, and not a case".to_owned();
         let help = "write it under pod:, or name this file as the pod: of a case";
-        return Ok(Content::Manifest(finding(
-            &file,
-            root.locate("kind"),
-            message,
-            help,
-        )));
+        let finding = finding(&file, root.locate("kind"), message, help);
+        return Ok(Content::Manifest(finding));
     }
+    let root = only(&file, documents)?;
     known(&file, &root, "", CASE)?;
     let expected = expected(&file, &root)?;
     let Found { pod, namespace } = pod(&file, &root, named)?;
@@ -62,24 +60,16 @@ pub(super) fn decode(file: File, named: &mut HashSet<PathBuf>) -> Result<Content
 }
 
 /// The only document of a file.
-fn document(file: &File) -> Result<Node, Error> {
-    let mut documents = yaml::parse(&file.text)
-        .map_err(|error| Finding::not_yaml(file, error))?
-        .into_iter();
+fn only(file: &File, documents: Vec<Node>) -> Result<Node, Error> {
+    let mut documents = documents.into_iter();
+    let wrong = |place, message: &str, help| finding(file, place, message.to_owned(), help);
     let Some(first) = documents.next() else {
-        let message = "the file is empty".to_owned();
-        return Err(finding(file, 0..0, message, "write pod: and expect:").into());
+        return Err(wrong(0..0, "the file is empty", "write pod: and expect:").into());
     };
     match documents.next() {
         Some(second) => {
-            let message = "a second document".to_owned();
-            Err(finding(
-                file,
-                second.locate(""),
-                message,
-                "a file has one case: write it in a file of its own",
-            )
-            .into())
+            let help = "a file has one case: write it in a file of its own";
+            Err(wrong(second.locate(""), "a second document", help).into())
         }
         None => Ok(first),
     }

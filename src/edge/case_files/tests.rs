@@ -78,17 +78,17 @@ fn a_pod_is_written_short_or_in_a_manifest() {
 
 #[test]
 fn one_pod_of_a_manifest_is_named() {
-    let pods = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: y}\n";
+    let pods = "apiVersion: v1\nkind: Pod\nmetadata: {name: x}\n---\napiVersion: v1\nkind: Pod\nmetadata: {name: z}\n";
     let read = |pod: &str| read_files(&[("a.yaml", &format!("pod: {pod}")), ("b.yaml", pods)]);
-    let (cases, errors) = read("b.yaml#y");
+    let (cases, errors) = read("b.yaml#z");
     assert_eq!(errors, []);
-    assert_eq!(cases[0].case.pod["metadata"]["name"], "y");
+    assert_eq!(cases[0].case.pod["metadata"]["name"], "z");
     for (pod, says) in [
         (
             "b.yaml",
             "2 Pods, and a case is of one; say which as FILE#NAME",
         ),
-        ("b.yaml#z", "no Pod of an object named \"z\""),
+        ("b.yaml#w", "no Pod of an object named \"w\""),
     ] {
         let (_, errors) = read(pod);
         assert!(errors[0].0.contains(says), "{errors:?}");
