@@ -10,6 +10,7 @@ pub mod bench;
 mod certs;
 mod crds;
 mod diff;
+mod lint;
 mod report;
 mod serve;
 mod test;
@@ -27,6 +28,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Lint(lint::Lint),
     Test(test::Test),
     Bench(bench::Bench),
     Certs(certs::Certs),
@@ -91,6 +93,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),

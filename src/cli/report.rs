@@ -5,13 +5,17 @@ use std::{
     fmt,
     io::{self, ErrorKind, Write},
     process::ExitCode,
+    sync::Arc,
 };
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 
-use crate::edge::{
-    case_files,
-    table_files::{self, Finding},
+use crate::{
+    core::lint::{Code, Severity},
+    edge::{
+        case_files,
+        table_files::{self, Finding},
+    },
 };
 
 /// Writes to standard output, in colours where it takes them.
@@ -134,25 +138,51 @@ struct Sentence(String);
 /// A finding with its source.
 #[derive(Debug, thiserror::Error)]
 #[error("{}", finding.message)]
-struct Shown {
+pub(crate) struct Shown {
     finding: Finding,
-    source_code: NamedSource<String>,
+    code: Option<&'static Code>,
+    source_code: NamedSource<Arc<str>>,
 }
 
 impl Shown {
     fn new(finding: Finding) -> Self {
         let name = finding.file.path.display().to_string();
-        let source_code = NamedSource::new(name, finding.file.text.to_string());
+        let source_code = NamedSource::new(name, Arc::clone(&finding.file.text));
         Self {
             finding,
+            code: None,
             source_code,
+        }
+    }
+
+    /// The same with its code.
+    pub(crate) fn with_code(finding: Finding, code: &'static Code) -> Self {
+        Self {
+            code: Some(code),
+            ..Self::new(finding)
         }
     }
 }
 
 impl Diagnostic for Shown {
+    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        let code = self.code?;
+        Some(Box::new(format!("{} {code}", code.severity.as_str())))
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        Some(match self.code?.severity {
+            Severity::Warning => miette::Severity::Warning,
+            Severity::Error => miette::Severity::Error,
+        })
+    }
+
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        Some(Box::new(&self.finding.help))
+        let help = &self.finding.help;
+        Some(match self.code {
+            Some(code) => Box::new(format!("{help}\nwhy: berth lint --explain {code}")),
+            None => Box::new(help),
+        })
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {

@@ -146,6 +146,23 @@ impl Requirement {
             Operator::Gt | Operator::Lt => false,
         }
     }
+
+    /// Whether whatever meets this requirement meets the other, as a label selector has them.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        let all = |values: &[String], among: &[String]| values.iter().all(|it| among.contains(it));
+        let by_values = match (self.operator, other.operator) {
+            (Operator::In, Operator::In) => all(&self.values, &other.values),
+            (Operator::In, Operator::NotIn) => {
+                !self.values.iter().any(|it| other.values.contains(it))
+            }
+            (Operator::NotIn, Operator::NotIn) => all(&other.values, &self.values),
+            (Operator::In | Operator::Exists, Operator::Exists)
+            | (Operator::DoesNotExist, Operator::DoesNotExist | Operator::NotIn) => true,
+            _ => false,
+        };
+        self.key == other.key && by_values
+    }
 }
 
 fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Requirement, Error> {
@@ -317,6 +334,38 @@ mod tests {
                 "{selector:?}"
             );
         }
+    }
+
+    #[test]
+    fn one_requirement_implies_another_where_every_label_says_so() {
+        let all = [
+            ("In", &["a"][..]),
+            ("In", &["a", "b"]),
+            ("NotIn", &["a"]),
+            ("NotIn", &["a", "b"]),
+            ("NotIn", &["c"]),
+            ("Exists", &[]),
+            ("DoesNotExist", &[]),
+        ];
+        let requirement = |(operator, values): (&str, &[&str])| {
+            let value = json!({"key": "k", "operator": operator, "values": values});
+            expression(value).unwrap().into_requirements().remove(0)
+        };
+        for one in all.map(requirement) {
+            for other in all.map(requirement) {
+                // every value that tells the requirements apart, and no label
+                let values = [Some("a"), Some("b"), Some("c"), Some("d"), None];
+                let follows = values
+                    .iter()
+                    .all(|value| !one.admits(*value) || other.admits(*value));
+                assert_eq!(one.implies(&other), follows, "{one} -> {other}");
+            }
+        }
+        let elsewhere = Requirement {
+            key: "other".to_owned(),
+            ..requirement(all[0])
+        };
+        assert!(!elsewhere.implies(&requirement(all[0])));
     }
 
     #[test]

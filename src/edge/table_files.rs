@@ -16,6 +16,7 @@ use super::{
 use crate::core::table::{AllocationTable, Settings, compile};
 
 mod decode;
+pub mod lint;
 
 /// The files and folders that hold the manifests.
 #[derive(Clone, Debug)]
@@ -93,14 +94,24 @@ impl Finding {
         }
     }
 
-    /// Where it begins, both counted from 1, the column in characters.
+    /// Where it begins: line and column, both from 1, the column in characters.
     #[must_use]
     pub fn line_and_column(&self) -> (usize, usize) {
-        let before = self.file.text.get(..self.place.start).unwrap_or_default();
-        let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
-        let column = before.rsplit('\n').next().unwrap_or_default();
-        (line, column.chars().count() + 1)
+        line_and_column(&self.file.text, self.place.start)
     }
+
+    /// Where it ends: line and column after its last character.
+    #[must_use]
+    pub fn end(&self) -> (usize, usize) {
+        line_and_column(&self.file.text, self.place.end)
+    }
+}
+
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let before = text.get(..at).unwrap_or_default();
+    let line = before.bytes().filter(|byte| *byte == b'\n').count() + 1;
+    let column = before.rsplit('\n').next().unwrap_or_default();
+    (line, column.chars().count() + 1)
 }
 
 impl TableFiles {

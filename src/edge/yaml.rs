@@ -78,6 +78,18 @@ pub fn write(value: &Value) -> String {
     serde_saphyr::to_string(value).expect("all of JSON can be written as YAML")
 }
 
+/// The comments of a text, each without its `#`, and its place; of a text that is no YAML, those before the error.
+#[must_use]
+pub fn comments(text: &str) -> Vec<(Place, String)> {
+    let mut parser = Parser::new_from_str(text);
+    let events = std::iter::from_fn(|| parser.next_event()?.ok());
+    let comment = |(event, span): (Event<'_>, Span)| match event {
+        Event::Comment(comment, _) => Some((span.byte_range()?, comment.into_owned())),
+        _ => None,
+    };
+    events.filter_map(comment).collect()
+}
+
 impl Node {
     /// The value alone.
     #[must_use]
@@ -334,11 +346,9 @@ impl<'t> Reader<'t> {
     fn malformed(&self, error: &ScanError) -> Error {
         let at = error.marker().byte_offset().unwrap_or_default();
         let at = self.text.floor_char_boundary(at);
-        let message = error.to_string();
-        // the marker is said by the place
-        let message = message.split(" at byte ").next().unwrap_or_default();
         Error {
-            message: format!("not YAML: {message}"),
+            // the place is said by the marker, and not again
+            message: format!("not YAML: {}", error.info()),
             place: at..at,
         }
     }
@@ -485,6 +495,17 @@ mod tests {
             "keys": texts.iter().map(|text| ((*text).to_owned(), json!(1))).collect::<Map<_, _>>()});
         let text = write(&value);
         assert_eq!(read(&text), [value], "{text}");
+    }
+
+    #[test]
+    fn comments_are_told_from_text_that_looks_like_one() {
+        let text = "# one\na: b # two\nc: |\n  # text\nd: \"# text\"\ne: x#y\n---\n#three";
+        let found: Vec<_> = comments(text)
+            .into_iter()
+            .map(|(place, comment)| (text[place].to_owned(), comment))
+            .collect();
+        let pair = |comment: &str| (format!("#{comment}"), comment.to_owned());
+        assert_eq!(found, [pair(" one"), pair(" two"), pair("three")]);
     }
 
     #[test]

@@ -37,12 +37,21 @@ impl Decoded {
         self.0.iter().enumerate().map(document).collect()
     }
 
-    /// Places a problem of one of the [`documents`](Self::documents).
+    /// The file of one of the [`documents`](Self::documents).
+    pub(super) fn file(&self, origin: usize) -> &File {
+        &self.0[origin].file
+    }
+
+    /// The place of a field of one of the documents; of the object where the field is empty.
+    pub(super) fn place(&self, origin: usize, field: &str) -> yaml::Place {
+        self.0[origin].root.locate(field)
+    }
+
+    /// Places a problem of one of the documents.
     pub(super) fn finding(&self, problem: Problem) -> Finding {
-        let placed = &self.0[problem.origin];
         Finding {
-            file: placed.file.clone(),
-            place: placed.root.locate(&problem.field),
+            file: self.file(problem.origin).clone(),
+            place: self.place(problem.origin, &problem.field),
             message: problem.message,
             help: problem.help,
         }

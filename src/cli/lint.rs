@@ -1,0 +1,110 @@
+//! `berth lint`.
+
+use clap::{Args, ValueEnum};
+
+use super::{
+    TableOptions,
+    report::{Ended, Failure, print, tell},
+};
+use crate::{
+    core::lint::{CODES, Code, Severity},
+    edge::table_files::{TableFiles, lint::Report},
+};
+
+mod format;
+
+/// Check a table beyond what loading refuses
+///
+/// A comment on or above the line of a finding, or of its object, silences it: # berth-lint: allow BRT008 the reason
+#[derive(Args, Debug)]
+#[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
+pub(super) struct Lint {
+    /// How to print the findings
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// From which severity on a finding makes the exit code 1
+    #[arg(long, value_name = "SEVERITY", default_value = "warning")]
+    fail_on: FailOn,
+    /// Print the page of a code, as BRT001, instead
+    #[arg(long, value_name = "CODE", value_parser = code)]
+    explain: Option<&'static Code>,
+    #[command(flatten)]
+    table: TableOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// For people, with the source and a caret
+    Text,
+    /// One object
+    Json,
+    /// Annotations, as GitHub's workflow commands
+    Github,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum FailOn {
+    /// What cannot work as written
+    Error,
+    /// That, and what is probably not meant
+    Warning,
+}
+
+impl Lint {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        if let Some(code) = self.explain {
+            print(code.page)?;
+            return Ok(Ended::Fine);
+        }
+        let report = TableFiles::from(self.table).lint()?;
+        print(&match self.output {
+            Format::Text => format::text(&report),
+            Format::Json => format::json(&report),
+            Format::Github => format::github(&report),
+        })?;
+        tell(summary(&report));
+        if report.is_refused() {
+            let error = "the table does not load: mend what is BRT000 above, or it is not served";
+            return Err(Failure::unreadable(error));
+        }
+        let fails = |code: &Code| code.severity >= self.fail_on.into();
+        let failed = report.findings.iter().any(|linted| fails(linted.code));
+        Ok(if failed { Ended::Found } else { Ended::Fine })
+    }
+}
+
+impl From<FailOn> for Severity {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Error => Self::Error,
+            FailOn::Warning => Self::Warning,
+        }
+    }
+}
+
+fn code(text: &str) -> Result<&'static Code, String> {
+    Code::named(&text.to_ascii_uppercase()).ok_or_else(|| {
+        let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
+        format!("the codes are {}", names.join(", "))
+    })
+}
+
+/// `1 error, 2 warnings and 1 silenced in 3 files`.
+fn summary(report: &Report) -> String {
+    let of = |severity| {
+        let codes = report.findings.iter().map(|linted| linted.code);
+        codes.filter(|code| code.severity == severity).count()
+    };
+    format!(
+        "{}, {} and {} silenced in {}",
+        counted(of(Severity::Error), "error"),
+        counted(of(Severity::Warning), "warning"),
+        report.silenced.len(),
+        counted(report.files, "file"),
+    )
+}
+
+fn counted(count: usize, noun: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{plural}")
+}

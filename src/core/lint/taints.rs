@@ -1,0 +1,155 @@
+//! Taints: those that need no toleration, and those that a pool leaves out.
+
+use super::{Found, Manifests, name_of, nodes::hostnames};
+use crate::core::api::{GPUPool, Taint, TaintEffect};
+
+pub(super) fn soft_taint(manifests: &Manifests<'_>, found: &mut Found) {
+    for (origin, pool) in &manifests.pools {
+        for (i, taint) in pool.spec.taints.iter().enumerate() {
+            let key = &taint.key;
+            let (why, help) = if is_kubernetes_own(key) {
+                (
+                    "Kubernetes sets it while a node is not fit for Pods, and takes it away",
+                    "remove it: its toleration would bring Pods to a node that is not fit for them",
+                )
+            } else if taint.effect == TaintEffect::PreferNoSchedule {
+                (
+                    "PreferNoSchedule keeps no Pod away",
+                    "remove it, or taint the nodes with NoSchedule",
+                )
+            } else {
+                continue;
+            };
+            let message = format!("taint {key:?} needs no toleration: {why}");
+            found.add(*origin, format!("spec.taints[{i}].key"), message, help);
+        }
+    }
+}
+
+/// Whether the node controllers set a taint: see Kubernetes' list of well-known taints.
+fn is_kubernetes_own(key: &str) -> bool {
+    key.starts_with("node.kubernetes.io/") || key.starts_with("node.cloudprovider.kubernetes.io/")
+}
+
+/// A taint is its node's: of two pools with the same node, either both have it or its Pods wait.
+pub(super) fn unsaid_taint(manifests: &Manifests<'_>, found: &mut Found) {
+    let nodes: Vec<Vec<(String, String)>> = manifests
+        .pools
+        .iter()
+        .map(|(_, pool)| hostnames(pool))
+        .collect();
+    for ((origin, pool), own) in manifests.pools.iter().zip(&nodes) {
+        for ((_, other), theirs) in manifests.pools.iter().zip(&nodes) {
+            let shared = own
+                .iter()
+                .find(|(_, node)| theirs.iter().any(|(_, other)| other == node));
+            let unsaid = other
+                .spec
+                .taints
+                .iter()
+                .find(|taint| is_unsaid(taint, pool));
+            if let (Some((field, node)), Some(taint)) = (shared, unsaid) {
+                let (pool, other) = (name_of(pool), name_of(other));
+                let (key, effect) = (&taint.key, taint.effect.as_str());
+                found.add(
+                    *origin,
+                    field,
+                    format!(
+                        "pool {other:?} says that node {node:?} has the taint {key}:{effect}, and pool {pool:?} does not"
+                    ),
+                    "say the same taints of a node in every pool that has it",
+                );
+            }
+        }
+    }
+}
+
+/// Whether a taint keeps Pods away that a pool's tolerations let through nowhere.
+fn is_unsaid(taint: &Taint, pool: &GPUPool) -> bool {
+    let same = |own: &Taint| {
+        (
+            &own.key,
+            own.effect,
+            own.value.as_deref().unwrap_or_default(),
+        ) == (
+            &taint.key,
+            taint.effect,
+            taint.value.as_deref().unwrap_or_default(),
+        )
+    };
+    taint.effect != TaintEffect::PreferNoSchedule && !pool.spec.taints.iter().any(same)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::core::{
+        lint::{
+            code,
+            testing::{findings, fires, used_pool},
+        },
+        testing::pool,
+    };
+
+    #[test]
+    fn a_taint_that_needs_no_toleration_is_found() {
+        let taints = |key: &str, effect: &str| json!({"taints": [{"key": key, "effect": effect}]});
+        let first = Some("spec.taints[0].key");
+        for (spec, expected) in [
+            (taints("dedicated", "NoSchedule"), None),
+            (taints("dedicated", "NoExecute"), None),
+            (taints("dedicated", "PreferNoSchedule"), first),
+            (
+                taints("node.kubernetes.io/unschedulable", "NoSchedule"),
+                first,
+            ),
+            (
+                taints(
+                    "node.cloudprovider.kubernetes.io/uninitialized",
+                    "NoSchedule",
+                ),
+                first,
+            ),
+            (taints("example.com/node.kubernetes.io", "NoSchedule"), None),
+        ] {
+            fires(&code::SOFT_TAINT, &used_pool(spec), expected);
+        }
+    }
+
+    #[test]
+    fn a_taint_that_another_pool_of_the_node_leaves_out_is_found() {
+        let tainted =
+            |effect: &str| json!({"hostnames": ["n"], "taints": [{"key": "k", "effect": effect}]});
+        for (first, second, expected) in [
+            (
+                tainted("NoSchedule"),
+                json!({"hostnames": ["m", "n"]}),
+                Some("spec.hostnames[1]"),
+            ),
+            (
+                tainted("NoSchedule"),
+                json!({"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "n"}}}),
+                Some("spec.nodeSelector.matchLabels.kubernetes.io/hostname"),
+            ),
+            (tainted("NoSchedule"), json!({"hostnames": ["m"]}), None),
+            (tainted("NoSchedule"), tainted("NoSchedule"), None),
+            (
+                tainted("PreferNoSchedule"),
+                json!({"hostnames": ["n"]}),
+                None,
+            ),
+        ] {
+            fires(
+                &code::UNSAID_TAINT,
+                &[pool("p", first), pool("q", second)],
+                expected,
+            );
+        }
+        let both = [
+            pool("p", tainted("NoSchedule")),
+            pool("q", tainted("NoExecute")),
+        ];
+        assert_eq!(findings(&code::UNSAID_TAINT, &both).len(), 2);
+    }
+}
