@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny certs crds control-plane
+.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny static certs crds control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,6 +46,11 @@ $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION) once, into $(CACHE): about 4 minutes on 2 cores"
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(CACHE)/cargo-deny-$(DENY_VERSION).tmp
 	rm -rf $(CACHE)/cargo-deny-$(DENY_VERSION) && mv $(CACHE)/cargo-deny-$(DENY_VERSION).tmp $(CACHE)/cargo-deny-$(DENY_VERSION)
+
+static: ## the image's binary, for this machine: target/static/berth
+	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bin berth \
+		--target "$$(rustc --print host-tuple)" --target-dir target/static
+	cp "target/static/$$(rustc --print host-tuple)/release/berth" target/static/berth
 
 certs: ## a development CA and leaf in certs/dev, git-ignored
 	cargo run --locked --quiet -- certs dev --out certs/dev

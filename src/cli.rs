@@ -11,6 +11,7 @@ mod certs;
 mod crds;
 mod diff;
 mod lint;
+mod placed;
 mod report;
 mod serve;
 mod test;
@@ -33,6 +34,7 @@ enum Command {
     Bench(bench::Bench),
     Certs(certs::Certs),
     Crds(crds::Crds),
+    Placed(placed::Placed),
 }
 
 /// Where the table comes from, the same for every command.
@@ -98,6 +100,7 @@ impl Cli {
             Command::Bench(bench) => bench.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
+            Command::Placed(placed) => placed.run(),
         };
         ended.map_or_else(Failure::report, ExitCode::from)
     }

@@ -1,4 +1,4 @@
-//! What is deployed is what the code says.
+//! The definitions are those of the types, bounded and described.
 
 use std::fs;
 
@@ -7,13 +7,11 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::core::cel::validate_cel;
 use serde_json::{Value, json};
 
-mod common;
-
 #[test]
 fn the_committed_definitions_are_those_of_the_types() {
     for definition in crds() {
         let name = format!("deploy/crds/{}.yaml", definition.spec.names.plural);
-        let text = fs::read_to_string(common::path(&name)).expect("`make crds` writes it");
+        let text = fs::read_to_string(crate::common::path(&name)).expect("`make crds` writes it");
         let committed: CustomResourceDefinition =
             serde_saphyr::from_str(&text).expect("a definition");
         assert_eq!(committed, definition, "{name}: run `make crds`");

@@ -1,0 +1,184 @@
+//! The chart says what kustomize says, and refuses what it does not know.
+
+use std::collections::BTreeMap;
+
+use berth::core::{accelerators::is_accelerator, outcome::Reason};
+use serde_json::{Value, json};
+
+use crate::{
+    common::{
+        self, path,
+        process::{arg, command, ends},
+    },
+    objects::{Object, find},
+    render::{base_with, chart, program, refused, succeeded},
+    webhook::reason,
+};
+
+/// What Helm adds to every object's labels.
+const HELM: [&str; 3] = [
+    "app.kubernetes.io/managed-by",
+    "app.kubernetes.io/version",
+    "helm.sh/chart",
+];
+
+#[test]
+fn the_chart_deploys_what_kustomize_does() {
+    for (components, values) in [
+        (&["cert-manager"][..], &[][..]),
+        (
+            &["cert-manager", "prometheus"],
+            &["--set", "prometheus.enabled=true"],
+        ),
+    ] {
+        let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {
+            return;
+        };
+        let mut kustomize = by_name(kustomize);
+        // the namespace is Helm's user's
+        kustomize.remove(&("Namespace".to_owned(), "berth".to_owned()));
+        let chart = by_name(chart);
+        assert_eq!(
+            chart.keys().collect::<Vec<_>>(),
+            kustomize.keys().collect::<Vec<_>>()
+        );
+        for (key, object) in chart {
+            assert_eq!(object, kustomize[&key], "left is the chart's {key:?}");
+        }
+    }
+}
+
+fn by_name(objects: Vec<Object>) -> BTreeMap<(String, String), Object> {
+    let named = objects.into_iter().map(|mut object| {
+        let labels = object["metadata"]["labels"].as_object_mut();
+        labels
+            .expect("labels")
+            .retain(|key, _| !HELM.contains(&key.as_str()));
+        let text = |value: &Value| value.as_str().expect("text").to_owned();
+        let key = (text(&object["kind"]), text(&object["metadata"]["name"]));
+        (key, object)
+    });
+    named.collect()
+}
+
+#[test]
+fn helm_lint_has_nothing_to_say() {
+    let Some(mut helm) = program("helm") else {
+        return;
+    };
+    let chart = path("deploy/chart/berth");
+    let lint = helm.args(["lint", "--strict", arg(&chart)]).output();
+    let said = succeeded(lint.expect("helm starts"));
+    assert!(said.contains("0 chart(s) failed"), "{said}");
+}
+
+#[test]
+fn the_chart_is_of_this_version() {
+    let text = std::fs::read_to_string(path("deploy/chart/berth/Chart.yaml")).expect("a file");
+    let chart: Value = serde_saphyr::from_str(&text).expect("YAML");
+    assert_eq!(chart["appVersion"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(chart["version"], env!("CARGO_PKG_VERSION"));
+}
+
+#[test]
+fn a_value_that_is_unknown_or_out_of_range_is_refused() {
+    for (values, said) in [
+        ("replica=3", "replica"),
+        ("webhook.failurepolicy=Ignore", "failurepolicy"),
+        ("webhook.failurePolicy=ignore", "failurePolicy"),
+        ("webhook.timeoutSeconds=31", "timeoutSeconds"),
+        ("webhook.port=0", "port"),
+        ("tls.mode=certmanager", "mode"),
+        ("tls.mode=secret", "secretName"),
+        ("tls.mode=secret,tls.secretName=mine", "caBundle"),
+        ("tls.secretName=mine", "secretName"),
+        ("image.digest=latest", "digest"),
+        ("replicas=0", "replicas"),
+        ("drainSeconds=15s", "drainSeconds"),
+    ] {
+        if let Some(message) = refused(&["--set", values]) {
+            assert!(message.contains(said), "{values}: {message}");
+        }
+    }
+}
+
+#[test]
+fn the_certificate_that_helm_makes_is_for_the_service() {
+    let Some(objects) = chart(&["--set", "tls.mode=helm"]) else {
+        return;
+    };
+    let data = &find(&objects, "Secret", "berth-tls")["data"];
+    let webhook = find(&objects, "MutatingWebhookConfiguration", "berth");
+    assert_eq!(
+        webhook["webhooks"][0]["clientConfig"]["caBundle"],
+        data["ca.crt"]
+    );
+    let names: Vec<_> = data.as_object().expect("data").keys().collect();
+    assert_eq!(
+        names,
+        ["ca.crt", "tls.crt", "tls.key"],
+        "and no key of the CA"
+    );
+}
+
+#[test]
+fn the_test_of_the_chart_is_a_pod_that_gets_a_place_and_no_gpu() {
+    let homelab = path("examples/homelab.yaml");
+    let table = format!("table={}", arg(&homelab));
+    for (values, class) in [("", "vllm"), ("test.class=whisper", "whisper")] {
+        let Some(objects) = chart(&["--set-file", &table, "--set", values]) else {
+            return;
+        };
+        let pod = find(&objects, "Pod", "berth-test");
+        assert_eq!(pod["metadata"]["labels"]["berth.dev/workload-class"], class);
+        assert_ne!(pod["metadata"]["namespace"], "berth");
+        let limits = pod["spec"]["containers"][0]["resources"]["limits"].as_object();
+        let mut limits = limits.expect("limits").iter();
+        let gpu = limits.find(|(resource, _)| is_accelerator(resource));
+        assert_eq!(gpu.expect("a GPU resource").1, "0");
+        let mut review = common::example("vllm");
+        review["request"]["object"] = pod.clone();
+        let admitted = admitted(&review);
+        assert_eq!(
+            admitted["spec"]["containers"], pod["spec"]["containers"],
+            "no GPU for {class}"
+        );
+        assert_ne!(
+            admitted["spec"]["affinity"],
+            json!(null),
+            "a place for {class}"
+        );
+        let field = &pod["spec"]["containers"][0]["env"][0]["valueFrom"]["fieldRef"]["fieldPath"];
+        assert_eq!(field, "metadata.annotations['berth.dev/pool']");
+        let pool = admitted["metadata"]["annotations"]["berth.dev/pool"].as_str();
+        assert_eq!(runs(pod, pool.expect("a pool")), 0);
+        assert_eq!(runs(pod, ""), 1);
+    }
+}
+
+/// The code that the Pod's container ends with, where the annotation has this value.
+fn runs(pod: &Value, pool: &str) -> i32 {
+    let args = pod["spec"]["containers"][0]["args"].as_array();
+    let args = args.expect("args").iter();
+    let args = args.map(|arg| arg.as_str().expect("text").replace("$(POOL)", pool));
+    ends(command().args(args)).0
+}
+
+fn admitted(review: &Value) -> Value {
+    let table = common::homelab();
+    assert_eq!(reason(review, &table), Reason::Placed);
+    let body = review.to_string();
+    let answer = berth::core::review::review(body.as_bytes(), &table).expect("a review");
+    let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
+    common::patched(review, &response)
+}
+
+#[test]
+fn without_a_class_for_it_there_is_no_test() {
+    if let Some(objects) = chart(&[]) {
+        assert!(objects.iter().all(|object| object["kind"] != "Pod"));
+    }
+    if let Some(message) = refused(&["--set", "test.namespace=berth"]) {
+        assert!(message.contains("name another one"), "{message}");
+    }
+}

@@ -1,0 +1,17 @@
+//! What is deployed is what the code says, and the chart deploys what kustomize does.
+#![allow(
+    clippy::panic,
+    unreachable_pub,
+    reason = "a test fails by a panic, and a test crate has no outside"
+)]
+
+mod chart;
+#[path = "../common/mod.rs"]
+mod common;
+mod crds;
+mod image;
+mod objects;
+mod render;
+mod rendering;
+mod replica;
+mod webhook;

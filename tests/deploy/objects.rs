@@ -1,0 +1,82 @@
+//! Manifests as objects of their types: a field that a type does not know is an error, and so is a kind.
+
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    apps::v1::Deployment,
+    core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, Service, ServiceAccount},
+    networking::v1::NetworkPolicy,
+    policy::v1::PodDisruptionBudget,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+/// An object as it was rendered.
+pub type Object = Value;
+
+/// The documents of a text.
+pub fn objects(text: &str) -> Vec<Object> {
+    let mut documents: Vec<Value> = serde_saphyr::from_multiple(text).expect("YAML");
+    documents.retain(|document| !document.is_null());
+    documents.iter_mut().for_each(join_base64);
+    documents
+}
+
+/// kustomize breaks base64 into lines. Go reads over the breaks, the Rust types do not.
+fn join_base64(object: &mut Value) {
+    let secret = object["kind"] == "Secret";
+    let data = secret.then(|| object["data"].as_object_mut()).flatten();
+    for value in data.into_iter().flat_map(|data| data.values_mut()) {
+        *value = value.as_str().expect("base64").replace('\n', "").into();
+    }
+    if let Some(ca) = object.pointer_mut("/webhooks/0/clientConfig/caBundle") {
+        *ca = ca.as_str().expect("base64").replace('\n', "").into();
+    }
+}
+
+/// The one object of a kind and name.
+pub fn find<'a>(objects: &'a [Object], kind: &str, name: &str) -> &'a Object {
+    let mut found = objects
+        .iter()
+        .filter(|it| it["kind"] == kind && it["metadata"]["name"] == name);
+    match (found.next(), found.next()) {
+        (Some(object), None) => object,
+        (None, _) => panic!("no {kind} {name}"),
+        _ => panic!("two of {kind} {name}"),
+    }
+}
+
+/// The same, typed.
+pub fn typed<T: DeserializeOwned + Serialize>(object: &Object) -> T {
+    let typed: T = serde_json::from_value(object.clone())
+        .unwrap_or_else(|error| panic!("{error}: {object:#}"));
+    let again = serde_json::to_value(&typed).expect("JSON");
+    assert_eq!(&again, object, "left is what the type knows of right");
+    typed
+}
+
+/// Every object is of its type.
+pub fn check(objects: &[Object]) {
+    for object in objects {
+        let kind = object["kind"].as_str().expect("a kind");
+        let version = object["apiVersion"].as_str().expect("a version");
+        match (version, kind) {
+            ("v1", "Namespace") => drop(typed::<Namespace>(object)),
+            ("v1", "ServiceAccount") => drop(typed::<ServiceAccount>(object)),
+            ("v1", "ConfigMap") => drop(typed::<ConfigMap>(object)),
+            ("v1", "Secret") => drop(typed::<Secret>(object)),
+            ("v1", "Service") => drop(typed::<Service>(object)),
+            ("v1", "ResourceQuota") => drop(typed::<ResourceQuota>(object)),
+            ("v1", "Pod") => drop(typed::<Pod>(object)),
+            ("apps/v1", "Deployment") => drop(typed::<Deployment>(object)),
+            ("policy/v1", "PodDisruptionBudget") => drop(typed::<PodDisruptionBudget>(object)),
+            ("networking.k8s.io/v1", "NetworkPolicy") => drop(typed::<NetworkPolicy>(object)),
+            ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") => {
+                drop(typed::<MutatingWebhookConfiguration>(object));
+            }
+            // these types are not Kubernetes' own: tests/cluster creates the first by the real definitions
+            ("cert-manager.io/v1", "Issuer" | "Certificate")
+            | ("monitoring.coreos.com/v1", "ServiceMonitor" | "PrometheusRule") => {}
+            _ => panic!("nobody expects a {kind} of {version} here"),
+        }
+    }
+}

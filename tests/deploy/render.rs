@@ -1,0 +1,132 @@
+//! The manifests as kubectl and helm render them.
+
+use std::{
+    collections::HashMap,
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+    sync::LazyLock,
+};
+
+use serde_json::json;
+
+use crate::{
+    common::{
+        path,
+        process::{arg, command},
+    },
+    objects::{Object, objects},
+};
+
+/// Programs by name. Empty where they cannot be built, which the script says.
+static PROGRAMS: LazyLock<HashMap<String, PathBuf>> = LazyLock::new(|| {
+    let Ok(build) = Command::new(path("tools/control-plane/build")).output() else {
+        eprintln!("SKIPPED: what kubectl and helm render");
+        return HashMap::new();
+    };
+    let said = String::from_utf8_lossy(&build.stderr);
+    match build.status.code() {
+        Some(0) => {}
+        Some(3) => eprintln!("{said}"),
+        _ => panic!("tools/control-plane/build: {said}"),
+    }
+    let lines = String::from_utf8(build.stdout).expect("UTF-8");
+    let parts = lines.lines().filter_map(|line| line.split_once('='));
+    parts
+        .map(|(name, path)| (name.to_owned(), path.into()))
+        .collect()
+});
+
+/// A program that renders.
+pub fn program(name: &str) -> Option<Command> {
+    PROGRAMS.get(name).map(Command::new)
+}
+
+/// An overlay of `deploy/kustomize/overlays`.
+pub fn overlay(name: &str) -> Option<Vec<Object>> {
+    kustomize(&path("deploy/kustomize/overlays").join(name))
+}
+
+/// The overlay for development, with a certificate of its own: that of the checkout is its user's.
+pub fn dev() -> Option<Vec<Object>> {
+    program("kubectl")?;
+    let copy = tempfile::tempdir().expect("a folder");
+    for folder in ["deploy/kustomize", "examples", "certs"] {
+        copy_yaml(&path(folder), &copy.path().join(folder));
+    }
+    let certs = copy.path().join("certs/dev");
+    let made = command()
+        .args(["certs", "dev", "--out", arg(&certs)])
+        .output();
+    succeeded(made.expect("berth starts"));
+    kustomize(&copy.path().join("deploy/kustomize/overlays/dev"))
+}
+
+fn copy_yaml(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder") {
+        let from = entry.expect("an entry").path();
+        let to = to.join(from.file_name().expect("a name"));
+        if from.is_dir() {
+            copy_yaml(&from, &to);
+        } else if from.extension().is_some_and(|it| it == "yaml") {
+            fs::copy(&from, &to).expect("a copy");
+        }
+    }
+}
+
+/// The base with components, as an overlay would put them together.
+pub fn base_with(components: &[&str]) -> Option<Vec<Object>> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let root = relative_root(folder.path());
+    let paths = components
+        .iter()
+        .map(|name| format!("{root}/components/{name}"));
+    let kustomization = json!({
+        "resources": [format!("{root}/base")],
+        "components": paths.collect::<Vec<_>>(),
+    });
+    let text = kustomization.to_string();
+    fs::write(folder.path().join("kustomization.yaml"), text).expect("a file");
+    kustomize(folder.path())
+}
+
+/// kustomize takes relative paths alone.
+fn relative_root(from: &Path) -> String {
+    let up = "../".repeat(from.components().count() - 1);
+    let root = path("deploy/kustomize");
+    format!("{up}{}", arg(&root).trim_start_matches('/'))
+}
+
+fn kustomize(folder: &Path) -> Option<Vec<Object>> {
+    let output = program("kubectl")?
+        .args(["kustomize", arg(folder)])
+        .output();
+    Some(objects(&succeeded(output.expect("kubectl starts"))))
+}
+
+/// The chart as `helm template` renders the release berth in the namespace berth.
+pub fn chart(values: &[&str]) -> Option<Vec<Object>> {
+    helm_template(values).map(|output| objects(&succeeded(output)))
+}
+
+/// What helm says where it refuses the values.
+pub fn refused(values: &[&str]) -> Option<String> {
+    let output = helm_template(values)?;
+    assert!(!output.status.success(), "{values:?} are taken");
+    Some(String::from_utf8(output.stderr).expect("UTF-8"))
+}
+
+fn helm_template(values: &[&str]) -> Option<Output> {
+    let chart = path("deploy/chart/berth");
+    let mut helm = program("helm")?;
+    helm.args(["template", "berth", arg(&chart), "--namespace", "berth"]);
+    Some(helm.args(values).output().expect("helm starts"))
+}
+
+/// The standard output of what went well.
+pub fn succeeded(output: Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}

@@ -1,0 +1,162 @@
+//! A replica: its flags, ports, files, times and rights, in every rendering.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use axum::{body::Body, extract::ConnectInfo, http::Request};
+use berth::edge::admin::{Admin, router};
+use serde_json::json;
+use tower::ServiceExt;
+
+use crate::{
+    objects::check,
+    rendering::{flag, renderings},
+};
+
+#[test]
+fn every_object_is_of_its_type_and_has_no_other_field() {
+    for rendering in renderings() {
+        check(&rendering.objects);
+    }
+}
+
+#[test]
+fn the_flags_are_those_of_the_command_line_and_the_ports_theirs() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let flags = rendering.flags();
+        let bound = |flag_name| i32::from(flag::<SocketAddr>(&flags, flag_name).port());
+        let container = rendering.container();
+        let ports = container.ports.expect("ports");
+        let port = |name: &str| {
+            let port = ports.iter().find(|it| it.name.as_deref() == Some(name));
+            port.expect("a port").container_port
+        };
+        assert_eq!(port("webhook"), bound("bind"), "{name}");
+        assert_eq!(port("admin"), bound("admin_bind"), "{name}");
+    }
+}
+
+#[test]
+fn the_files_are_on_volumes_that_are_whole_folders() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let flags = rendering.flags();
+        let mounts = rendering.container().volume_mounts.expect("mounts");
+        assert!(
+            mounts
+                .iter()
+                .all(|mount| mount.sub_path.is_none() && mount.sub_path_expr.is_none())
+        );
+        let files = ["tls_cert", "tls_key", "table"].map(|it| flag::<PathBuf>(&flags, it));
+        for file in files {
+            let mounted = mounts.iter().any(|it| file.starts_with(&it.mount_path));
+            assert!(mounted, "{name}: {}", file.display());
+        }
+    }
+}
+
+#[test]
+fn the_grace_period_is_longer_than_the_drain() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let flags = rendering.flags();
+        let drain: Duration = flag(&flags, "drain_period");
+        let last: Duration = flag(&flags, "shutdown_timeout");
+        let grace = rendering.pod().termination_grace_period_seconds;
+        let grace = Duration::from_secs(grace.expect("a period").try_into().expect("seconds"));
+        assert!(grace >= drain + last + Duration::from_secs(10), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn the_probes_and_the_scrape_ask_for_what_the_admin_port_has() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let container = rendering.container();
+        let probes = [container.liveness_probe, container.readiness_probe];
+        let mut paths: Vec<String> = probes
+            .into_iter()
+            .map(|probe| probe.and_then(|it| it.http_get).expect("a probe by HTTP"))
+            .map(|get| get.path.expect("a path"))
+            .collect();
+        assert_eq!(paths, ["/livez", "/readyz"]);
+        let monitors = rendering
+            .objects
+            .iter()
+            .filter(|it| it["kind"] == "ServiceMonitor");
+        paths.extend(monitors.map(|it| {
+            let endpoint = &it["spec"]["endpoints"][0];
+            assert_eq!(endpoint["port"], "admin");
+            endpoint["path"].as_str().expect("a path").to_owned()
+        }));
+        for path in paths {
+            assert_ne!(admin_status(&path).await, 404, "{name}: {path}");
+        }
+    }
+}
+
+async fn admin_status(path: &str) -> u16 {
+    let admin = Admin {
+        status: Arc::default(),
+        metrics: Arc::default(),
+    };
+    let mut request = Request::get(path).body(Body::empty()).expect("a request");
+    let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));
+    request.extensions_mut().insert(peer);
+    let response = router(admin).oneshot(request).await.expect("an answer");
+    response.status().as_u16()
+}
+
+#[test]
+fn a_replica_has_no_right_no_token_and_no_privilege() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let rights = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        for object in &rendering.objects {
+            let kind = object["kind"].as_str().expect("a kind");
+            assert!(!rights.contains(&kind), "{name}: a {kind}");
+        }
+        let account = rendering.find("ServiceAccount", "berth");
+        assert_eq!(account["automountServiceAccountToken"], false, "{name}");
+        let spec = rendering.pod();
+        assert_eq!(spec.automount_service_account_token, Some(false), "{name}");
+        let pod = json!(spec.security_context);
+        assert_eq!(pod["runAsNonRoot"], true, "{name}");
+        assert_eq!(pod["seccompProfile"]["type"], "RuntimeDefault", "{name}");
+        let expected = json!({"allowPrivilegeEscalation": false, "readOnlyRootFilesystem": true, "capabilities": {"drop": ["ALL"]}});
+        assert_eq!(
+            json!(rendering.container().security_context),
+            expected,
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn no_replica_is_missed_by_a_rollout() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let strategy = json!(rendering.deployment().spec.strategy);
+        let (surge, unavailable) = match rendering.pod().host_network {
+            Some(true) => (0, 1),
+            _ => (1, 0),
+        };
+        let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
+        assert_eq!(strategy["rollingUpdate"], rolling, "{name}");
+        let budget = rendering.find("PodDisruptionBudget", "berth");
+        assert_eq!(budget["spec"]["maxUnavailable"], 1, "{name}");
+    }
+}
+
+#[test]
+fn the_image_is_of_this_version() {
+    let expected = format!("berth:{}", env!("CARGO_PKG_VERSION"));
+    for rendering in renderings() {
+        let name = rendering.name;
+        assert_eq!(
+            rendering.container().image,
+            Some(expected.clone()),
+            "{name}"
+        );
+    }
+}

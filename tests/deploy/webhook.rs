@@ -1,0 +1,167 @@
+//! What the API server asks, whom it trusts, and what wakes a person, in every rendering.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use berth::{
+    core::{
+        outcome::Reason,
+        review::review,
+        table::{AllocationTable, Settings},
+    },
+    edge::{
+        metrics::{Metrics, Source},
+        webhook,
+    },
+};
+use k8s_openapi::api::core::v1::Service;
+use serde_json::{Value, json};
+
+use crate::{
+    common,
+    objects::typed,
+    rendering::{flag, renderings},
+};
+
+#[test]
+fn the_api_server_asks_at_the_port_and_path_that_berth_serves() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let client = rendering.hook().client_config;
+        let asked = client.service.expect("a service");
+        assert_eq!(asked.path.as_deref(), Some(webhook::PATH), "{name}");
+        assert_eq!((&*asked.name, &*asked.namespace), ("berth", "berth"));
+        let service: Service = typed(rendering.find("Service", &asked.name));
+        let spec = service.spec.expect("a spec");
+        let port = spec.ports.expect("ports");
+        let port = port.iter().find(|it| Some(it.port) == asked.port);
+        let target = port.and_then(|it| it.target_port.clone());
+        assert_eq!(json!(target), "webhook", "{name}");
+        let template = rendering.deployment().spec.template;
+        assert_eq!(spec.selector, template.metadata.expect("labels").labels);
+    }
+}
+
+#[test]
+fn it_asks_about_the_pods_that_berth_answers_for() {
+    let table = common::homelab();
+    for rendering in renderings() {
+        let name = rendering.name;
+        let class_label: String = flag(&rendering.flags(), "class_label");
+        assert_eq!(class_label, Settings::default().class_label, "{name}");
+        let hook = rendering.hook();
+        let opted_out =
+            json!({"key": "berth.dev/inject", "operator": "NotIn", "values": ["disabled"]});
+        assert_eq!(
+            json!(hook.object_selector)["matchExpressions"],
+            json!([{"key": class_label, "operator": "Exists"}, opted_out]),
+            "{name}"
+        );
+        let elsewhere = json!({"key": "kubernetes.io/metadata.name", "operator": "NotIn", "values": ["berth", "kube-system", "kube-node-lease"]});
+        assert_eq!(
+            json!(hook.namespace_selector)["matchExpressions"],
+            json!([elsewhere, opted_out]),
+            "{name}"
+        );
+        assert_eq!(
+            json!(hook.rules),
+            json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}]),
+            "{name}"
+        );
+    }
+    let labelled = |key: &str, value: &str| {
+        let mut review = common::example("vllm");
+        review["request"]["object"]["metadata"]["labels"][key] = json!(value);
+        reason(&review, &table)
+    };
+    assert_eq!(labelled("berth.dev/inject", "disabled"), Reason::OptedOut);
+    assert_eq!(labelled("berth.dev/inject", "enabled"), Reason::Placed);
+    let mut mirror = common::example("vllm");
+    mirror["request"]["object"]["metadata"]["annotations"] =
+        json!({"kubernetes.io/config.mirror": ""});
+    assert_eq!(reason(&mirror, &table), Reason::MirrorPod);
+}
+
+/// What a review comes to.
+pub fn reason(review_: &Value, table: &AllocationTable) -> Reason {
+    let body = review_.to_string();
+    let answer = review(body.as_bytes(), table).expect("a review");
+    answer.record.reason
+}
+
+#[test]
+fn it_is_asked_again_refuses_when_it_is_down_and_waits_five_seconds() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let hook = rendering.hook();
+        let said = [
+            hook.failure_policy.as_deref(),
+            hook.match_policy.as_deref(),
+            hook.reinvocation_policy.as_deref(),
+            Some(&*hook.side_effects),
+        ];
+        let expected = ["Fail", "Equivalent", "IfNeeded", "NoneOnDryRun"];
+        assert_eq!(said, expected.map(Some), "{name}");
+        assert_eq!(hook.timeout_seconds, Some(5), "{name}");
+        assert_eq!(hook.admission_review_versions, ["v1"], "{name}");
+    }
+}
+
+#[test]
+fn the_certificate_is_for_the_service_and_renewed_at_two_thirds() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let secret = rendering.pod().volumes.expect("volumes").into_iter();
+        let secret = secret.filter_map(|volume| volume.secret?.secret_name);
+        assert_eq!(secret.collect::<Vec<_>>(), ["berth-tls"], "{name}");
+        if !rendering
+            .objects
+            .iter()
+            .any(|it| it["kind"] == "Certificate")
+        {
+            continue;
+        }
+        let leaf = &rendering.find("Certificate", "berth-tls")["spec"];
+        assert_eq!(leaf["dnsNames"], json!(["berth.berth.svc"]), "{name}");
+        assert_eq!(leaf["secretName"], "berth-tls", "{name}");
+        assert_eq!(leaf["privateKey"]["algorithm"], "ECDSA", "{name}");
+        let hours = |field: &str| {
+            let hours = leaf[field].as_str().and_then(|it| it.strip_suffix('h'));
+            hours.and_then(|it| it.parse::<u32>().ok()).expect("hours")
+        };
+        assert_eq!(hours("duration"), 90 * 24, "{name}");
+        assert_eq!(hours("renewBefore") * 3, hours("duration"), "{name}");
+        let object = rendering.find("MutatingWebhookConfiguration", "berth");
+        let inject = &object["metadata"]["annotations"]["cert-manager.io/inject-ca-from"];
+        assert_eq!(inject, "berth/berth-tls", "{name}");
+    }
+}
+
+#[test]
+fn the_alerts_speak_of_metrics_that_there_are() {
+    let metrics = Metrics::default();
+    metrics.table(&common::homelab());
+    metrics.refused(Source::Table);
+    metrics.answered(Reason::Overloaded, None, Duration::ZERO);
+    let text = metrics.text().expect("text");
+    let known: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split(['{', ' ']).next())
+        .collect();
+    for rendering in renderings() {
+        let name = rendering.name;
+        for rule in rendering
+            .objects
+            .iter()
+            .filter(|it| it["kind"] == "PrometheusRule")
+        {
+            let rules = rule["spec"]["groups"][0]["rules"].as_array();
+            for alert in rules.expect("rules") {
+                let expr = alert["expr"].as_str().expect("an expression");
+                let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+                for metric in words.filter(|word| word.starts_with("berth_")) {
+                    assert!(known.contains(metric), "{name}: {metric} in {known:?}");
+                }
+            }
+        }
+    }
+}
