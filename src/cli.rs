@@ -1,22 +1,29 @@
 //! The command line: one file for each subcommand. Here is what is outermost: errors become sentences and exit codes.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{env, path::PathBuf, process::ExitCode};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{core::table::Settings, edge::table_files::TableFiles};
 
 pub mod bench;
 mod certs;
+mod completions;
 mod crds;
 mod diff;
+mod docs;
 mod lint;
+mod man;
 mod placed;
 mod report;
 mod serve;
 mod test;
+mod version;
 
 use report::Failure;
+
+/// The name of a plugin `kubectl berth`.
+const PLUGIN: &str = "kubectl-berth";
 
 /// The right GPU for every Pod: a mutating admission webhook
 #[derive(Debug, Parser)]
@@ -35,6 +42,10 @@ enum Command {
     Certs(certs::Certs),
     Crds(crds::Crds),
     Placed(placed::Placed),
+    Completions(completions::Completions),
+    Man(man::Man),
+    Docs(docs::Docs),
+    Version(version::Version),
 }
 
 /// Where the table comes from, the same for every command.
@@ -90,6 +101,20 @@ fn class_label(text: &str) -> Result<String, String> {
 }
 
 impl Cli {
+    /// Parses the arguments, or says what is wrong with them and ends.
+    ///
+    /// As `kubectl-berth`, the binary is a plugin of kubectl, and calls itself what the user called it.
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let mut command = Self::command();
+        let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
+        if called.file_stem().is_some_and(|name| name == PLUGIN) {
+            command = command.bin_name(PLUGIN.replacen('-', " ", 1));
+        }
+        let parsed = Self::from_arg_matches(&command.get_matches());
+        parsed.unwrap_or_else(|error| error.exit())
+    }
+
     /// Runs the command. 0 is fine, 1 findings, 2 usage, 3 unreadable input.
     #[must_use]
     pub fn run(self) -> ExitCode {
@@ -101,6 +126,10 @@ impl Cli {
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
             Command::Placed(placed) => placed.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(man) => man.run(),
+            Command::Docs(docs) => docs.run(),
+            Command::Version(version) => version.run(),
         };
         ended.map_or_else(Failure::report, ExitCode::from)
     }

@@ -15,6 +15,9 @@
 //! In reading order: [`core::api`] (the manifests), [`core::table`] (compiled), [`core::review`] (a review, bytes in
 //! and out), [`core::rules`] (one file each), [`core::outcome`] (one reason, everywhere).
 
+// println! ends in a panic where its reader has gone: cli::report prints
+#![deny(clippy::print_stdout, clippy::print_stderr)]
+
 pub mod cli;
 pub mod core;
 pub mod edge;

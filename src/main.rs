@@ -3,11 +3,10 @@
 use std::process::ExitCode;
 
 use berth::cli::Cli;
-use clap::Parser;
 
 fn main() -> ExitCode {
     rustls::crypto::ring::default_provider()
         .install_default()
         .expect("nothing has installed another provider");
-    Cli::parse().run()
+    Cli::from_environment().run()
 }

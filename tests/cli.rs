@@ -1,6 +1,10 @@
 //! The commands beside `serve`, as a person or a script runs them.
 
-use std::{fs, os::unix::fs::PermissionsExt, process::Stdio};
+use std::{
+    fs, io,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    process::Stdio,
+};
 
 use serde_json::Value;
 
@@ -8,7 +12,7 @@ mod common;
 
 use common::{
     path,
-    process::{arg, command, fails},
+    process::{arg, command, ends, fails},
 };
 
 /// What a command prints.
@@ -109,4 +113,106 @@ fn a_wrong_command_says_what_there_is() {
     let (code, text) = fails(&["server"]);
     assert_eq!(code, 2);
     assert!(text.contains("serve"), "{text}");
+}
+
+/// Commands that print, each without a failure.
+const PRINTING: &[&[&str]] = &[
+    &["--help"],
+    &["bench", "--help"],
+    &["completions", "bash"],
+    &["crds"],
+    &["docs"],
+    &["man"],
+    &["test", "examples/cases"],
+    &["test", "examples/cases", "-o", "json"],
+    &["version"],
+];
+
+#[test]
+fn a_reader_that_has_gone_ends_a_command_quietly() {
+    for arguments in PRINTING {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = command();
+        let command = command.args(*arguments).current_dir(path(""));
+        let (code, said) = ends(command.stdout(writer));
+        assert_eq!((code, &*said), (0, ""), "{arguments:?}");
+    }
+}
+
+#[test]
+fn errors_that_nobody_reads_keep_their_code() {
+    for (arguments, code) in [
+        (&["bench", "--table", "/nowhere", "--review", "x"][..], 3),
+        (&["test", "examples/cases/table.yaml"], 3),
+        (&["server"], 2),
+    ] {
+        let (reader, writer) = io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = command();
+        command.args(arguments).current_dir(path(""));
+        command.stdout(Stdio::null()).stderr(writer);
+        let status = command.status().expect("berth starts");
+        assert_eq!(status.code(), Some(code), "{arguments:?}");
+    }
+}
+
+#[test]
+fn colours_are_for_terminals_and_not_for_those_who_want_none() {
+    let escapes = |name: &str, value: &str| {
+        let mut command = command();
+        let command = command.args(["test", "examples/cases"]).env(name, value);
+        let command = command.current_dir(path("")).env("CLICOLOR_FORCE", "1");
+        let output = command.output().expect("berth starts");
+        output.stdout.contains(&0x1b)
+    };
+    assert!(escapes("TERM", "xterm"));
+    assert!(!escapes("NO_COLOR", "1"));
+    // without a terminal, and unforced
+    assert!(!prints(&["test", arg(&path("examples/cases"))]).contains('\u{1b}'));
+}
+
+#[test]
+fn as_a_plugin_it_is_called_kubectl_berth() {
+    let mut command = command();
+    let output = command
+        .arg0("/opt/bin/kubectl-berth")
+        .args(["test", "-h"])
+        .output();
+    let help = String::from_utf8(output.expect("berth starts").stdout).expect("UTF-8");
+    assert!(
+        help.contains("Usage: kubectl berth test [OPTIONS] <DIR>..."),
+        "{help}"
+    );
+    assert!(prints(&["test", "-h"]).contains("Usage: berth test"));
+}
+
+#[test]
+fn every_shell_completes_and_every_command_has_a_manual_page() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        assert!(
+            prints(&["completions", shell]).contains("class-label"),
+            "{shell}"
+        );
+    }
+    assert!(prints(&["man"]).starts_with(".ie"));
+    let folder = tempfile::tempdir().expect("a folder");
+    prints(&["man", "--out", arg(folder.path())]);
+    for page in ["berth.1", "berth-serve.1", "berth-certs-dev.1"] {
+        let text = fs::read_to_string(folder.path().join(page)).expect(page);
+        assert!(text.contains(".SH NAME"), "{page}");
+    }
+    assert!(!folder.path().join("berth-help.1").exists());
+}
+
+#[test]
+fn version_tells_the_apis_too() {
+    let text = prints(&["version"]);
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(
+        text,
+        format!("berth {version} (tables: berth.dev/v1alpha1, reviews: admission.k8s.io/v1)\n")
+    );
+    let versions: Value = serde_json::from_str(&prints(&["version", "-o", "json"])).expect("JSON");
+    assert_eq!(versions["version"], version);
 }

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{
     TableOptions,
-    report::{Ended, Failure},
+    report::{Ended, Failure, print},
 };
 use crate::{
     core::{review::review, table::AllocationTable},
@@ -77,10 +77,10 @@ impl Bench {
             Failure::unreadable(format!("--review {}: {error}", self.review.display()))
         })?;
         let measured = Measured::of(&body, &table, Duration::from_secs(self.seconds));
-        match self.output {
-            Format::Text => println!("{}", measured.text()),
-            Format::Json => println!("{:#}", measured.json()),
-        }
+        print(match self.output {
+            Format::Text => measured.text() + "\n",
+            Format::Json => format!("{:#}\n", measured.json()),
+        })?;
         Ok(Ended::Fine)
     }
 }

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
-use super::report::{Ended, Failure};
+use super::report::{Ended, Failure, tell};
 use crate::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
 
 /// Make certificates
@@ -61,10 +61,10 @@ impl Dev {
         };
         write()
             .map_err(|error| Failure::usage(format!("--out {}: {error}", self.out.display())))?;
-        eprintln!(
-            "wrote ca.crt, tls.crt and tls.key to {}",
-            self.out.display()
-        );
+        let folder = self.out.display();
+        tell(format_args!(
+            "wrote ca.crt, tls.crt and tls.key to {folder}"
+        ));
         Ok(Ended::Fine)
     }
 }

@@ -2,14 +2,13 @@
 
 use std::{
     fs, io,
-    io::Write,
     path::{Path, PathBuf},
 };
 
 use clap::Args;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
-use super::report::{Ended, Failure};
+use super::report::{Ended, Failure, print};
 use crate::core::api;
 
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
@@ -26,18 +25,17 @@ impl Crds {
         match self.out {
             Some(folder) => write(&folder, &definitions)
                 .map_err(|error| Failure::usage(format!("--out {}: {error}", folder.display())))?,
-            None => print(&definitions).map_err(Failure::usage)?,
+            None => print(documents(&definitions).map_err(Failure::usage)?)?,
         }
         Ok(Ended::Fine)
     }
 }
 
-fn print(definitions: &[CustomResourceDefinition]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
-    for definition in definitions {
-        write!(out, "---\n{}", yaml(definition)?)?;
-    }
-    Ok(())
+fn documents(definitions: &[CustomResourceDefinition]) -> io::Result<String> {
+    let documents = definitions
+        .iter()
+        .map(|definition| Ok(format!("---\n{}", yaml(definition)?)));
+    documents.collect()
 }
 
 fn write(folder: &Path, definitions: &[CustomResourceDefinition]) -> io::Result<()> {

@@ -1,10 +1,8 @@
 //! `berth placed`.
 
-use std::io::{self, Write};
-
 use clap::Args;
 
-use super::report::{Ended, Failure};
+use super::report::{Ended, Failure, print, tell};
 
 /// Say which pool this Pod was given: what the chart's test runs, inside a Pod that the webhook should have seen
 #[derive(Args, Debug)]
@@ -18,13 +16,13 @@ pub(super) struct Placed {
 impl Placed {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         if self.pool.is_empty() {
-            eprintln!(
+            tell(
                 "this Pod was created without berth: look at the MutatingWebhookConfiguration's selectors and \
-                 failurePolicy, and at the labels of the Pod and its namespace"
+                 failurePolicy, and at the labels of the Pod and its namespace",
             );
             return Ok(Ended::Found);
         }
-        writeln!(io::stdout(), "placed by berth: pool {}", self.pool).map_err(Failure::usage)?;
+        print(format_args!("placed by berth: pool {}\n", self.pool))?;
         Ok(Ended::Fine)
     }
 }

@@ -18,7 +18,7 @@ use super::{
 mod response;
 
 /// The API version of the reviews that we take and give.
-const API_VERSION: &str = "admission.k8s.io/v1";
+pub const API_VERSION: &str = "admission.k8s.io/v1";
 /// A mirror of a static Pod, made by its kubelet.
 const MIRROR: &str = "kubernetes.io/config.mirror";
 /// The label that opts out.

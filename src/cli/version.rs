@@ -1,0 +1,42 @@
+//! `berth version`.
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::report::{Ended, Failure, print};
+use crate::core::{
+    api::{GROUP, VERSION},
+    review::API_VERSION,
+};
+
+/// Print the version, and those of the APIs that it speaks
+#[derive(Args, Debug)]
+pub(super) struct Version {
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+impl Version {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        let version = env!("CARGO_PKG_VERSION");
+        let manifests = format!("{GROUP}/{VERSION}");
+        print(match self.output {
+            Format::Text => {
+                format!("berth {version} (tables: {manifests}, reviews: {API_VERSION})\n")
+            }
+            Format::Json => {
+                let versions =
+                    json!({"version": version, "tables": manifests, "reviews": API_VERSION});
+                format!("{versions:#}\n")
+            }
+        })?;
+        Ok(Ended::Fine)
+    }
+}
