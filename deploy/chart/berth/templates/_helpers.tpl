@@ -60,3 +60,37 @@ allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
+
+{{/* The class to test with, and the resource of its first pool: from the table, whoever keeps it. */}}
+{{- define "berth.test" -}}
+{{- $texts := list .Values.table -}}
+{{- with .Values.existingTable -}}
+{{- $texts = values (dig "data" dict (lookup "v1" "ConfigMap" $.Release.Namespace .)) -}}
+{{- end -}}
+{{- $resources := dict -}}
+{{- $classes := list -}}
+{{- range $text := $texts -}}
+{{- range regexSplit "(?m)^---.*$" $text -1 -}}
+{{- $manifest := fromYaml . -}}
+{{- if eq (toString $manifest.kind) "GPUPool" -}}
+{{- $_ := set $resources (dig "metadata" "name" "" $manifest) (dig "spec" "resourceName" "" $manifest) -}}
+{{- else if eq (toString $manifest.kind) "WorkloadClass" -}}
+{{- $classes = append $classes $manifest -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- $chosen := dict -}}
+{{- range $classes -}}
+{{- $name := dig "metadata" "name" "" . -}}
+{{- $pool := dig "spec" "pools" list . | first | default dict -}}
+{{- $resource := get $resources (get $pool "name") -}}
+{{- $wanted := eq $name ($.Values.test.class | default $name) -}}
+{{- $open := or $.Values.test.class (not (dig "spec" "namespaceSelector" "" .)) -}}
+{{- if and $wanted $open $resource (not $chosen) -}}
+{{- $chosen = dict "class" $name "resource" $resource -}}
+{{- end -}}
+{{- end -}}
+{{- if $chosen -}}
+{{ toYaml $chosen }}
+{{- end -}}
+{{- end -}}
