@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny static certs crds control-plane
+.PHONY: help run test unit instructions instructions-update bench load lint fmt clippy deny static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -60,3 +60,6 @@ crds: ## rewrite deploy/crds from the types
 
 control-plane: ## a real control plane's programs, built once into the user's cache: about 12 minutes with Go
 	@tools/control-plane/build
+
+docs: ## rewrite the pages of docs/ that are made from the code and the cases
+	BERTH_WRITE_DOCS=1 cargo test --locked --quiet --test docs

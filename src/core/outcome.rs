@@ -29,9 +29,10 @@ impl Verdict {
     }
 }
 
-/// Declares [`Reason`] from one table, a line a reason: the variant (which is its word, too), verdict, code, doc.
+/// Declares [`Reason`] from one table: the variant (which is its word, too), verdict, code, doc, and the remedy of a
+/// denial.
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident: $verdict:ident $code:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $verdict:ident $code:literal $(=> $remedy:literal)?,)+) => {
         /// Why a review came out as it did.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
@@ -57,6 +58,18 @@ macro_rules! reasons {
             pub const fn code(self) -> u16 {
                 match self { $(Self::$name => $code,)+ }
             }
+
+            /// What it means, in a sentence.
+            #[must_use]
+            pub fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($doc),+).trim_start(),)+ }
+            }
+
+            /// What the Pod's author does about a denial.
+            #[must_use]
+            pub fn remedy(self) -> Option<&'static str> {
+                match self { $(Self::$name => [$($remedy)?].first().copied(),)+ }
+            }
         }
     };
 }
@@ -76,37 +89,53 @@ reasons! {
     Placed: Mutated 200,
 
     /// The Pod is missing, or has the wrong shape where berth reads it.
-    PodShape: Denied 400,
+    PodShape: Denied 400 =>
+        "Correct the field that the message names.",
     /// The class label's value is no legal label value.
-    LabelSyntax: Denied 422,
+    LabelSyntax: Denied 422 =>
+        "Give the label a class's name.",
     /// No such class, or not open to the namespace.
-    ClassUnavailable: Denied 403,
+    ClassUnavailable: Denied 403 =>
+        "Use one of the classes that the message lists, or have the namespace let in by the class's `namespaceSelector`.",
     /// `nodeName` bypasses the scheduler.
-    NodeNameSet: Denied 403,
+    NodeNameSet: Denied 403 =>
+        "Remove `nodeName`, and use the label alone, or a `nodeSelector`.",
     /// The Pod's own node constraints exclude every pool of the class.
-    PlacementContradiction: Denied 403,
+    PlacementContradiction: Denied 403 =>
+        "Remove the `nodeSelector` or node affinity that the message names, or use a class whose pools it allows.",
     /// It is not clear which container gets the GPU.
-    ContainerAmbiguous: Denied 403,
+    ContainerAmbiguous: Denied 403 =>
+        "Name the container in the annotation `berth.dev/container`, or give it the GPU limit.",
     /// The container annotation names no container, or another one than the one that asks.
-    ContainerConflict: Denied 403,
+    ContainerConflict: Denied 403 =>
+        "Let the annotation `berth.dev/container` name the container that asks for the GPU, or leave it out.",
     /// The Pod asks for a GPU that the class does not have.
-    OtherGpu: Denied 403,
+    OtherGpu: Denied 403 =>
+        "Remove the resource that the message names, since berth adds the right one; or use a class that has that GPU.",
     /// The Pod asks for more GPUs than the class allows.
-    TooManyGpus: Denied 403,
+    TooManyGpus: Denied 403 =>
+        "Ask for fewer, or use another class; look for a LimitRange that fills in a request.",
     /// A container asks for the same GPU under two names.
-    AliasConflict: Denied 403,
+    AliasConflict: Denied 403 =>
+        "Keep one of the two names.",
     /// A container's request and limit for the GPU differ.
-    RequestDiffers: Denied 422,
+    RequestDiffers: Denied 422 =>
+        "Give the limit alone: the request follows it.",
     /// Not a whole number of GPUs.
-    FractionalGpu: Denied 422,
+    FractionalGpu: Denied 422 =>
+        "Ask for a whole number. A share of a GPU is a class of its own, on a pool with `sharing`.",
     /// A Windows Pod in a class without a Windows pool.
-    WindowsPod: Denied 403,
+    WindowsPod: Denied 403 =>
+        "Use a class with a pool that selects `kubernetes.io/os: windows`.",
     /// The result would have too many node affinity terms.
-    TooManyTerms: Denied 422,
+    TooManyTerms: Denied 422 =>
+        "Use fewer terms: one `In` with several values instead of a term for each.",
     /// The result would have too many tolerations.
-    TooManyTolerations: Denied 422,
+    TooManyTolerations: Denied 422 =>
+        "Remove tolerations: one `Exists` without a value instead of one for each.",
     /// The Pod has too many containers.
-    TooManyContainers: Denied 422,
+    TooManyContainers: Denied 422 =>
+        "Split the Pod.",
 
     /// No such path.
     WrongPath: Error 404,
@@ -229,6 +258,24 @@ impl fmt::Display for Warning {
                 write!(f, "berth: NVIDIA_VISIBLE_DEVICES in container {container} defeats the GPU limit: remove it")
             }
             Self::AnnotationsFull => f.write_str("berth: no room for the annotation berth.dev/pool within 256 KiB"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_denial_has_a_remedy_and_nothing_else_has() {
+        for reason in Reason::ALL {
+            let denied = reason.verdict() == Verdict::Denied;
+            assert_eq!(reason.remedy().is_some(), denied, "{reason}");
+            assert!(
+                reason.meaning().ends_with('.'),
+                "{reason}: {}",
+                reason.meaning()
+            );
         }
     }
 }
