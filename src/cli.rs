@@ -15,6 +15,7 @@ mod docs;
 mod lint;
 mod man;
 mod placed;
+mod preview;
 mod report;
 mod serve;
 mod test;
@@ -36,6 +37,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Serve(Box<serve::Serve>),
+    Preview(preview::Preview),
     Lint(lint::Lint),
     Test(test::Test),
     Bench(bench::Bench),
@@ -120,6 +122,7 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         let ended = match self.command {
             Command::Serve(serve) => serve.run(),
+            Command::Preview(preview) => preview.run(),
             Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),

@@ -22,6 +22,7 @@ pub mod case;
 pub mod json;
 pub mod lint;
 pub mod nearest;
+pub mod preview;
 pub mod quantity;
 pub mod selector;
 pub mod syntax;

@@ -10,6 +10,7 @@ pub mod tls;
 pub mod webhook;
 
 pub mod case_files;
+pub mod documents;
 pub mod table_files;
 pub mod watch;
 pub mod yaml;

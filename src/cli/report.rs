@@ -66,6 +66,14 @@ impl Failure {
         Self::new(3, error)
     }
 
+    /// Input could not be read, and all has been said about it.
+    pub(crate) const fn told() -> Self {
+        Self {
+            code: 3,
+            diagnostics: Vec::new(),
+        }
+    }
+
     fn new(code: u8, error: impl fmt::Display) -> Self {
         Self {
             code,

@@ -1,5 +1,6 @@
 //! Where a document of any kind holds Pods: found by the shape of a `PodTemplateSpec`, so that a new kind works, too.
 
+use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Map, Value, json};
 
 use super::patch::pointer_segment;
@@ -64,7 +65,7 @@ fn walk(value: &Value, path: &str, object: &str, sites: &mut Vec<Site>) {
     match value {
         Value::Object(fields) if is_object(fields) => whole(value, fields, path, sites),
         Value::Object(fields) if has_containers(fields) && !path.is_empty() => {
-            sites.push(Site::template(path, object));
+            sites.push(Site::of_template(path, object));
         }
         Value::Object(fields) => children(fields, path, object, sites),
         Value::Array(items) => {
@@ -92,7 +93,7 @@ fn children(fields: &Map<String, Value>, path: &str, object: &str, sites: &mut V
 fn whole(value: &Value, fields: &Map<String, Value>, path: &str, sites: &mut Vec<Site>) {
     let (group, kind) = (string(fields, "apiVersion"), string(fields, "kind"));
     if (group, kind) == ("v1", "Pod") {
-        return sites.push(Site::template(path, path));
+        return sites.push(Site::of_template(path, path));
     }
     match BARE
         .iter()
@@ -139,7 +140,7 @@ impl Bare {
 }
 
 impl Site {
-    fn template(path: &str, object: &str) -> Self {
+    fn of_template(path: &str, object: &str) -> Self {
         Self {
             object: object.to_owned(),
             spec: format!("{path}/spec"),
@@ -148,24 +149,65 @@ impl Site {
         }
     }
 
-    /// The Pod that a controller would make of it, as far as a review reads it.
+    /// The Pod's labels.
+    #[must_use]
+    pub fn labels(&self, document: &Value) -> Map<String, Value> {
+        let maps = self.labels.iter().filter_map(|it| document.pointer(it));
+        let maps = maps.filter_map(Value::as_object).cloned();
+        maps.flatten().collect()
+    }
+
+    /// Whether the Pod's containers are in the document.
+    #[must_use]
+    pub fn has_containers(&self, document: &Value) -> bool {
+        let containers = document.pointer(&format!("{}/containers", self.spec));
+        containers.is_some_and(|containers| containers != &json!([]))
+    }
+
+    /// The Pod itself, or the one that a controller would make of the template, as far as a review reads it.
     #[must_use]
     pub fn pod(&self, document: &Value) -> Value {
-        let mut labels = Map::new();
-        for entries in self
-            .labels
-            .iter()
-            .filter_map(|labels| document.pointer(labels))
-            .filter_map(Value::as_object)
-        {
-            labels.extend(entries.clone());
+        let object = document.pointer(&self.object).unwrap_or(document);
+        if object["kind"] == "Pod" {
+            return object.clone();
         }
-        let mut metadata = json!({"labels": labels});
+        let mut metadata = json!({"labels": self.labels(document)});
         if let Some(annotations) = document.pointer(&self.annotations) {
             metadata["annotations"] = annotations.clone();
         }
+        // a rule asks for this kind of owner
+        if object["kind"] == "DaemonSet" {
+            metadata["ownerReferences"] = json!([{"kind": "DaemonSet", "controller": true}]);
+        }
         let spec = document.pointer(&self.spec).cloned().unwrap_or_default();
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    }
+
+    /// The template, or the Pod itself, as a JSON Pointer.
+    #[must_use]
+    pub fn template(&self) -> &str {
+        self.spec.strip_suffix("/spec").unwrap_or(&self.spec)
+    }
+
+    /// The Pod's patch as one of the document.
+    #[must_use]
+    pub fn locate_patch(&self, mut patch: Patch) -> Patch {
+        for operation in &mut patch.0 {
+            let (to, from) = match operation {
+                PatchOperation::Add(it) => (&mut it.path, None),
+                PatchOperation::Remove(it) => (&mut it.path, None),
+                PatchOperation::Replace(it) => (&mut it.path, None),
+                PatchOperation::Test(it) => (&mut it.path, None),
+                PatchOperation::Move(it) => (&mut it.path, Some(&mut it.from)),
+                PatchOperation::Copy(it) => (&mut it.path, Some(&mut it.from)),
+            };
+            for pointer in [Some(to), from].into_iter().flatten() {
+                if let Ok(located) = PointerBuf::parse(self.locate(pointer.as_str())) {
+                    *pointer = located;
+                }
+            }
+        }
+        patch
     }
 
     /// Where a path of the Pod's patch lies in the document.
@@ -177,6 +219,30 @@ impl Site {
         path.strip_prefix("/spec")
             .map_or_else(|| path.to_owned(), |rest| format!("{}{rest}", self.spec))
     }
+}
+
+/// What is above a JSON Pointer, the nearest first and the root last.
+pub fn ancestors(pointer: &str) -> impl Iterator<Item = &str> {
+    pointer
+        .rmatch_indices('/')
+        .map(|(at, _)| pointer.get(..at).unwrap_or_default())
+}
+
+/// A JSON Pointer as people write a field: `spec.containers[0].name`.
+#[must_use]
+pub fn field(pointer: &str) -> String {
+    let mut field = String::new();
+    for step in pointer.split('/').skip(1) {
+        let step = step.replace("~1", "/").replace("~0", "~");
+        let is_index = !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
+        if is_index {
+            field.extend(["[", &step, "]"]);
+        } else {
+            let dot = if field.is_empty() { "" } else { "." };
+            field.extend([dot, &step]);
+        }
+    }
+    field
 }
 
 #[cfg(test)]

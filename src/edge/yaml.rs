@@ -5,9 +5,11 @@
 
 use std::{collections::HashMap, ops::Range};
 
-use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span};
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use serde_json::{Map, Value};
 
+pub mod edit;
+mod emit;
 mod scalar;
 
 /// Aliases may repeat so many nodes in all: a short text can name an endless tree.
@@ -33,8 +35,21 @@ pub struct Error {
 pub struct Node {
     /// Where it stands.
     pub place: Place,
+    /// How it is written there.
+    pub style: Style,
     /// What it is.
     pub kind: Kind,
+}
+
+/// How a node is written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Style {
+    /// By lines and indentation.
+    Block,
+    /// Within its line, or within brackets.
+    Flow,
+    /// As an alias of another node.
+    Alias,
 }
 
 /// What a node is.
@@ -57,13 +72,17 @@ pub struct Entry {
     pub place: Place,
     /// The value.
     pub value: Node,
+    /// Whether it comes in by a merge key, and stands elsewhere.
+    pub merged: bool,
 }
 
 /// Reads every document of a text; those without content are left out.
 pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    // comments are skipped: the parser would bound how many may follow each other
+    let options = granit_parser::options! { emit_comments: false };
     Reader {
         text,
-        parser: Parser::new_from_str(text),
+        parser: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         nodes: 0,
         depth: 0,
@@ -243,40 +262,46 @@ impl<'t> Reader<'t> {
         }
     }
 
-    /// The next event that is no comment.
     fn next(&mut self) -> Result<(Event<'t>, Span), Error> {
-        loop {
-            match self.parser.next_event() {
-                Some(Ok((Event::Comment(..), _))) => {}
-                Some(Ok(event)) => return Ok(event),
-                Some(Err(error)) => return Err(self.malformed(&error)),
-                None => return Ok((Event::StreamEnd, Span::default())),
-            }
+        match self.parser.next_event() {
+            Some(Ok(event)) => Ok(event),
+            Some(Err(error)) => Err(self.malformed(&error)),
+            None => Ok((Event::StreamEnd, Span::default())),
         }
     }
 
     fn node(&mut self, event: Event<'t>, span: &Span) -> Result<Node, Error> {
         let mut place = self.place(span);
         self.nodes += 1;
-        let (anchor, kind) = match event {
+        let (anchor, style, kind) = match event {
             Event::Alias(id) => return self.alias(id, place),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
+                let over_lines = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let style = if over_lines {
+                    Style::Block
+                } else {
+                    Style::Flow
+                };
                 let tag = tag.as_deref().and_then(|tag| tag.core_suffix());
                 let value = scalar::resolve(&text, plain, tag).map_err(|message| Error {
                     message,
                     place: place.clone(),
                 })?;
-                (anchor, Kind::Scalar(value))
+                (anchor, style, Kind::Scalar(value))
             }
-            Event::SequenceStart(_, anchor, _) => (anchor, self.sequence(&mut place)?),
-            Event::MappingStart(_, anchor, _) => (anchor, self.mapping(&mut place)?),
+            Event::SequenceStart(style, anchor, _) => {
+                (anchor, style.into(), self.sequence(&mut place)?)
+            }
+            Event::MappingStart(style, anchor, _) => {
+                (anchor, style.into(), self.mapping(&mut place)?)
+            }
             other => {
                 let message = format!("unexpected {other:?}");
                 return Err(Error { message, place });
             }
         };
-        let node = Node { place, kind };
+        let node = Node { place, style, kind };
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
@@ -324,7 +349,10 @@ impl<'t> Reader<'t> {
         // what the mapping says itself wins over what it merges
         for entry in merged {
             if !entries.iter().any(|own: &Entry| own.key == entry.key) {
-                entries.push(entry);
+                entries.push(Entry {
+                    merged: true,
+                    ..entry
+                });
             }
         }
         Ok(Kind::Mapping(entries))
@@ -340,7 +368,11 @@ impl<'t> Reader<'t> {
             let message = "aliases repeat too much: write it out".to_owned();
             return Err(Error { message, place });
         }
-        Ok(node.clone())
+        Ok(Node {
+            place,
+            style: Style::Alias,
+            kind: node.kind.clone(),
+        })
     }
 
     fn malformed(&self, error: &ScanError) -> Error {
@@ -360,6 +392,30 @@ impl<'t> Reader<'t> {
     }
 }
 
+impl From<StructureStyle> for Style {
+    fn from(style: StructureStyle) -> Self {
+        match style {
+            StructureStyle::Block => Self::Block,
+            StructureStyle::Flow => Self::Flow,
+        }
+    }
+}
+
+impl PartialEq<Value> for Node {
+    fn eq(&self, value: &Value) -> bool {
+        match (&self.kind, value) {
+            (Kind::Sequence(nodes), Value::Array(values)) => nodes == values,
+            (Kind::Mapping(entries), Value::Object(fields)) => {
+                let same =
+                    |entry: &Entry| fields.get(&entry.key).is_some_and(|it| entry.value == *it);
+                entries.len() == fields.len() && entries.iter().all(same)
+            }
+            (Kind::Scalar(scalar), value) => scalar == value,
+            _ => false,
+        }
+    }
+}
+
 fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error> {
     let place = key.place;
     let key = match key.kind {
@@ -374,7 +430,12 @@ fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error>
         let message = format!("duplicate key {key:?}: leave one of them out");
         return Err(Error { message, place });
     }
-    entries.push(Entry { key, place, value });
+    entries.push(Entry {
+        key,
+        place,
+        value,
+        merged: false,
+    });
     Ok(())
 }
 

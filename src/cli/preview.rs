@@ -1,0 +1,215 @@
+//! `berth preview`.
+
+use std::{io, path::PathBuf};
+
+use clap::{Args, ValueEnum};
+use serde_json::Value;
+
+use super::{
+    TableOptions,
+    report::{Ended, Failure},
+};
+use crate::{
+    core::{
+        preview::{Preview as Previewed, preview},
+        table::AllocationTable,
+    },
+    edge::{
+        documents::{self, Depth, Document, Source},
+        table_files::TableFiles,
+        yaml::{
+            self, Node,
+            edit::{Edited, edit},
+        },
+    },
+};
+use form::Form;
+use prose::Prose;
+
+mod diff;
+mod form;
+mod prose;
+
+/// Show what berth would do to the Pods of manifests
+///
+/// Without a cluster, by the function that the server runs. Pods are found in every kind of workload, in lists and in
+/// reviews. Data goes to standard output and prose to standard error, so that `berth preview -o yaml -f x.yaml |
+/// kubectl apply -f -` works. The exit code is 1 where a Pod is denied, or something is found that its author should
+/// change.
+#[derive(Args, Debug)]
+pub(super) struct Preview {
+    #[command(flatten)]
+    table: TableOptions,
+    /// A file of manifests, a folder of such files, or - for standard input; repeatable
+    #[arg(short, long, value_name = "FILE|DIR|-", required = true)]
+    filename: Vec<PathBuf>,
+    /// Read the folders in a folder, too
+    #[arg(short = 'R', long)]
+    recursive: bool,
+    /// The namespace of documents that name none
+    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    namespace: String,
+    /// How to print it
+    #[arg(short, long, value_name = "FORMAT", default_value = "diff")]
+    output: Format,
+    /// Exit with 1 where something would change, as `kubectl diff` does
+    #[arg(long)]
+    exit_code: bool,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum Format {
+    /// What changes, as lines, and a sentence for each Pod
+    Diff,
+    /// The documents with the change
+    Yaml,
+    /// One object with every Pod
+    Json,
+    /// A JSON Patch for each document that has Pods
+    Jsonpatch,
+    /// A line for each Pod
+    Table,
+}
+
+/// A document and what would happen to it.
+struct Shown<'d> {
+    source: &'d Source,
+    document: &'d Document,
+    /// The document as it was read; absent where it is empty.
+    root: Option<&'d Node>,
+    value: &'d Value,
+    preview: &'d Previewed,
+    edited: Option<&'d Edited>,
+}
+
+/// What was seen on the way.
+#[derive(Debug, Default)]
+struct Seen {
+    unreadable: bool,
+    trouble: bool,
+    changes: bool,
+}
+
+/// One run over all sources.
+struct Run<'t> {
+    table: &'t AllocationTable,
+    namespace: String,
+    format: Format,
+    form: Box<dyn Form>,
+    prose: Prose<'t>,
+    seen: Seen,
+}
+
+impl Preview {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        let table = TableFiles::from(self.table).load()?;
+        let depth = if self.recursive {
+            Depth::All
+        } else {
+            Depth::Folder
+        };
+        let mut run = Run {
+            table: &table,
+            namespace: self.namespace,
+            format: self.output,
+            form: self.output.form(),
+            prose: Prose::new(table.class_label(), self.output == Format::Diff),
+            seen: Seen::default(),
+        };
+        let sources = self.filename.iter();
+        for source in sources.flat_map(|path| documents::sources(path, depth)) {
+            run.source(source)?;
+        }
+        run.form.end()?;
+        run.seen.ended(self.exit_code)
+    }
+}
+
+impl Seen {
+    fn ended(&self, changes_count: bool) -> Result<Ended, Failure> {
+        if self.unreadable {
+            Err(Failure::told())
+        } else if self.trouble || (changes_count && self.changes) {
+            Ok(Ended::Found)
+        } else {
+            Ok(Ended::Fine)
+        }
+    }
+}
+
+impl Run<'_> {
+    fn source(&mut self, source: Result<Source, documents::Error>) -> io::Result<()> {
+        let opened = source.and_then(|source| Ok((source.documents()?, source)));
+        let (documents, source) = match opened {
+            Ok(opened) => opened,
+            Err(error) => return self.unreadable(error),
+        };
+        self.form.source(&source)?;
+        for document in documents {
+            match document {
+                Ok(document) => self.document(&source, &document)?,
+                Err(error) => self.unreadable(error)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn unreadable(&mut self, error: documents::Error) -> io::Result<()> {
+        self.seen.unreadable = true;
+        self.form.flush()?;
+        Failure::unreadable(error).report();
+        Ok(())
+    }
+
+    fn document(&mut self, source: &Source, document: &Document) -> io::Result<()> {
+        let root = match yaml::parse(&document.text) {
+            Ok(mut roots) => roots.pop(),
+            Err(error) => {
+                self.seen.unreadable = true;
+                self.form.flush()?;
+                prose::malformed(source, document, error);
+                None
+            }
+        };
+        let value = root.as_ref().map(Node::to_json).unwrap_or_default();
+        let preview = preview(&value, self.table, &self.namespace);
+        self.seen.changes |= preview.patched.is_some();
+        self.seen.trouble |= preview.is_trouble();
+        let edited = match (&root, &preview.patched) {
+            (Some(root), Some(patched)) if self.format.shows_text() => {
+                Some(edit(&document.text, root, patched))
+            }
+            _ => None,
+        };
+        let shown = Shown {
+            source,
+            document,
+            root: root.as_ref(),
+            value: &value,
+            preview: &preview,
+            edited: edited.as_ref(),
+        };
+        self.form.document(&shown)?;
+        if self.prose.has_something_to_say(&shown) {
+            self.form.flush()?;
+            self.prose.document(&shown);
+        }
+        Ok(())
+    }
+}
+
+impl Format {
+    const fn shows_text(self) -> bool {
+        matches!(self, Self::Diff | Self::Yaml)
+    }
+
+    fn form(self) -> Box<dyn Form> {
+        match self {
+            Self::Diff => Box::new(diff::Diff::new()),
+            Self::Yaml => Box::new(form::Text::new()),
+            Self::Json => Box::new(form::Json::new()),
+            Self::Jsonpatch => Box::new(form::JsonPatch::new()),
+            Self::Table => Box::new(form::Table::new()),
+        }
+    }
+}

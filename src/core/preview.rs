@@ -1,0 +1,211 @@
+//! What would happen to the Pods of a document: by the very function that the server runs, and what no webhook can say.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+use json_patch::Patch;
+use serde_json::{Value, json};
+
+use super::{
+    outcome::{Reason, Verdict, Warning},
+    review::review,
+    table::AllocationTable,
+    workload::{self, Site},
+};
+
+mod finding;
+mod summary;
+
+pub use finding::{Finding, Topic};
+
+/// What would happen to a document.
+#[derive(Clone, Debug)]
+pub struct Preview {
+    /// Its Pods, in the document's order.
+    pub pods: Vec<PodPreview>,
+    /// What its author should know before it is applied.
+    pub findings: Vec<Finding>,
+    /// The document with the patches of its Pods; absent where nothing changes. An object with a denied Pod is as it was.
+    pub patched: Option<Value>,
+}
+
+/// What would happen to a Pod, or to the Pods of a template.
+#[derive(Clone, Debug)]
+pub struct PodPreview {
+    /// Where it is in the document.
+    pub site: Site,
+    /// The kind of the object that holds it.
+    pub kind: String,
+    /// The namespace.
+    pub namespace: String,
+    /// The object's name.
+    pub name: String,
+    /// The value of the class label.
+    pub class: Option<String>,
+    /// What it comes to.
+    pub reason: Reason,
+    /// The message of a denial.
+    pub message: Option<String>,
+    /// The chosen pools, joined by commas.
+    pub pool: Option<String>,
+    /// The container that has the GPU.
+    pub container: Option<String>,
+    /// What the server would warn of.
+    pub warnings: Vec<Warning>,
+    /// The patch, its paths in the document.
+    pub patch: Patch,
+    /// The patch in words.
+    pub summary: String,
+}
+
+/// Previews every Pod of a document. The namespace is for objects that name none.
+#[must_use]
+pub fn preview(document: &Value, table: &AllocationTable, namespace: &str) -> Preview {
+    let mut findings = Vec::new();
+    let mut pods = Vec::new();
+    for site in workload::sites(document) {
+        if site.has_containers(document) {
+            pods.push(PodPreview::of(document, site, table, namespace));
+        } else if site.labels(document).contains_key(table.class_label()) {
+            findings.push(finding::no_container(&site));
+        }
+    }
+    for pod in &pods {
+        finding::of_pod(document, pod, table, &mut findings);
+    }
+    if pods.is_empty() && findings.is_empty() {
+        findings.extend(finding::of_document(document, table));
+    }
+    let mut preview = Preview {
+        pods,
+        findings,
+        patched: None,
+    };
+    let patch = preview.patch();
+    if !patch.is_empty() {
+        let mut patched = document.clone();
+        // the laws: a patch applies to its Pod
+        preview.patched = json_patch::patch(&mut patched, &patch)
+            .ok()
+            .map(|()| patched);
+    }
+    preview
+}
+
+impl Preview {
+    /// The patches that change the document, as one.
+    #[must_use]
+    pub fn patch(&self) -> Patch {
+        let pods = self.pods.iter();
+        let applied = pods.filter(|pod| !is_denied(&self.pods, &pod.site.object));
+        Patch(applied.flat_map(|pod| pod.patch.0.clone()).collect())
+    }
+
+    /// Whether a Pod is denied, or its author has something to change.
+    #[must_use]
+    pub fn is_trouble(&self) -> bool {
+        let denied = self.pods.iter().any(|pod| !pod.is_allowed());
+        denied || self.findings.iter().any(|finding| !finding.topic.is_note())
+    }
+}
+
+/// Whether an object has a Pod that would be denied.
+fn is_denied(pods: &[PodPreview], object: &str) -> bool {
+    let mut of_object = pods.iter().filter(|pod| pod.site.object == object);
+    of_object.any(|pod| !pod.is_allowed())
+}
+
+impl PodPreview {
+    fn of(document: &Value, site: Site, table: &AllocationTable, namespace: &str) -> Self {
+        let object = document.pointer(&site.object).unwrap_or(document);
+        let is_review = document["kind"] == "AdmissionReview";
+        let named = |field: &str| {
+            let in_object = string(object, field);
+            in_object.or_else(|| string(document, field))
+        };
+        let namespace = match document.pointer("/request/namespace") {
+            Some(namespace) if is_review => namespace.as_str(),
+            _ => named("/metadata/namespace"),
+        }
+        .unwrap_or(namespace)
+        .to_owned();
+        let name = named("/metadata/name").or_else(|| named("/metadata/generateName"));
+        let name = name.unwrap_or_default().to_owned();
+        let pod = site.pod(document);
+        let request = if is_review {
+            document.clone()
+        } else {
+            creation(&pod, &namespace, &name)
+        };
+        let class = site.labels(document).get(table.class_label()).cloned();
+        let mut preview = Self {
+            kind: string(object, "/kind").unwrap_or_default().to_owned(),
+            site,
+            namespace,
+            name,
+            class: class.and_then(|class| class.as_str().map(str::to_owned)),
+            reason: Reason::BadReview,
+            message: None,
+            pool: None,
+            container: None,
+            warnings: Vec::new(),
+            patch: Patch::default(),
+            summary: String::new(),
+        };
+        preview.review(&request, &pod, table);
+        preview
+    }
+
+    fn review(&mut self, request: &Value, pod: &Value, table: &AllocationTable) {
+        let body = request.to_string();
+        let answer = match review(body.as_bytes(), table) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.reason = error.reason();
+                self.message = Some(error.to_string());
+                return;
+            }
+        };
+        let record = answer.record;
+        self.reason = record.reason;
+        self.message = record.message;
+        self.pool = record.pool.map(str::to_owned);
+        self.container = record.container;
+        self.warnings = record.warnings;
+        let patch = patch_of(&answer.body);
+        self.summary = summary::of(pod, &patch);
+        self.patch = self.site.locate_patch(patch);
+    }
+
+    /// Whether the API server would take the Pod.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self.reason.verdict(), Verdict::Allowed | Verdict::Mutated)
+    }
+}
+
+/// The review of a Pod's creation.
+fn creation(pod: &Value, namespace: &str, name: &str) -> Value {
+    json!({
+        "apiVersion": "admission.k8s.io/v1",
+        "kind": "AdmissionReview",
+        "request": {
+            "uid": "preview",
+            "operation": "CREATE",
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "namespace": namespace,
+            "name": name,
+            "object": pod,
+        },
+    })
+}
+
+/// The patch of a response.
+fn patch_of(response: &[u8]) -> Patch {
+    let response: Value = serde_json::from_slice(response).unwrap_or_default();
+    let text = string(&response, "/response/patch").unwrap_or_default();
+    let json = STANDARD.decode(text).unwrap_or_default();
+    serde_json::from_slice(&json).unwrap_or_default()
+}
+
+fn string<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+    value.pointer(pointer).and_then(Value::as_str)
+}

@@ -1,0 +1,550 @@
+//! Changing a document's text so that it means another value: lines are added where they belong, and everything else
+//! stays as it was, comments, quoting, anchors and line ends included.
+//!
+//! The new text is read again and held against the value. Where it means anything else, the document is written anew.
+
+use serde_json::{Map, Value};
+
+use super::{
+    Entry, Kind, Node, Place, Style,
+    emit::{self, Dialect, Layout},
+    parse,
+};
+
+/// A text after a change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Edited {
+    /// The text.
+    pub text: String,
+    /// Whether the document was written anew.
+    pub rewritten: bool,
+}
+
+/// Changes the text of a document, which was read as `root`, so that it means `target`.
+#[must_use]
+pub fn edit(text: &str, root: &Node, target: &Value) -> Edited {
+    let mut editor = Editor {
+        text,
+        layout: layout(text, root),
+        edits: Vec::new(),
+    };
+    let edited = editor.node(root, target, Parent::Root);
+    let text_edited = edited.map(|()| editor.apply());
+    let is_right = |text: &String| {
+        parse(text).is_ok_and(|documents| matches!(&*documents, [only] if only == target))
+    };
+    match text_edited.filter(is_right) {
+        Some(text) => Edited {
+            text,
+            rewritten: false,
+        },
+        None => Edited {
+            text: rewrite(text, root, target),
+            rewritten: true,
+        },
+    }
+}
+
+/// Where a node stands.
+#[derive(Clone, Copy, Debug)]
+enum Parent {
+    /// It is the document.
+    Root,
+    /// Below a key that is indented by so much.
+    Key(usize),
+    /// In a list that is written by lines.
+    Item,
+    /// Within brackets.
+    Flow(Dialect),
+}
+
+struct Editor<'t> {
+    text: &'t str,
+    layout: Layout,
+    edits: Vec<(Place, String)>,
+}
+
+impl Editor<'_> {
+    /// Makes a node mean the target; nothing where its text cannot take that.
+    fn node(&mut self, node: &Node, target: &Value, parent: Parent) -> Option<()> {
+        if node == target {
+            return Some(());
+        }
+        match (&node.kind, target) {
+            _ if node.style == Style::Alias => self.replace(node, target, parent),
+            (Kind::Mapping(entries), Value::Object(fields)) if !entries.is_empty() => {
+                self.mapping(node, entries, fields)
+            }
+            (Kind::Sequence(items), Value::Array(values)) if !items.is_empty() => {
+                self.sequence(node, items, values)
+            }
+            _ => self.replace(node, target, parent),
+        }
+    }
+
+    fn mapping(
+        &mut self,
+        node: &Node,
+        entries: &[Entry],
+        target: &Map<String, Value>,
+    ) -> Option<()> {
+        let own = || entries.iter().filter(|entry| !entry.merged);
+        let (first, last) = (own().next()?, own().next_back()?);
+        let below = self.parent_below(node, first.place.start);
+        let mut added = target.clone();
+        let mut removed = Vec::new();
+        for entry in entries {
+            match target.get(&entry.key) {
+                // what is merged is overridden, not changed where it stands
+                Some(value) if entry.merged && entry.value != *value => {}
+                Some(value) => {
+                    if !entry.merged {
+                        self.node(&entry.value, value, below)?;
+                    }
+                    added.remove(&entry.key);
+                }
+                None => removed.push(entry),
+            }
+        }
+        for entry in removed {
+            self.rename(entry, &mut added, below)?;
+        }
+        if added.is_empty() {
+            return Some(());
+        }
+        if let Parent::Flow(dialect) = below {
+            let fields = emit::fields_within(&added, dialect);
+            return self.append_within(&last.value, first.place.start, fields);
+        }
+        let indent = self.column(first.place.start);
+        let lines = added
+            .iter()
+            .map(|(key, value)| self.layout.entry(key, value, indent));
+        self.append_lines(node, lines.collect())
+    }
+
+    fn sequence(&mut self, node: &Node, items: &[Node], target: &[Value]) -> Option<()> {
+        let (first, last) = (items.first()?, items.last()?);
+        let added = target.get(items.len()..)?;
+        let parent = match node.style {
+            Style::Flow => self.parent_below(node, first.place.start),
+            _ => Parent::Item,
+        };
+        for (item, value) in items.iter().zip(target) {
+            self.node(item, value, parent)?;
+        }
+        if added.is_empty() {
+            return Some(());
+        }
+        if let Parent::Flow(dialect) = parent {
+            let values: Vec<String> = added
+                .iter()
+                .map(|value| emit::flow(value, dialect))
+                .collect();
+            return self.append_within(last, first.place.start, values.join(", "));
+        }
+        let indent = self.dash(last)?;
+        let lines = added
+            .iter()
+            .map(|value| self.layout.item(value, indent))
+            .collect();
+        self.append_lines(node, lines)
+    }
+
+    /// A key that is gone is one that was renamed, or the text cannot take it.
+    fn rename(
+        &mut self,
+        entry: &Entry,
+        added: &mut Map<String, Value>,
+        parent: Parent,
+    ) -> Option<()> {
+        let (key, _) = added.iter().find(|(_, value)| entry.value == **value)?;
+        let key = key.clone();
+        added.remove(&key);
+        let text = emit::string(&key, parent.dialect());
+        self.edits.push((entry.place.clone(), text));
+        Some(())
+    }
+
+    /// Puts another value where a node stands: as lines below its key where there is room, else within the line.
+    fn replace(&mut self, node: &Node, target: &Value, parent: Parent) -> Option<()> {
+        let is_flat = match target {
+            Value::Object(fields) => fields.is_empty(),
+            Value::Array(items) => items.is_empty(),
+            _ => true,
+        };
+        let room = self.rest_of_line(node.place.end).trim_start();
+        match parent {
+            Parent::Root => None,
+            // null, as nothing at all: the place is that of the colon
+            Parent::Key(indent) if node.place.is_empty() => {
+                if is_flat {
+                    let colon = node.place.end + room.find(':')? + 1;
+                    let value = format!(" {}", emit::flow(target, Dialect::Yaml));
+                    self.edits.push((colon..colon, value));
+                    return Some(());
+                }
+                let end = self.line_end(node.place.end);
+                let lines = self.below(target, indent);
+                self.edits.push((end..end, lines));
+                Some(())
+            }
+            Parent::Key(indent) if !is_flat && room.is_empty() => {
+                let before = self
+                    .text
+                    .get(..node.place.start)?
+                    .trim_end_matches(' ')
+                    .len();
+                let lines = self.below(target, indent);
+                self.edits.push((before..node.place.end, lines));
+                Some(())
+            }
+            _ if node.place.is_empty() => None,
+            _ => {
+                let value = emit::flow(target, parent.dialect());
+                self.edits.push((node.place.clone(), value));
+                Some(())
+            }
+        }
+    }
+
+    /// A value as the lines below a key, the key's own line end before them instead of after.
+    fn below(&self, value: &Value, indent: usize) -> String {
+        let indent = if value.is_array() {
+            indent + self.layout.list
+        } else {
+            indent + self.layout.step
+        };
+        let lines = self.layout.block(value, indent);
+        let lines = lines.strip_suffix(self.layout.newline).unwrap_or(&lines);
+        format!("{}{lines}", self.layout.newline)
+    }
+
+    /// Adds whole lines after those of a node.
+    fn append_lines(&mut self, node: &Node, lines: String) -> Option<()> {
+        let end = last_byte(node);
+        let is_at_line_start = end > 0 && self.text.get(..end)?.ends_with('\n');
+        let at = if is_at_line_start {
+            end
+        } else {
+            self.line_end(end)
+        };
+        if is_at_line_start {
+            self.edits.push((at..at, lines));
+        } else {
+            let lines = lines.strip_suffix(self.layout.newline).unwrap_or(&lines);
+            self.edits
+                .push((at..at, format!("{}{lines}", self.layout.newline)));
+        }
+        Some(())
+    }
+
+    /// Adds to what is within brackets: on a line of its own where the first entry has one.
+    fn append_within(&mut self, last: &Node, first: usize, entries: String) -> Option<()> {
+        if last.place.is_empty() {
+            return None;
+        }
+        let line = self.text.get(..first)?.rsplit('\n').next()?;
+        let separator = if line.trim().is_empty() {
+            format!(",{}{line}", self.layout.newline)
+        } else {
+            ", ".to_owned()
+        };
+        let end = last.place.end;
+        self.edits.push((end..end, separator + &entries));
+        Some(())
+    }
+
+    /// What stands below a mapping or list whose first entry begins at a byte.
+    fn parent_below(&self, node: &Node, first: usize) -> Parent {
+        if node.style == Style::Block {
+            return Parent::Key(self.column(first));
+        }
+        let text = self.text.get(first..).unwrap_or_default();
+        Parent::Flow(if text.starts_with('"') {
+            Dialect::Json
+        } else {
+            Dialect::Yaml
+        })
+    }
+
+    /// How far an item's dash is indented.
+    fn dash(&self, item: &Node) -> Option<usize> {
+        let line = self.text.get(..item.place.start)?.rsplit('\n').next()?;
+        let dash = line.rfind("- ")?;
+        let between = line.get(dash + 1..)?.trim();
+        let is_property = between.starts_with(['&', '!']);
+        (between.is_empty() || is_property).then(|| line[..dash].chars().count())
+    }
+
+    fn column(&self, at: usize) -> usize {
+        let before = self.text.get(..at).unwrap_or_default();
+        let line = before.rsplit('\n').next().unwrap_or_default();
+        line.trim_start_matches('\u{feff}').chars().count()
+    }
+
+    /// The rest of a byte's line, without what ends it.
+    fn rest_of_line(&self, at: usize) -> &str {
+        let rest = self.text.get(at..).unwrap_or_default();
+        let line = rest.split('\n').next().unwrap_or_default();
+        line.strip_suffix('\r').unwrap_or(line)
+    }
+
+    /// Where the line of a byte ends, before what ends it.
+    fn line_end(&self, at: usize) -> usize {
+        at + self.rest_of_line(at).len()
+    }
+
+    /// The text with the edits. Those at one place are in the order in which they were made: inner ones first.
+    fn apply(mut self) -> String {
+        self.edits.sort_by_key(|(place, _)| place.start);
+        let mut out = String::with_capacity(self.text.len() + 1024);
+        let mut at = 0;
+        for (place, new) in &self.edits {
+            out.push_str(self.text.get(at..place.start).unwrap_or_default());
+            out.push_str(new);
+            at = place.end.max(at);
+        }
+        out + self.text.get(at..).unwrap_or_default()
+    }
+}
+
+impl Parent {
+    fn dialect(self) -> Dialect {
+        match self {
+            Self::Flow(dialect) => dialect,
+            _ => Dialect::Yaml,
+        }
+    }
+}
+
+/// Where the content of a node ends: a block's own place reaches to what follows it.
+fn last_byte(node: &Node) -> usize {
+    let below = match &node.kind {
+        _ if node.style != Style::Block => None,
+        Kind::Scalar(_) => None,
+        Kind::Sequence(items) => items.last().map(last_byte),
+        Kind::Mapping(entries) => {
+            let own = entries.iter().filter(|entry| !entry.merged);
+            own.map(|entry| last_byte(&entry.value)).max()
+        }
+    };
+    below.unwrap_or(node.place.end)
+}
+
+/// The document anew, in the place of the old one.
+fn rewrite(text: &str, root: &Node, target: &Value) -> String {
+    let (start, end) = (root.place.start, last_byte(root));
+    let before = text.get(..start).unwrap_or_default();
+    let after = text.get(end..).unwrap_or_default();
+    let after = after.trim_start_matches([' ', '\t']);
+    let layout = layout(text, root);
+    if root.style == Style::Flow {
+        let json = format!("{target:#}").replace('\n', layout.newline);
+        return format!("{before}{json}{after}");
+    }
+    let begins_line = before.is_empty() || before.ends_with(['\n', '\u{feff}']);
+    let begin = if begins_line { "" } else { layout.newline };
+    let after = after.trim_start_matches(['\r', '\n']);
+    format!("{before}{begin}{}{after}", layout.block(target, 0))
+}
+
+/// The layout of the first mapping and the first list below a key; two spaces and none, as kubectl writes, where there
+/// is none.
+fn layout(text: &str, root: &Node) -> Layout {
+    let mut layout = Layout {
+        step: 2,
+        list: 0,
+        newline: if text.contains("\r\n") { "\r\n" } else { "\n" },
+    };
+    let editor = Editor {
+        text,
+        layout,
+        edits: Vec::new(),
+    };
+    if let Some(step) = editor.indentation(root, &|node| matches!(node.kind, Kind::Mapping(_))) {
+        layout.step = step;
+    }
+    if let Some(list) = editor.indentation(root, &|node| matches!(node.kind, Kind::Sequence(_))) {
+        layout.list = list;
+    }
+    layout
+}
+
+impl Editor<'_> {
+    /// How far the first value of some kind is indented below its key.
+    fn indentation(&self, node: &Node, kind: &dyn Fn(&Node) -> bool) -> Option<usize> {
+        if node.style != Style::Block {
+            return None;
+        }
+        let below: Vec<(&Node, Option<usize>)> = match &node.kind {
+            Kind::Scalar(_) => return None,
+            Kind::Sequence(items) => items.iter().map(|item| (item, None)).collect(),
+            Kind::Mapping(entries) => {
+                let own = entries.iter().filter(|entry| !entry.merged);
+                let column = |entry: &Entry| Some(self.column(entry.place.start));
+                own.map(|entry| (&entry.value, column(entry))).collect()
+            }
+        };
+        below.into_iter().find_map(|(value, key)| {
+            let of_value = || {
+                let column = match &value.kind {
+                    Kind::Sequence(items) => self.dash(items.first()?)?,
+                    _ => self.column(value.place.start),
+                };
+                column.checked_sub(key?)
+            };
+            let is_it = value.style == Style::Block && kind(value);
+            is_it
+                .then(of_value)
+                .flatten()
+                .or_else(|| self.indentation(value, kind))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The text after a JSON Patch, and whether it was written anew.
+    fn edited(text: &str, patch: Value) -> (String, bool) {
+        let root = parse(text).unwrap().remove(0);
+        let mut target = root.to_json();
+        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
+        json_patch::patch(&mut target, &patch).unwrap();
+        let edited = edit(text, &root, &target);
+        let again = parse(&edited.text).unwrap();
+        assert_eq!(again[0].to_json(), target, "{}", edited.text);
+        (edited.text, edited.rewritten)
+    }
+
+    fn added(text: &str, path: &str, value: Value) -> String {
+        let (text, rewritten) = edited(text, json!([{"op": "add", "path": path, "value": value}]));
+        assert!(!rewritten, "{text}");
+        text
+    }
+
+    #[test]
+    fn lines_are_added_where_they_belong() {
+        let gpu = json!({"amd.com/gpu": "1"});
+        for (text, path, value, expected) in [
+            (
+                "a:\n  b: 1 # one\n# two\nc: 2\n",
+                "/a/x",
+                json!("y"),
+                "a:\n  b: 1 # one\n  x: \"y\"\n# two\nc: 2\n",
+            ),
+            (
+                "a:\n    b:\n    - c",
+                "/a/b/-",
+                json!("d"),
+                "a:\n    b:\n    - c\n    - d",
+            ),
+            (
+                "l:\n  -   k: 1\n      m: 2\n",
+                "/l/-",
+                json!({"k": 3}),
+                "l:\n  -   k: 1\n      m: 2\n  - k: 3\n",
+            ),
+            (
+                "a:\r\n  b: 1\r\nc: 2\r\n",
+                "/a/d",
+                json!([1]),
+                "a:\r\n  b: 1\r\n  d:\r\n  - 1\r\nc: 2\r\n",
+            ),
+            (
+                "a: |\n  text\n\nb:\n",
+                "/x",
+                json!(1),
+                "a: |\n  text\n\nb:\nx: 1\n",
+            ),
+            (
+                "r: {}\n",
+                "/r/limits",
+                gpu.clone(),
+                "r:\n  limits:\n    amd.com/gpu: \"1\"\n",
+            ),
+            (
+                "r: {} # none\n",
+                "/r/limits",
+                gpu.clone(),
+                "r: {limits: {amd.com/gpu: \"1\"}} # none\n",
+            ),
+            (
+                "r: # later\ns: 1\n",
+                "/r",
+                gpu.clone(),
+                "r: # later\n  amd.com/gpu: \"1\"\ns: 1\n",
+            ),
+            (
+                "r:\n  limits: {cpu: 1}\n",
+                "/r/limits/amd.com~1gpu",
+                json!("1"),
+                "r:\n  limits: {cpu: 1, amd.com/gpu: \"1\"}\n",
+            ),
+            (
+                "{\"a\": {\n  \"b\": 1\n}}\n",
+                "/a/x",
+                json!("y"),
+                "{\"a\": {\n  \"b\": 1,\n  \"x\": \"y\"\n}}\n",
+            ),
+            ("\u{feff}a: 1\n", "/b", json!(2), "\u{feff}a: 1\nb: 2\n"),
+            (
+                "--- # one\na: ~\n",
+                "/a",
+                json!(["x"]),
+                "--- # one\na:\n- x\n",
+            ),
+        ] {
+            assert_eq!(added(text, path, value), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_alias_is_written_out_and_its_anchor_stays() {
+        let text = "one: &r\n  cpu: 1\ntwo: *r\nthree:\n  <<: *r\n  mem: 2\n";
+        assert_eq!(
+            added(text, "/two/gpu", json!(1)),
+            "one: &r\n  cpu: 1\ntwo:\n  cpu: 1\n  gpu: 1\nthree:\n  <<: *r\n  mem: 2\n"
+        );
+        assert_eq!(
+            added(text, "/three/cpu", json!(2)),
+            "one: &r\n  cpu: 1\ntwo: *r\nthree:\n  <<: *r\n  mem: 2\n  cpu: 2\n"
+        );
+    }
+
+    #[test]
+    fn a_key_is_renamed_and_a_scalar_replaced() {
+        let patch = json!([{"op": "move", "from": "/limits/a~1b", "path": "/limits/c~1d"}]);
+        assert_eq!(
+            edited("limits:\n  a/b: 1 # one\n", patch),
+            ("limits:\n  c/d: 1 # one\n".to_owned(), false)
+        );
+        assert_eq!(
+            added("s: 'default' # x\n", "/s", json!("volcano")),
+            "s: volcano # x\n"
+        );
+    }
+
+    #[test]
+    fn what_the_text_cannot_take_is_written_anew() {
+        // a change of the anchor would change the alias, too
+        let text = "# one\na: &r {cpu: 1}\nb: *r\n# two\n";
+        let patch = json!([{"op": "add", "path": "/a/gpu", "value": 1}]);
+        assert_eq!(
+            edited(text, patch),
+            (
+                "# one\na:\n  cpu: 1\n  gpu: 1\nb:\n  cpu: 1\n# two\n".to_owned(),
+                true
+            )
+        );
+        let patch = json!([{"op": "remove", "path": "/a"}]);
+        assert_eq!(
+            edited("--- {a: 1, b: 2}\n", patch),
+            ("--- {\n  \"b\": 2\n}\n".to_owned(), true)
+        );
+    }
+}

@@ -1,0 +1,247 @@
+//! `berth preview`, as a person or a pipe runs it.
+
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+mod common;
+
+use common::{
+    path,
+    process::{arg, command, unwrapped},
+};
+
+/// What a run printed and how it ended.
+struct Ran {
+    code: i32,
+    data: String,
+    prose: String,
+}
+
+fn preview(arguments: &[&str]) -> Ran {
+    run(arguments, Stdio::null())
+}
+
+fn run(arguments: &[&str], stdin: Stdio) -> Ran {
+    let output = command()
+        .args(["preview", "--table", arg(&path("examples/homelab.yaml"))])
+        .args(arguments)
+        .stdin(stdin)
+        .output()
+        .expect("berth starts");
+    Ran {
+        code: output.status.code().expect("a code"),
+        data: String::from_utf8(output.stdout).expect("UTF-8"),
+        prose: String::from_utf8(output.stderr).expect("UTF-8"),
+    }
+}
+
+/// A run over one text.
+fn preview_of(text: &str, arguments: &[&str]) -> Ran {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.yaml");
+    fs::write(&file, text).expect("a file");
+    preview(&[&["-f", arg(&file)], arguments].concat())
+}
+
+fn json(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.data).expect("JSON")
+}
+
+const POD: &str = "apiVersion: v1
+kind: Pod
+metadata:
+  name: whisper-6d
+  labels: {berth.dev/workload-class: whisper}
+spec:
+  containers:
+  - name: whisper
+    image: whisper
+";
+
+#[test]
+fn a_pods_change_is_shown_as_lines_with_a_sentence() {
+    let ran = preview_of(POD, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.prose);
+    let sentence = "whisper-6d: whisper → pool rtx-2070: 1 term, nvidia.com/gpu=1 on \"whisper\", runtimeClassName nvidia\n";
+    assert_eq!(ran.prose, sentence);
+    let lines: Vec<&str> = ran.data.lines().skip(2).collect();
+    assert_eq!(
+        lines.join("\n"),
+        "@@ -3,7 +3,22 @@
+ metadata:
+   name: whisper-6d
+   labels: {berth.dev/workload-class: whisper}
++  annotations:
++    berth.dev/pool: rtx-2070
+ spec:
+   containers:
+   - name: whisper
+     image: whisper
++    resources:
++      limits:
++        nvidia.com/gpu: \"1\"
++  affinity:
++    nodeAffinity:
++      requiredDuringSchedulingIgnoredDuringExecution:
++        nodeSelectorTerms:
++        - matchExpressions:
++          - key: kubernetes.io/hostname
++            operator: In
++            values:
++            - elminster
++  runtimeClassName: nvidia"
+    );
+}
+
+#[test]
+fn a_second_preview_of_the_text_changes_nothing() {
+    let homelab = path("examples/workloads/homelab.yaml");
+    let first = preview(&["-o", "yaml", "-f", arg(&homelab)]);
+    assert_eq!((first.code, &*first.prose), (0, ""));
+    let second = preview_of(&first.data, &["-o", "yaml", "--exit-code"]);
+    assert_eq!((second.code, &*second.prose), (0, ""));
+    assert_eq!(second.data, first.data);
+    let pods = json(&preview_of(&first.data, &["-o", "json"]));
+    let reasons: Vec<&Value> = pods["pods"]
+        .as_array()
+        .expect("Pods")
+        .iter()
+        .map(|pod| &pod["reason"])
+        .collect();
+    assert_eq!(reasons, ["InPlace"; 5]);
+}
+
+#[test]
+fn a_denied_pods_document_passes_as_it_was_with_the_reason() {
+    let text = POD.replace(": whisper}", ": wisper}");
+    let ran = preview_of(&text, &["-o", "yaml"]);
+    assert_eq!((ran.code, &ran.data), (1, &text));
+    let prose = unwrapped(&ran.prose);
+    for words in [
+        "whisper-6d: ClassUnavailable:",
+        "did you mean \"whisper\"?",
+        ":5:38]",
+    ] {
+        assert!(prose.contains(words), "{prose}");
+    }
+}
+
+#[test]
+fn one_bad_file_among_good_ones_is_named_and_the_others_are_shown() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let bad: [(&str, &[u8], &str); 8] = [
+        ("a-tab.yaml", b"a:\n\tb: 1\n", "tabs"),
+        ("b-template.yaml", b"a: {{ .Values.x }}\n", "helm template"),
+        ("c-binary.yaml", b"\x00\xff\xfe\x01", "not UTF-8"),
+        ("d-twice.yaml", b"a: 1\na: 2\n", "duplicate key"),
+        ("e-windows.yaml", b"a: \"C:\\models\"\n", "unknown escape"),
+        ("f-alias.yaml", b"a: *b\n", "unknown anchor"),
+        ("g-open.json", b"{\"a\": 1", "not YAML"),
+        ("h-endless.yaml", b"a: &a [*a]\n", "never ends"),
+    ];
+    for (name, text, _) in bad {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    fs::write(folder.path().join("i-empty.yaml"), "").expect("a file");
+    fs::write(folder.path().join("z-good.yaml"), POD).expect("a file");
+    let ran = preview(&["-f", arg(folder.path()), "-o", "json"]);
+    assert_eq!(ran.code, 3);
+    assert_eq!(json(&ran)["pods"][0]["result"], "mutated");
+    let prose = unwrapped(&ran.prose);
+    for (name, _, words) in bad {
+        let said = prose.contains(name) && prose.contains(words);
+        assert!(said, "{name}: {words}: {prose}");
+    }
+}
+
+#[test]
+fn what_is_not_there_is_unreadable() {
+    for (name, words) in [
+        ("/nowhere.yaml", "No such file"),
+        ("C:\\models\\x.yaml", "Windows path"),
+    ] {
+        let ran = preview(&["-f", name]);
+        assert_eq!(ran.code, 3);
+        assert!(unwrapped(&ran.prose).contains(words), "{}", ran.prose);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let ran = preview(&["-f", arg(folder.path())]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        unwrapped(&ran.prose).contains("no manifest"),
+        "{}",
+        ran.prose
+    );
+}
+
+#[test]
+fn standard_input_and_folders_in_folders_are_read() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let below = folder.path().join("below");
+    fs::create_dir(&below).expect("a folder");
+    fs::write(below.join("x.yml"), POD).expect("a file");
+    fs::write(
+        folder.path().join("y.yaml"),
+        "kind: ConfigMap\napiVersion: v1\n",
+    )
+    .expect("a file");
+    let count = |arguments: &[&str]| {
+        let ran = preview(&[&["-o", "json", "-f", arg(folder.path())], arguments].concat());
+        json(&ran)["pods"].as_array().expect("Pods").len()
+    };
+    assert_eq!((count(&[]), count(&["-R"])), (0, 1));
+    let stdin = fs::File::open(below.join("x.yml")).expect("a file");
+    let ran = run(&["-o", "json", "-n", "speech", "-f", "-"], stdin.into());
+    let pod = &json(&ran)["pods"][0];
+    assert_eq!(
+        (&pod["source"], &pod["namespace"]),
+        (&"-".into(), &"speech".into())
+    );
+}
+
+#[test]
+fn exit_code_1_tells_of_changes_where_it_is_asked_for() {
+    assert_eq!(preview_of(POD, &["--exit-code"]).code, 1);
+    assert_eq!(preview_of(POD, &[]).code, 0);
+    assert_eq!(
+        preview_of("kind: ConfigMap\napiVersion: v1\n", &["--exit-code"]).code,
+        0
+    );
+}
+
+#[test]
+fn the_diff_turns_the_one_text_into_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = fs::read_to_string(path("examples/workloads/homelab.yaml")).expect("a file");
+    for (name, text) in [
+        ("lf.yaml", text.clone()),
+        ("crlf.yaml", text.replace('\n', "\r\n")),
+        ("end.yaml", text.trim_end().to_owned()),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, text).expect("a file");
+        let diff = command()
+            .args(["preview", "--table", arg(&path("examples/homelab.yaml"))])
+            .args(["-f", name])
+            .current_dir(folder.path())
+            .output()
+            .expect("berth starts");
+        let wanted = preview(&["-o", "yaml", "-f", arg(&file)]).data;
+        patch(folder.path(), &diff.stdout);
+        assert_eq!(fs::read_to_string(&file).expect("a file"), wanted, "{name}");
+    }
+}
+
+fn patch(folder: &Path, diff: &[u8]) {
+    fs::write(folder.join("diff"), diff).expect("a file");
+    let mut apply = Command::new("git");
+    apply.args(["apply", "--unidiff-zero", "--whitespace=nowarn", "diff"]);
+    let output = apply.current_dir(folder).output().expect("git starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+}
