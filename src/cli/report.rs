@@ -5,10 +5,9 @@ use std::{
     fmt,
     io::{self, ErrorKind, Write},
     process::ExitCode,
-    sync::Arc,
 };
 
-use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use miette::{Diagnostic, LabeledSpan, SourceCode};
 
 use crate::{
     core::lint::{Code, Severity},
@@ -17,6 +16,10 @@ use crate::{
         table_files::{self, Finding},
     },
 };
+
+mod source;
+
+use source::Lines;
 
 /// Writes to standard output, in colours where it takes them.
 pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
@@ -144,22 +147,19 @@ impl From<table_files::Error> for Failure {
 struct Sentence(String);
 
 /// A finding with its source.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", finding.message)]
+#[derive(Debug)]
 pub(crate) struct Shown {
-    finding: Finding,
     code: Option<&'static Code>,
-    source_code: NamedSource<Arc<str>>,
+    lines: Option<Lines>,
+    finding: Finding,
 }
 
 impl Shown {
     fn new(finding: Finding) -> Self {
-        let name = finding.file.path.display().to_string();
-        let source_code = NamedSource::new(name, Arc::clone(&finding.file.text));
         Self {
-            finding,
             code: None,
-            source_code,
+            lines: Lines::around(&finding),
+            finding,
         }
     }
 
@@ -169,6 +169,19 @@ impl Shown {
             code: Some(code),
             ..Self::new(finding)
         }
+    }
+}
+
+impl std::error::Error for Shown {}
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Finding { file, message, .. } = &self.finding;
+        if self.lines.is_none() {
+            let (line, column) = self.finding.line_and_column();
+            write!(f, "{}:{line}:{column}: ", file.path.display())?;
+        }
+        f.write_str(message)
     }
 }
 
@@ -194,7 +207,7 @@ impl Diagnostic for Shown {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(&self.source_code)
+        Some(self.lines.as_ref()?)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {

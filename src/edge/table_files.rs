@@ -60,6 +60,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// A file is no text.
+    #[error("--table {}: not UTF-8, and so no YAML; save it as UTF-8", _0.display())]
+    NotText(PathBuf),
     /// A folder without manifests.
     #[error("--table {}: the folder has no manifest: put .yaml, .yml or .json files there", _0.display())]
     Empty(PathBuf),
@@ -208,7 +211,10 @@ pub enum FollowError {
 fn read(snapshot: &mut Snapshot, path: &Path) -> Result<Vec<File>, Error> {
     let unreadable = |path: &Path| {
         let path = path.to_owned();
-        move |source| Error::Unreadable { path, source }
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::InvalidData => Error::NotText(path),
+            _ => Error::Unreadable { path, source },
+        }
     };
     let place = snapshot.resolve(path).map_err(unreadable(path))?;
     if !place.is_dir() {

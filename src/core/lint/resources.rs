@@ -1,7 +1,7 @@
 //! Resource names and the runtime classes that go with them.
 
 use super::{Found, Manifests};
-use crate::core::{accelerators, api::GPUPool, nearest::nearest};
+use crate::core::{accelerators, api::GPUPool, nearest::nearest, syntax::is_extended_resource};
 
 /// Who makes an accelerator: how the runtime classes begin, and how the resources do.
 const VENDORS: &[(&str, &str, &[&str])] = &[
@@ -43,7 +43,8 @@ pub(super) fn foreign_runtime(manifests: &Manifests<'_>, found: &mut Found) {
 pub(super) fn unknown_resource(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
         for (field, resource) in names(pool) {
-            if !accelerators::is_accelerator(resource) {
+            // of a name that is none at all, loading speaks
+            if is_extended_resource(resource) && !accelerators::is_accelerator(resource) {
                 found.add(
                     *origin,
                     field,
@@ -128,9 +129,10 @@ mod tests {
             ("nvidia.com/mig-2g.10gb", None),
             ("nvidia.com/gpus", Some("\"nvidia.com/gpu\"?")),
             ("nvida.com/gpu", Some("\"nvidia.com/gpu\"?")),
-            ("NVIDIA.com/GPU", Some("\"nvidia.com/gpu\"?")),
+            ("nvidia.com/GPU", Some("\"nvidia.com/gpu\"?")),
             ("gpu.intel.com/i916", Some("\"gpu.intel.com/i915\"?")),
             ("example.com/accelerator", Some("status.allocatable")),
+            ("gpu", None),
         ] {
             let spec = json!({"resourceName": resource});
             let found = findings(&code::UNKNOWN_RESOURCE, &used_pool(spec));

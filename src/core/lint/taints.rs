@@ -1,5 +1,7 @@
 //! Taints: those that need no toleration, and those that a pool leaves out.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Found, Manifests, name_of, nodes::hostnames};
 use crate::core::api::{GPUPool, Taint, TaintEffect};
 
@@ -33,24 +35,22 @@ fn is_kubernetes_own(key: &str) -> bool {
 
 /// A taint is its node's: of two pools with the same node, either both have it or its Pods wait.
 pub(super) fn unsaid_taint(manifests: &Manifests<'_>, found: &mut Found) {
-    let nodes: Vec<Vec<(String, String)>> = manifests
-        .pools
-        .iter()
-        .map(|(_, pool)| hostnames(pool))
-        .collect();
-    for ((origin, pool), own) in manifests.pools.iter().zip(&nodes) {
-        for ((_, other), theirs) in manifests.pools.iter().zip(&nodes) {
-            let shared = own
-                .iter()
-                .find(|(_, node)| theirs.iter().any(|(_, other)| other == node));
-            let unsaid = other
-                .spec
-                .taints
-                .iter()
-                .find(|taint| is_unsaid(taint, pool));
-            if let (Some((field, node)), Some(taint)) = (shared, unsaid) {
-                let (pool, other) = (name_of(pool), name_of(other));
-                let (key, effect) = (&taint.key, taint.effect.as_str());
+    let mut nodes: BTreeMap<String, Vec<(usize, &GPUPool, String)>> = BTreeMap::new();
+    for (origin, pool) in &manifests.pools {
+        for (field, node) in hostnames(pool) {
+            nodes.entry(node).or_default().push((*origin, pool, field));
+        }
+    }
+    // two pools may share many nodes: it is said once
+    let mut said = BTreeSet::new();
+    for (node, pools) in &nodes {
+        for (origin, pool, field) in pools {
+            let others = pools.iter().map(|(_, other, _)| *other);
+            let Some((other, taint)) = unsaid(pool, others) else {
+                continue;
+            };
+            if said.insert((*origin, other)) {
+                let (pool, key, effect) = (name_of(pool), &taint.key, taint.effect.as_str());
                 found.add(
                     *origin,
                     field,
@@ -62,6 +62,18 @@ pub(super) fn unsaid_taint(manifests: &Manifests<'_>, found: &mut Found) {
             }
         }
     }
+}
+
+/// The first pool with a taint that this one leaves out.
+fn unsaid<'m>(
+    pool: &GPUPool,
+    mut others: impl Iterator<Item = &'m GPUPool>,
+) -> Option<(&'m str, &'m Taint)> {
+    others.find_map(|other| {
+        let mut taints = other.spec.taints.iter();
+        let taint = taints.find(|taint| is_unsaid(taint, pool))?;
+        Some((name_of(other), taint))
+    })
 }
 
 /// Whether a taint keeps Pods away that a pool's tolerations let through nowhere.
