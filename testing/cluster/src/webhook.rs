@@ -1,0 +1,275 @@
+//! berth as `deploy/kustomize` installs it, called by the API server through a Service, as in production.
+//!
+//! A Pod of kwok's runs nothing. So the process that serves is one of this machine, the Service is an
+//! `ExternalName` of `localhost`, and the webhook's port is that of the process. All else is the same for the API server: the selectors,
+//! the TLS server name, the path, the connections. The Deployment's Pods are there, too, and serve nothing.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use k8s_openapi::{
+    ByteString,
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration,
+        core::v1::{Namespace, Pod, ServiceAccount},
+    },
+};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    core::Status,
+};
+use serde_json::{Value, json};
+
+use crate::{ControlPlane, Error, cert_manager, group::Pid, mounted::Mounted};
+
+/// berth's namespace, Service and webhook configuration.
+pub(crate) const NAME: &str = "berth";
+/// The server name that the API server asks for.
+const SERVER_NAME: &str = "berth.berth.svc";
+/// No table has it, so that a Pod of this class is refused where the webhook is called.
+const NO_CLASS: &str = "is-the-webhook-called";
+/// The Secret with the certificate.
+pub(crate) const SECRET: &str = "berth-tls";
+
+/// What is to be installed.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The binary.
+    pub berth: PathBuf,
+    /// A file of GPUPools and WorkloadClasses.
+    pub table: PathBuf,
+    /// Where its certificate comes from.
+    pub certificate: Certificate,
+}
+
+/// Where the webhook's certificate comes from.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Certificate {
+    /// The control plane's own CA: at once.
+    OfTheControlPlane,
+    /// cert-manager issues it, and injects the caBundle.
+    CertManager,
+}
+
+/// The webhook, installed and called.
+#[derive(Debug)]
+pub struct Webhook {
+    /// The process behind the Service.
+    pub serving: Serving,
+    /// The Secret's folder, which follows it.
+    _mounted: Mounted,
+}
+
+/// A process that serves the webhook.
+#[derive(Clone, Copy, Debug)]
+pub struct Serving {
+    /// Where the API server finds it.
+    pub webhook: SocketAddr,
+    /// Where it shows its health and metrics.
+    pub admin: SocketAddr,
+    pid: Pid,
+}
+
+impl Serving {
+    /// Starts `berth serve` with the flags, in the control plane's group, and waits until it listens.
+    pub async fn start(
+        control_plane: &ControlPlane,
+        berth: &Path,
+        flags: &[String],
+    ) -> Result<Self, Error> {
+        let mut command = Command::new(berth);
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("BERTH_") {
+                command.env_remove(name);
+            }
+        }
+        command
+            .args(["serve", "--bind=127.0.0.1:0", "--admin-bind=127.0.0.1:0"])
+            .args(flags);
+        let log = control_plane.group().log(NAME);
+        let before = fs::read(&log).map_or(0, |log| log.len());
+        let pid = control_plane.group().spawn(NAME, &mut command)?;
+        let listening = || {
+            let said = fs::read(&log).unwrap_or_default();
+            let events = serde_json::Deserializer::from_slice(said.get(before..)?).into_iter();
+            let mut events = events.map_while(Result::<Value, _>::ok);
+            events.find(|event| event["message"] == "listening")
+        };
+        let listens = async || listening().is_some();
+        control_plane.answers(NAME, pid, listens).await?;
+        let event = listening().unwrap_or_default();
+        let address = |name: &str| event[name].as_str().and_then(|text| text.parse().ok());
+        let addresses = address("webhook").zip(address("admin"));
+        let (webhook, admin) =
+            addresses.ok_or(Error::NotReady("berth does not say where it listens"))?;
+        Ok(Self {
+            webhook,
+            admin,
+            pid,
+        })
+    }
+
+    /// Sends SIGTERM.
+    pub fn terminate(&self) -> Result<(), Error> {
+        let pid = self.pid.0.to_string();
+        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        sent.map(drop).map_err(Error::io("kill"))
+    }
+
+    /// Whether it has ended.
+    #[must_use]
+    pub fn ended(&self, control_plane: &ControlPlane) -> bool {
+        control_plane.group().ended(self.pid).is_some()
+    }
+}
+
+impl Webhook {
+    /// Installs it, and returns when the API server calls it.
+    pub async fn install(control_plane: &ControlPlane, setup: &Setup) -> Result<Self, Error> {
+        let client = control_plane.client().await?;
+        if setup.certificate == Certificate::CertManager {
+            cert_manager::start(control_plane).await?;
+        }
+        apply(control_plane, setup).await?;
+        let mounted = match setup.certificate {
+            Certificate::OfTheControlPlane => {
+                let identity = control_plane.authority().server(&[SERVER_NAME])?;
+                Mounted::files(&control_plane.path(SECRET), &identity)?
+            }
+            Certificate::CertManager => {
+                Mounted::secret(&control_plane.path(SECRET), &client).await?
+            }
+        };
+        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        let flags = [
+            flag("table", &setup.table),
+            flag("tls-cert", &mounted.path("tls.crt")),
+            flag("tls-key", &mounted.path("tls.key")),
+        ];
+        let serving = Serving::start(control_plane, &setup.berth, &flags).await?;
+        let webhook = Self {
+            serving,
+            _mounted: mounted,
+        };
+        let own = setup.certificate == Certificate::OfTheControlPlane;
+        let ca = own.then(|| control_plane.authority().pem());
+        webhook
+            .is_called(&client, serving.webhook.port(), ca)
+            .await?;
+        webhook.wait_until_called(control_plane, &client).await?;
+        Ok(webhook)
+    }
+
+    /// Tells the API server where the process is, and by which CA it is known.
+    async fn is_called(&self, client: &Client, port: u16, ca: Option<String>) -> Result<(), Error> {
+        let config = "/webhooks/0/clientConfig";
+        let mut patch =
+            vec![json!({"op": "replace", "path": format!("{config}/service/port"), "value": port})];
+        if let Some(ca) = ca {
+            let ca = ByteString(ca.into_bytes());
+            patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
+        }
+        let patch = serde_json::from_value(Value::Array(patch)).expect("a JSON Patch");
+        let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+        let patch = Patch::Json::<MutatingWebhookConfiguration>(patch);
+        let patched = webhooks.patch(NAME, &PatchParams::default(), &patch).await;
+        patched
+            .map(drop)
+            .map_err(Error::api("patching the webhook configuration"))
+    }
+
+    /// The API server notices a configuration some time after it is there, and says so to nobody: a Pod that berth
+    /// refuses shows it.
+    async fn wait_until_called(
+        &self,
+        control_plane: &ControlPlane,
+        client: &Client,
+    ) -> Result<(), Error> {
+        let namespace = "berth-probe";
+        create_namespace(client, namespace).await?;
+        let pod = json!({
+            "metadata": {"name": "probe", "labels": {"berth.dev/workload-class": NO_CLASS}},
+            "spec": {"containers": [{"name": "probe", "image": "probe"}]},
+        });
+        let pod: Pod = serde_json::from_value(pod).expect("a Pod");
+        let pods: Api<Pod> = Api::namespaced(client.clone(), namespace);
+        let dry_run = PostParams {
+            dry_run: true,
+            ..PostParams::default()
+        };
+        let refused = |status: &Status| status.message.contains(NO_CLASS);
+        let called = control_plane.answers(NAME, self.serving.pid, async || {
+            matches!(pods.create(&dry_run, &pod).await, Err(kube::Error::Api(status)) if refused(&status))
+        });
+        called.await?;
+        let namespaces: Api<Namespace> = Api::all(client.clone());
+        let deleted = namespaces.delete(namespace, &DeleteParams::default()).await;
+        deleted
+            .map(drop)
+            .map_err(Error::api("deleting a namespace"))
+    }
+}
+
+/// Applies `deploy/kustomize` with the table, and a Service that leads to this machine.
+async fn apply(control_plane: &ControlPlane, setup: &Setup) -> Result<(), Error> {
+    let folder = control_plane.path("kustomization");
+    fs::create_dir_all(&folder).map_err(Error::io(folder.display().to_string()))?;
+    let table = folder.join("table.yaml");
+    fs::copy(&setup.table, table).map_err(Error::io(setup.table.display().to_string()))?;
+    let deploy = relative(&folder, &checkout().join("deploy/kustomize"));
+    let components = match setup.certificate {
+        Certificate::OfTheControlPlane => vec![],
+        Certificate::CertManager => vec![format!("{deploy}/components/cert-manager")],
+    };
+    let service = json!([{"op": "replace", "path": "/spec", "value": {"type": "ExternalName", "externalName": "localhost"}}]);
+    let kustomization = json!({
+        "resources": [format!("{deploy}/base")],
+        "components": components,
+        "configMapGenerator": [{
+            "name": "berth-table", "namespace": NAME, "behavior": "replace", "files": ["table.yaml"],
+            "options": {"disableNameSuffixHash": true},
+        }],
+        "patches": [{"target": {"kind": "Service", "name": NAME}, "patch": service.to_string()}],
+    });
+    let name = "kustomization/kustomization.yaml";
+    control_plane.write(name, &kustomization.to_string())?;
+    let folder = folder.display().to_string();
+    control_plane.kubectl_run(&["apply", "-k", &folder]).await
+}
+
+/// The way from a folder to another, both absolute: kustomize takes no absolute one.
+fn relative(from: &Path, to: &Path) -> String {
+    let up = from.components().skip(1).map(|_| "..");
+    let up: PathBuf = up.collect();
+    up.join(to.strip_prefix("/").unwrap_or(to))
+        .display()
+        .to_string()
+}
+
+fn checkout() -> PathBuf {
+    let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    checkout.canonicalize().unwrap_or(checkout)
+}
+
+/// A namespace in which Pods can be created at once: the controller-manager makes the service account later.
+pub(crate) async fn create_namespace(client: &Client, name: &str) -> Result<(), Error> {
+    let mut namespace = Namespace::default();
+    namespace.metadata.name = Some(name.to_owned());
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let created = namespaces.create(&PostParams::default(), &namespace).await;
+    created.map_err(Error::api(format!("creating the namespace {name}")))?;
+    let mut account = ServiceAccount::default();
+    account.metadata.name = Some("default".to_owned());
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
+    match accounts.create(&PostParams::default(), &account).await {
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
+        created => created
+            .map(drop)
+            .map_err(Error::api("creating a service account")),
+    }
+}

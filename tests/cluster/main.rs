@@ -1,0 +1,69 @@
+//! berth behind a real Kubernetes API server, scheduler and controllers. Only the nodes are played, by kwok.
+//!
+//! To write a test: take a cluster, and say what you mean.
+//!
+//! ```ignore
+//! #[tokio::test]
+//! async fn whisper_runs_on_elminster() {
+//!     let Some(cluster) = cluster().await else { return };
+//!     cluster.create(pod("whisper")).await.runs_on("elminster").await;
+//! }
+//! ```
+//!
+//! - The control plane is started once a run; each test has a namespace of its own.
+//! - [`cluster`] gives a test all GPUs of the nodes, one test at a time; [`cluster_without_gpus`] is for tests whose
+//!   Pods never run, and waits for nobody.
+//! - Wait with `Created::runs_on`, `Created::pod` and `berth_cluster::until`, which watch; never sleep.
+//! - A test that needs another API server (`berth_cluster::Options`) starts a homelab of its own, which takes seconds.
+//! - A machine that cannot build the control plane skips these tests, and says so.
+#![allow(clippy::panic, unreachable_pub, reason = "a test fails by a panic")]
+
+use std::io::Write;
+
+use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, Setup};
+use tokio::sync::OnceCell;
+
+#[path = "../common/mod.rs"]
+mod common;
+mod denied;
+mod dry_run;
+mod ends;
+mod objects;
+mod seed;
+
+/// The homelab that the tests share. It ends with the process.
+static HOMELAB: OnceCell<Option<Homelab>> = OnceCell::const_new();
+
+/// A homelab that differs, for one test. None where this machine has none.
+async fn homelab(options: &Options, certificate: Certificate) -> Option<Homelab> {
+    let setup = Setup {
+        berth: env!("CARGO_BIN_EXE_berth").into(),
+        table: common::path("examples/homelab.yaml"),
+        certificate,
+    };
+    let started = Homelab::start(options, &setup).await;
+    match started {
+        Ok(homelab) => Some(homelab),
+        Err(Error::Missing(sentence)) => {
+            // past libtest, which shows what a test that passes prints to nobody
+            let _ = writeln!(std::io::stderr(), "{sentence}");
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn shared() -> Option<&'static Homelab> {
+    let start = async || homelab(&Options::default(), Certificate::OfTheControlPlane).await;
+    HOMELAB.get_or_init(start).await.as_ref()
+}
+
+/// The cluster for a test whose Pods run. None where this machine has none.
+async fn cluster() -> Option<Cluster<'static>> {
+    Some(shared().await?.cluster().await)
+}
+
+/// The cluster for a test whose Pods never run. None where this machine has none.
+async fn cluster_without_gpus() -> Option<Cluster<'static>> {
+    Some(shared().await?.cluster_without_gpus().await)
+}
