@@ -1,17 +1,121 @@
 //! Reading JSON by borrowing: what no rule reads is skipped, and what a rule reads must be there once.
 
-use std::{borrow::Cow, fmt, marker::PhantomData, ops::Deref};
+use std::{borrow::Cow, fmt, ops::Deref};
 
-use serde::{
-    Deserialize, Deserializer,
-    de::{Error, MapAccess, Visitor},
-};
+mod reader;
+mod skip;
 
-/// How the errors of keys that appear twice begin: they make the whole body untrustworthy, unlike other errors.
-pub const DUPLICATE: &str = "duplicate key";
+pub use reader::Reader;
 
 /// More entries than this are searched for duplicates by sorting.
 const FEW: usize = 16;
+
+/// What can be read from JSON.
+pub trait Read<'a>: Sized {
+    /// Reads a value.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error>;
+}
+
+/// Reads a text that is one value.
+pub fn parse<'a, T: Read<'a>>(text: &'a str) -> Result<T, Error> {
+    let mut reader = Reader::new(text);
+    let value = T::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| error.located(text))
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{} at line {} column {}", .0.problem, .0.line, .0.column)]
+pub struct Error(Box<Fault>);
+
+#[derive(Debug)]
+struct Fault {
+    problem: Problem,
+    /// How much of the text was left.
+    left: usize,
+    line: usize,
+    column: usize,
+    path: String,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Problem {
+    /// The text is cut.
+    #[error("it ends too early")]
+    Ends,
+    /// A value of another kind.
+    #[error("expected {expected}, found {found}")]
+    Kind {
+        /// What is read here.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+    /// Not JSON.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// A key that is read is there twice: this makes the whole text untrustworthy, unlike a value of another kind.
+    #[error("duplicate key {0:?}")]
+    Duplicate(String),
+    /// No escape of JSON's.
+    #[error("expected an escape as JSON writes it")]
+    Escape,
+    /// Half a surrogate pair.
+    #[error("an escape stands for half a character")]
+    Surrogate,
+    /// A control character as it is.
+    #[error("a control character in a string must be escaped")]
+    Unescaped,
+    /// More than one value.
+    #[error("expected the end")]
+    Trailing,
+}
+
+impl Error {
+    #[cold]
+    fn new(problem: Problem, rest: &[u8]) -> Self {
+        Self(Box::new(Fault {
+            problem: if rest.is_empty() {
+                Problem::Ends
+            } else {
+                problem
+            },
+            left: rest.len(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+        }))
+    }
+
+    #[cold]
+    fn located(mut self, text: &str) -> Self {
+        let read = text.as_bytes().split_at(text.len() - self.0.left).0;
+        let mut lines = read.rsplit(|byte| *byte == b'\n');
+        self.0.column = lines.next().map_or(0, <[u8]>::len) + 1;
+        self.0.line = lines.count() + 1;
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// Where the value is, as `.spec.containers[0]`; empty at the root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// The same error, seen from the value around it.
+    #[cold]
+    pub(crate) fn below(mut self, step: impl fmt::Display) -> Self {
+        self.0.path = format!("{step}{}", self.0.path);
+        self
+    }
+}
 
 /// A string, borrowed from the body unless it has escapes.
 #[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -25,25 +129,10 @@ impl Deref for Text<'_> {
     }
 }
 
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct TextVisitor;
-        impl<'de> Visitor<'de> for TextVisitor {
-            type Value = Text<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a string")
-            }
-
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Text(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(TextVisitor)
+impl<'a> Read<'a> for Text<'a> {
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.string().map(Self)
     }
 }
 
@@ -51,41 +140,66 @@ impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Amount<'a>(pub Cow<'a, str>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for Amount<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct AmountVisitor;
-        impl<'de> Visitor<'de> for AmountVisitor {
-            type Value = Amount<'de>;
+impl<'a> Read<'a> for Amount<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(Self(match reader.token() {
+            b'"' => reader.string()?,
+            b'-' | b'0'..=b'9' => Cow::Borrowed(reader.skip()?),
+            _ if reader.null()? => Cow::Borrowed("0"),
+            _ => return Err(reader.other_than("a quantity")),
+        }))
+    }
+}
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quantity")
-            }
+/// A value that is not read: its text, which is sound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Raw<'a>(pub &'a str);
 
-            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Borrowed(text)))
-            }
+impl<'a> Read<'a> for Raw<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.skip().map(Self)
+    }
+}
 
-            fn visit_str<E: Error>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Owned(text.to_owned())))
-            }
+/// A value of which is read only that it is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unread;
 
-            fn visit_u64<E: Error>(self, number: u64) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Owned(number.to_string())))
-            }
+impl Read<'_> for Unread {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.skip().map(|_| Self)
+    }
+}
 
-            fn visit_i64<E: Error>(self, number: i64) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Owned(number.to_string())))
-            }
+impl Read<'_> for bool {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.boolean()
+    }
+}
 
-            fn visit_f64<E: Error>(self, number: f64) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Owned(number.to_string())))
-            }
-
-            fn visit_unit<E: Error>(self) -> Result<Self::Value, E> {
-                Ok(Amount(Cow::Borrowed("0")))
-            }
+/// Null is nothing.
+impl<'a, T: Read<'a>> Read<'a> for Option<T> {
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        if reader.null()? {
+            Ok(None)
+        } else {
+            T::read(reader).map(Some)
         }
-        deserializer.deserialize_any(AmountVisitor)
+    }
+}
+
+impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut list = Self::new();
+        reader.array(|reader| {
+            match T::read(reader) {
+                Ok(value) => list.push(value),
+                Err(error) => return Err(error.below(format_args!("[{}]", list.len()))),
+            }
+            Ok(())
+        })?;
+        Ok(list)
     }
 }
 
@@ -130,33 +244,41 @@ impl<'a, V> Map<'a, V> {
     }
 }
 
-impl<'de: 'a, 'a, V: Deserialize<'de>> Deserialize<'de> for Map<'a, V> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct MapVisitor<'a, V>(PhantomData<(Text<'a>, V)>);
-        impl<'de: 'a, 'a, V: Deserialize<'de>> Visitor<'de> for MapVisitor<'a, V> {
-            type Value = Map<'a, V>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut map = Self::default();
+        reader.object(|reader, key| {
+            match V::read(reader) {
+                Ok(value) => map.0.push((Text(key), value)),
+                Err(error) => return Err(error.below(format_args!(".{key}"))),
             }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                let mut map = Map::default();
-                while let Some(entry) = entries.next_entry()? {
-                    map.0.push(entry);
-                }
-                match map.duplicate() {
-                    Some(key) => Err(A::Error::custom(format_args!("{DUPLICATE} {key:?}"))),
-                    None => Ok(map),
-                }
-            }
+            Ok(())
+        })?;
+        match map.duplicate() {
+            Some(key) => Err(reader.error(Problem::Duplicate(key.to_owned()))),
+            None => Ok(map),
         }
-        deserializer.deserialize_map(MapVisitor(PhantomData))
     }
 }
 
-/// Declares an object of which only the named keys are read; each may be absent, none may be there twice.
-/// Unlike serde's derive, an array is not taken for an object. A type parameter stands for what one field holds.
+/// Marks a field as seen, which it must not be yet.
+#[inline]
+pub(crate) fn once(
+    reader: &Reader<'_>,
+    seen: &mut u32,
+    field: u32,
+    key: &str,
+) -> Result<(), Error> {
+    let bit = 1 << field;
+    if *seen & bit != 0 {
+        return Err(reader.error(Problem::Duplicate(key.to_owned())));
+    }
+    *seen |= bit;
+    Ok(())
+}
+
+/// Declares an object of which only the named keys are read; each may be absent or null, none may be there twice.
+/// A type parameter stands for what one field holds.
 macro_rules! object {
     ($(#[$doc:meta])* $name:ident $(<$param:ident>)? {
         $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)+
@@ -165,38 +287,30 @@ macro_rules! object {
         #[derive(Clone, Debug, Default)]
         pub struct $name<'a $(, $param)?> { $($(#[$field_doc])* pub $field: Option<$type>,)+ }
 
-        impl<'de: 'a, 'a $(, $param: serde::Deserialize<'de>)?> serde::Deserialize<'de> for $name<'a $(, $param)?> {
-            fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor<'a $(, $param)?>(std::marker::PhantomData<(&'a (), $($param)?)>);
-                impl<'de: 'a, 'a $(, $param: serde::Deserialize<'de>)?> serde::de::Visitor<'de>
-                    for ObjectVisitor<'a $(, $param)?>
-                {
-                    type Value = $name<'a $(, $param)?>;
-
-                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                        f.write_str("an object")
+        impl<'a $(, $param: $crate::core::json::Read<'a> + Default)?> $crate::core::json::Read<'a>
+            for $name<'a $(, $param)?>
+        {
+            fn read(reader: &mut $crate::core::json::Reader<'a>) -> Result<Self, $crate::core::json::Error> {
+                #[allow(non_camel_case_types, reason = "each has its field's name")]
+                enum Field { $($field,)+ }
+                let (mut object, mut seen) = (Self::default(), 0_u32);
+                reader.object(|reader, key| {
+                    match &*key {
+                        $($key => {
+                            $crate::core::json::once(reader, &mut seen, Field::$field as u32, $key)?;
+                            object.$field = $crate::core::json::Read::read(reader)
+                                .map_err(|error: $crate::core::json::Error| error.below(concat!(".", $key)))?;
+                        })+
+                        _ => { reader.skip()?; }
                     }
-
-                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut entries: A) -> Result<Self::Value, A::Error> {
-                        $(let mut $field: Option<Option<$type>> = None;)+
-                        while let Some(key) = entries.next_key::<$crate::core::json::Text<'de>>()? {
-                            match &*key {
-                                $($key => {
-                                    if $field.replace(entries.next_value()?).is_some() {
-                                        return Err(serde::de::Error::custom(format_args!(
-                                            "{} {:?}", $crate::core::json::DUPLICATE, $key
-                                        )));
-                                    }
-                                })+
-                                _ => { entries.next_value::<serde::de::IgnoredAny>()?; }
-                            }
-                        }
-                        Ok($name { $($field: $field.flatten(),)+ })
-                    }
-                }
-                deserializer.deserialize_map(ObjectVisitor(std::marker::PhantomData))
+                    Ok(())
+                })?;
+                Ok(object)
             }
         }
     };
 }
 pub(crate) use object;
+
+#[cfg(test)]
+mod tests;

@@ -1,8 +1,6 @@
 //! The view of a Pod that the rules read, borrowed from the review's bytes. Everything else is skipped.
 
-use serde::de::IgnoredAny;
-
-use super::json::{Amount, Map, Text, object};
+use super::json::{Amount, Map, Text, Unread, object};
 
 object! {
     /// A Pod, as far as a rule reads it.
@@ -112,7 +110,7 @@ object! {
         /// On the node's labels.
         match_expressions: Vec<Expression<'a>> = "matchExpressions",
         /// On the node's fields.
-        match_fields: Vec<IgnoredAny> = "matchFields",
+        match_fields: Vec<Unread> = "matchFields",
     }
 }
 
@@ -140,7 +138,7 @@ object! {
         /// The taint's effect; empty means every effect.
         effect: Text<'a> = "effect",
         /// How long a `NoExecute` taint is tolerated; for ever where absent.
-        toleration_seconds: IgnoredAny = "tolerationSeconds",
+        toleration_seconds: Unread = "tolerationSeconds",
     }
 }
 
@@ -154,7 +152,7 @@ object! {
         /// Its environment.
         env: Vec<EnvVar<'a>> = "env",
         /// Further sources of its environment.
-        env_from: Vec<IgnoredAny> = "envFrom",
+        env_from: Vec<Unread> = "envFrom",
         /// `Always` makes an init container a native sidecar.
         restart_policy: Text<'a> = "restartPolicy",
     }
@@ -168,7 +166,7 @@ object! {
         /// Requests.
         requests: Map<'a, Amount<'a>> = "requests",
         /// Claims of dynamic resource allocation.
-        claims: Vec<IgnoredAny> = "claims",
+        claims: Vec<Unread> = "claims",
     }
 }
 

@@ -5,10 +5,8 @@
 
 use std::{borrow::Cow, fmt};
 
-use serde_json::value::RawValue;
-
 use super::{
-    json::{DUPLICATE, Map, Text, object},
+    json::{self, Map, Problem, Raw, Text, object},
     outcome::{Denial, Reason, Warning},
     pod::{Pod, text},
     rules::{self, Plan},
@@ -34,7 +32,7 @@ pub enum Error {
     NotUtf8(#[from] std::str::Utf8Error),
     /// Not JSON, or not of a review's shape.
     #[error("the body is not the JSON of an AdmissionReview: {0}")]
-    Json(#[from] serde_json::Error),
+    Json(#[from] json::Error),
     /// Something else.
     #[error(
         "the body is no AdmissionReview of admission.k8s.io/v1 with a request: send what kube-apiserver sends"
@@ -178,7 +176,7 @@ struct Decision<'t> {
 /// Answers a review with one table.
 pub fn review<'a>(body: &'a [u8], table: &'a AllocationTable) -> Result<Answer<'a>, Error> {
     let body = std::str::from_utf8(body)?;
-    let Ok(envelope) = serde_json::from_str::<Envelope<'a, Pod<'a>>>(body) else {
+    let Ok(envelope) = json::parse::<Envelope<'a, Pod<'a>>>(body) else {
         return reread(body, table);
     };
     let request = envelope.request()?;
@@ -188,10 +186,10 @@ pub fn review<'a>(body: &'a [u8], table: &'a AllocationTable) -> Result<Answer<'
 
 /// The second look, at a body that is not the review of a well-shaped Pod.
 fn reread<'a>(body: &'a str, table: &'a AllocationTable) -> Result<Answer<'a>, Error> {
-    let request = serde_json::from_str::<Envelope<'a, &'a RawValue>>(body)?.request()?;
+    let request = json::parse::<Envelope<'a, Raw<'a>>>(body)?.request()?;
     let (object, request) = request.without_object();
     let decision = match object {
-        Some(object) if request.creates_pod() => misshapen(object.get(), table)?,
+        Some(object) if request.creates_pod() => misshapen(object.0, table)?,
         _ => decide(&request, table),
     };
     Ok(answer(request, decision, table))
@@ -199,38 +197,21 @@ fn reread<'a>(body: &'a str, table: &'a AllocationTable) -> Result<Answer<'a>, E
 
 /// A Pod that has not the shape that berth reads, unless it is none of ours.
 fn misshapen<'t>(object: &str, table: &'t AllocationTable) -> Result<Decision<'t>, Error> {
-    let mut deserializer = serde_json::Deserializer::from_str(object);
-    let error = serde_path_to_error::deserialize::<_, Pod<'_>>(&mut deserializer)
+    let error = json::parse::<Pod<'_>>(object)
         .err()
         .ok_or(Error::NotAReview)?;
-    let field = match error.path().to_string() {
-        root if root == "." => String::new(),
-        field => format!(".{field}"),
-    };
-    let error = error.into_inner();
-    if error.to_string().starts_with(DUPLICATE) {
+    if let Problem::Duplicate(_) = error.problem() {
         return Err(Error::Json(error));
     }
-    let named = serde_json::from_str::<Named<'_>>(object).ok();
+    let named = json::parse::<Named<'_>>(object).ok();
     let metadata = named.map(|named| named.metadata.unwrap_or_default());
     let exempt = metadata
         .and_then(|it| class_label(table, it.labels.as_ref(), it.annotations.as_ref()).err());
+    let (field, problem) = (error.path(), error.problem());
     Ok(exempt.map_or_else(
-        || {
-            Decision::misshapen(&format!(
-                "request.object{field}: {}",
-                without_position(&error)
-            ))
-        },
+        || Decision::misshapen(&format!("request.object{field}: {problem}")),
         Decision::allow,
     ))
-}
-
-/// The position is one in the object alone, which nobody sees.
-fn without_position(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let position = format!(" at line {} column {}", error.line(), error.column());
-    text.strip_suffix(&position).unwrap_or(&text).to_owned()
 }
 
 /// What a readable request comes to.

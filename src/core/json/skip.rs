@@ -1,0 +1,228 @@
+//! What no rule reads: held to JSON's grammar (RFC 8259) like the rest, and passed over without recursion.
+//!
+//! Two things are not looked at: whether a key comes twice, and whether the escape of half a surrogate pair has its
+//! other half. Each function takes what is left of the text, and gives what is left after it.
+
+use super::{Error, Problem, reader::COMMA_OR_END};
+
+/// One bit for each byte of a word.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+
+/// Skips a value: mostly it is a string.
+#[inline]
+pub(super) fn value(rest: &[u8]) -> Result<&[u8], Error> {
+    match rest {
+        [b'"', rest @ ..] => string(rest),
+        other => any(other),
+    }
+}
+
+/// Skips a value of any kind, however deep it nests.
+fn any(mut rest: &[u8]) -> Result<&[u8], Error> {
+    let mut open = Brackets::default();
+    loop {
+        rest = match space(rest) {
+            [b'"', rest @ ..] => string(rest)?,
+            [b'{', inside @ ..] => match space(inside) {
+                [b'}', rest @ ..] => rest,
+                fields => {
+                    open.push(true);
+                    rest = key(fields)?;
+                    continue;
+                }
+            },
+            [b'[', inside @ ..] => match space(inside) {
+                [b']', rest @ ..] => rest,
+                values => {
+                    open.push(false);
+                    rest = values;
+                    continue;
+                }
+            },
+            [b't', b'r', b'u', b'e', rest @ ..]
+            | [b'f', b'a', b'l', b's', b'e', rest @ ..]
+            | [b'n', b'u', b'l', b'l', rest @ ..] => rest,
+            other => number(other)?,
+        };
+        loop {
+            if open.depth == 0 {
+                return Ok(rest);
+            }
+            let object = open.innermost();
+            match space(rest) {
+                [b',', more @ ..] => {
+                    rest = if object { key(space(more))? } else { more };
+                    break;
+                }
+                [b'}', more @ ..] if object => rest = more,
+                [b']', more @ ..] if !object => rest = more,
+                other => {
+                    return Err(Error::new(Problem::Expected(COMMA_OR_END), other));
+                }
+            }
+            open.pop();
+        }
+    }
+}
+
+/// Skips a key and its colon.
+#[inline]
+fn key(rest: &[u8]) -> Result<&[u8], Error> {
+    let [b'"', rest @ ..] = rest else {
+        return Err(Error::new(Problem::Expected("a key"), rest));
+    };
+    match space(string(rest)?) {
+        [b':', rest @ ..] => Ok(rest),
+        other => Err(Error::new(Problem::Expected("a colon"), other)),
+    }
+}
+
+/// Skips a string from its first character on.
+fn string(rest: &[u8]) -> Result<&[u8], Error> {
+    match plain(rest) {
+        [b'"', rest @ ..] => Ok(rest),
+        other => escaped(other),
+    }
+}
+
+/// Skips the rest of a string that goes on with an escape.
+#[cold]
+fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
+    loop {
+        rest = match plain(rest) {
+            [b'"', rest @ ..] => return Ok(rest),
+            other => escape(other)?.1,
+        }
+    }
+}
+
+/// Skips bytes that stand for themselves in a string, eight at a time.
+#[inline]
+pub(super) fn plain(mut rest: &[u8]) -> &[u8] {
+    while let Some((eight, more)) = rest.split_first_chunk::<8>() {
+        let found = special(u64::from_le_bytes(*eight));
+        if found != 0 {
+            return rest
+                .get(found.trailing_zeros() as usize / 8..)
+                .unwrap_or_default();
+        }
+        rest = more;
+    }
+    while let [b' '..=b'!' | b'#'..=b'[' | b']'..=255, more @ ..] = rest {
+        rest = more;
+    }
+    rest
+}
+
+/// The high bit of the first byte that does not stand for itself in a string; bits above it may be wrong.
+#[inline]
+const fn special(eight: u64) -> u64 {
+    let control = eight.wrapping_sub(ONES * b' ' as u64);
+    let quote = (eight ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (eight ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    // bytes of longer characters have the high bit themselves
+    (control | quote | backslash) & !eight & (ONES << 7)
+}
+
+/// Reads one escape, as the unit of UTF-16 that it stands for.
+pub(super) fn escape(rest: &[u8]) -> Result<(u16, &[u8]), Error> {
+    let unit = match rest {
+        [b'\\', plain @ (b'"' | b'\\' | b'/'), ..] => u16::from(*plain),
+        [b'\\', b'b', ..] => 0x08,
+        [b'\\', b'f', ..] => 0x0c,
+        [b'\\', b'n', ..] => 0x0a,
+        [b'\\', b'r', ..] => 0x0d,
+        [b'\\', b't', ..] => 0x09,
+        [b'\\', b'u', a, b, c, d, after @ ..] => {
+            let digits = [a, b, c, d].map(|digit| char::from(*digit).to_digit(16));
+            let unit = digits
+                .into_iter()
+                .try_fold(0, |unit, digit| Some(unit * 16 + digit?));
+            let unit = unit.and_then(|unit| u16::try_from(unit).ok());
+            return unit
+                .map(|unit| (unit, after))
+                .ok_or_else(|| Error::new(Problem::Escape, rest));
+        }
+        [b'\\', ..] => return Err(Error::new(Problem::Escape, rest)),
+        _ => return Err(Error::new(Problem::Unescaped, rest)),
+    };
+    Ok((unit, rest.get(2..).unwrap_or_default()))
+}
+
+fn number(start: &[u8]) -> Result<&[u8], Error> {
+    let unsound = || Error::new(Problem::Expected("a value"), start);
+    let whole = start.strip_prefix(b"-").unwrap_or(start);
+    let mut rest = match whole {
+        [b'0', rest @ ..] => rest,
+        _ => digits(whole).ok_or_else(unsound)?,
+    };
+    if let [b'.', fraction @ ..] = rest {
+        rest = digits(fraction).ok_or_else(unsound)?;
+    }
+    if let [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] = rest {
+        rest = digits(exponent).ok_or_else(unsound)?;
+    }
+    Ok(rest)
+}
+
+/// Skips digits, of which there must be one.
+fn digits(rest: &[u8]) -> Option<&[u8]> {
+    let [b'0'..=b'9', rest @ ..] = rest else {
+        return None;
+    };
+    let mut rest = rest;
+    while let [b'0'..=b'9', more @ ..] = rest {
+        rest = more;
+    }
+    Some(rest)
+}
+
+/// Skips white space, of which kube-apiserver writes none.
+#[inline]
+pub(super) fn space(rest: &[u8]) -> &[u8] {
+    match rest {
+        [0..=b' ', ..] => more_space(rest),
+        _ => rest,
+    }
+}
+
+#[cold]
+fn more_space(mut rest: &[u8]) -> &[u8] {
+    while let [b' ' | b'\n' | b'\r' | b'\t', more @ ..] = rest {
+        rest = more;
+    }
+    rest
+}
+
+/// Which of the brackets that are open are an object's: a bit for each, of which a word is at hand.
+#[derive(Debug, Default)]
+struct Brackets {
+    depth: usize,
+    objects: u64,
+    outer: Vec<u64>,
+}
+
+impl Brackets {
+    #[inline]
+    fn push(&mut self, object: bool) {
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.outer.push(self.objects);
+        }
+        self.objects = self.objects << 1 | u64::from(object);
+        self.depth += 1;
+    }
+
+    #[inline]
+    fn pop(&mut self) {
+        self.depth -= 1;
+        self.objects >>= 1;
+        if self.depth > 0 && self.depth.is_multiple_of(64) {
+            self.objects = self.outer.pop().unwrap_or_default();
+        }
+    }
+
+    #[inline]
+    fn innermost(&self) -> bool {
+        self.objects & 1 == 1
+    }
+}

@@ -1,0 +1,302 @@
+#![allow(unreachable_pub, reason = "object! is for modules that others use")]
+
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde::de::IgnoredAny;
+
+use super::*;
+
+object! {
+    /// One of each kind of field.
+    Sample {
+        /// A text.
+        text: Text<'a> = "text",
+        /// A boolean.
+        flag: bool = "flag",
+        /// Quantities.
+        amounts: Map<'a, Amount<'a>> = "amounts",
+        /// A list.
+        list: Vec<Sample<'a>> = "list",
+        /// What is only there.
+        there: Unread = "there",
+    }
+}
+
+fn sample(text: &str) -> Result<Sample<'_>, (Problem, String)> {
+    parse(text).map_err(|error: Error| (error.problem().clone(), error.path().to_owned()))
+}
+
+/// Pieces of JSON, sound and unsound, as they may meet in a text that nobody meant.
+const PIECES: &[&str] = &[
+    "{",
+    "}",
+    "[",
+    "]",
+    ",",
+    ":",
+    "\"",
+    "\\",
+    "\"a\":",
+    "{\"b\":",
+    "\"c\"",
+    "[1,",
+    "null",
+    "true",
+    "false",
+    "nul",
+    "0",
+    "-",
+    "-0",
+    "01",
+    "1.5",
+    "1.",
+    ".5",
+    "2e",
+    "2e+7",
+    "2E-07",
+    "1e999",
+    " ",
+    "\n",
+    "\t\r",
+    "\u{c}",
+    "\0",
+    "\u{1f}",
+    "\u{7f}",
+    "\\n",
+    "\\u00e9",
+    "\\u00g0",
+    "\\ud83d\\ude80",
+    "\\ud800",
+    "\\udc00",
+    "\\x",
+    "é",
+    "\u{2028}",
+    "🚀",
+    "eight by",
+    "\u{feff}",
+    "//",
+];
+
+/// Sound JSON of any depth, or the same with pieces put in, and cut.
+fn texts() -> impl Strategy<Value = String> {
+    let pieces = || vec(select(PIECES), 0..6).prop_map(|pieces| pieces.concat());
+    let sound = value().prop_map(|value| value.to_string());
+    let spoilt = (
+        value(),
+        pieces(),
+        any::<prop::sample::Index>(),
+        any::<bool>(),
+    )
+        .prop_map(|(value, pieces, at, cut)| {
+            let mut text = value.to_string();
+            let mut at = at.index(text.len());
+            while !text.is_char_boundary(at) {
+                at -= 1;
+            }
+            text.insert_str(at, &pieces);
+            if cut {
+                text.truncate(at + pieces.len());
+            }
+            text
+        });
+    prop_oneof![1 => sound, 3 => spoilt, 2 => vec(select(PIECES), 0..12).prop_map(|pieces| pieces.concat())]
+}
+
+fn value() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        ".{0,20}".prop_map(Into::into),
+    ];
+    leaf.prop_recursive(6, 24, 4, |inner| {
+        let fields = vec((".{0,10}", inner.clone()), 0..4);
+        prop_oneof![
+            vec(inner, 0..4).prop_map(Into::into),
+            fields.prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn what_is_skipped_is_as_sound_as_serde_json_demands(text in texts()) {
+        let sound = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+        let ours = parse::<Raw<'_>>(&text).map(|raw| raw.0);
+        prop_assert_eq!(ours.is_ok(), sound, "{:?}", text);
+        prop_assert!(ours.is_err() || ours.is_ok_and(|raw| raw == text.trim_matches([' ', '\n', '\r', '\t'])));
+    }
+
+    #[test]
+    fn a_string_is_read_as_serde_json_reads_it(inside in vec(select(PIECES), 0..8)) {
+        let text = format!("\"{}\"", inside.concat());
+        let theirs = serde_json::from_str::<String>(&text).ok();
+        prop_assert_eq!(parse::<Text<'_>>(&text).ok().map(|ours| ours.0.into_owned()), theirs);
+    }
+
+    #[test]
+    fn any_string_is_read_back(text in ".{0,40}", escaped in any::<bool>()) {
+        let written = if escaped {
+            let units = text.encode_utf16().map(|unit| format!("\\u{unit:04x}"));
+            format!("\"{}\"", units.collect::<String>())
+        } else {
+            serde_json::to_string(&text).unwrap()
+        };
+        prop_assert_eq!(&*parse::<Text<'_>>(&written).unwrap(), text);
+    }
+
+    #[test]
+    fn an_object_is_read_where_it_is_sound_and_its_fields_are_of_their_kind(text in texts()) {
+        let in_a_field = format!("{{\"other\":{text},\"there\":{text},\"text\":\"x\"}}");
+        let sound = serde_json::from_str::<IgnoredAny>(&in_a_field).is_ok();
+        let there = sample(&in_a_field);
+        // sound by itself or not, it may close the object and open another field
+        prop_assert!(sound || there.is_err(), "{}", in_a_field);
+        if serde_json::from_str::<IgnoredAny>(&text).is_ok() {
+            let there = there.expect("sound");
+            prop_assert_eq!(there.there.is_some(), text.trim() != "null");
+            prop_assert_eq!(there.text.as_deref(), Some("x"));
+        }
+    }
+}
+
+#[test]
+fn an_object_is_read_in_any_order_and_null_is_nothing() {
+    let text = r#" { "list" : [ {"text":"in\u0073ide"} , {} ] , "skipped" : [{"text":1}], "text":null,
+        "amounts":{"a":1,"b":"2Gi","c":-1.5e3,"d":null}, "flag":true } "#;
+    let read = sample(text).unwrap();
+    assert_eq!(read.text, None);
+    assert_eq!(read.flag, Some(true));
+    assert!(read.there.is_none());
+    let texts: Vec<Option<&str>> = read
+        .list
+        .iter()
+        .flatten()
+        .map(|it| it.text.as_deref())
+        .collect();
+    assert_eq!(texts, [Some("inside"), None]);
+    let amounts = read.amounts.unwrap_or_default();
+    let amounts: Vec<(&str, &str)> = amounts
+        .iter()
+        .map(|(key, amount)| (key, &*amount.0))
+        .collect();
+    assert_eq!(
+        amounts,
+        [("a", "1"), ("b", "2Gi"), ("c", "-1.5e3"), ("d", "0")]
+    );
+}
+
+#[test]
+fn a_string_is_borrowed_unless_it_has_escapes() {
+    assert!(matches!(
+        parse("\"plain é\""),
+        Ok(Text(Cow::Borrowed("plain é")))
+    ));
+    assert!(matches!(parse::<Text<'_>>("\"a\\/b\""), Ok(Text(Cow::Owned(text))) if text == "a/b"));
+}
+
+#[test]
+fn a_key_that_is_read_is_there_once() {
+    for (text, key) in [
+        (r#"{"text":"a","text":"a"}"#, "text"),
+        (r#"{"text":null,"te\u0078t":"a"}"#, "text"),
+        (r#"{"amounts":{"x":1,"y":1,"x":1}}"#, "x"),
+        (r#"{"amounts":{"x":1,"x":1}}"#, "x"),
+        (r#"{"list":[{},{"flag":true,"flag":true}]}"#, "flag"),
+    ] {
+        let problem = sample(text).expect_err(text).0;
+        assert_eq!(problem, Problem::Duplicate(key.to_owned()), "{text}");
+    }
+    let many: Vec<String> = (0..100).map(|i| format!("\"k{}\":1", i % 99)).collect();
+    let many = format!("{{\"amounts\":{{{}}}}}", many.join(","));
+    assert_eq!(
+        sample(&many).expect_err("twice").0,
+        Problem::Duplicate("k0".to_owned())
+    );
+    assert!(sample(r#"{"skipped":1,"skipped":{"x":1,"x":1}}"#).is_ok());
+}
+
+#[test]
+fn another_kind_is_named_with_its_path() {
+    let kind = |expected, found| Problem::Kind { expected, found };
+    for (text, problem, path) in [
+        ("[]", kind("an object", "an array"), ""),
+        (r#"{"text":7}"#, kind("a string", "a number"), ".text"),
+        (r#"{"flag":"true"}"#, kind("a boolean", "a string"), ".flag"),
+        (r#"{"list":{}}"#, kind("an array", "an object"), ".list"),
+        (
+            r#"{"list":[{},null]}"#,
+            kind("an object", "null"),
+            ".list[1]",
+        ),
+        (
+            r#"{"list":[{},{"text":false}]}"#,
+            kind("a string", "a boolean"),
+            ".list[1].text",
+        ),
+        (
+            r#"{"amounts":{"a.b/c":[]}}"#,
+            kind("a quantity", "an array"),
+            ".amounts.a.b/c",
+        ),
+        (r#"{"text":"\ud800x"}"#, Problem::Surrogate, ".text"),
+        (r#"{"text":"\uD800\u0041"}"#, Problem::Surrogate, ".text"),
+    ] {
+        assert_eq!(
+            sample(text).expect_err(text),
+            (problem, path.to_owned()),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_error_names_the_line_and_column() {
+    for (text, expected) in [
+        ("", "it ends too early at line 1 column 1"),
+        ("{\"text\":\n \"a\"", "it ends too early at line 2 column 5"),
+        (
+            "{\"text\":\n \"a\";}",
+            "expected a comma or the end of the list at line 2 column 5",
+        ),
+        ("{} {}", "expected the end at line 1 column 4"),
+        ("{\"x\":tru}", "expected a value at line 1 column 6"),
+        ("{\"x\" 1}", "expected a colon at line 1 column 6"),
+        ("{\"x\":[1,]}", "expected a value at line 1 column 9"),
+        ("{\"x\":{1:2}}", "expected a key at line 1 column 7"),
+        (
+            "{\"x\":\"\\q\"}",
+            "expected an escape as JSON writes it at line 1 column 7",
+        ),
+        (
+            "{\"x\":\"\n\"}",
+            "a control character in a string must be escaped at line 1 column 7",
+        ),
+    ] {
+        assert_eq!(
+            parse::<Sample<'_>>(text).expect_err(text).to_string(),
+            expected,
+            "{text:?}"
+        );
+    }
+}
+
+#[test]
+fn nesting_of_any_depth_is_skipped() {
+    for depth in [1, 63, 64, 65, 128, 129, 1_000_000] {
+        let (open, close) = ("[{\"\":".repeat(depth), "}]".repeat(depth));
+        assert!(
+            parse::<Unread>(&format!("{open}0{close}")).is_ok(),
+            "{depth}"
+        );
+        for wrong in [
+            format!("{open}0{}", close.replacen('}', "]", 1)),
+            format!("{open}0{close}]"),
+            format!("{open}0{}", &close[1..]),
+        ] {
+            assert!(parse::<Unread>(&wrong).is_err(), "{depth}");
+        }
+    }
+}
