@@ -116,6 +116,244 @@ fn a_second_preview_of_the_text_changes_nothing() {
     assert_eq!(reasons, ["InPlace"; 5]);
 }
 
+/// What people deploy, and what becomes of each Pod: its place, the reason, the pool, the container with the GPU.
+const DEPLOYED: &[(&str, &[&str])] = &[
+    (
+        "knative.yaml",
+        &[
+            "Service/xtts /spec/template Placed rtx-2070 user-container",
+            "Pod/xtts-00001-deployment-7f9c-  Placed rtx-2070 user-container",
+        ],
+    ),
+    (
+        "kserve.yaml",
+        &[
+            "InferenceService/reranker /spec/predictor Placed intel-arc kserve-container",
+            "LLMInferenceService/qwen /spec/template Placed strix-halo main",
+        ],
+    ),
+    (
+        "list.json",
+        &[
+            "Pod/one /items/0 Placed rtx-2070 main",
+            "Pod/two /items/1 ClassUnavailable - -",
+        ],
+    ),
+    (
+        "ollama-istio.yaml",
+        &["Pod/ollama-0  Placed radeon-680m ollama"],
+    ),
+    (
+        "operators.yaml",
+        &[
+            "RayCluster/ray /spec/headGroupSpec/template NoClass - -",
+            "RayCluster/ray /spec/workerGroupSpecs/0/template Placed rtx-2070 ray-worker",
+            "Job/batch /spec/tasks/0/template Placed radeon-680m embed",
+            "JobSet/set /spec/replicatedJobs/0/template/spec/template Placed radeon-680m embed",
+            "LeaderWorkerSet/lws /spec/leaderWorkerTemplate/leaderTemplate Placed strix-halo leader",
+            "LeaderWorkerSet/lws /spec/leaderWorkerTemplate/workerTemplate Placed strix-halo worker",
+            "Rollout/rollout /spec/template Placed rtx-2070 whisper",
+            "PyTorchJob/train /spec/pytorchReplicaSpecs/Master/template Placed rtx-2070 pytorch",
+            "ReplicationController/inner /spec/components/0/template/spec/template Placed rtx-2070 xtts",
+        ],
+    ),
+    (
+        "tei.yaml",
+        &[
+            "StatefulSet/tei-embeddings /spec/template Placed radeon-680m tei",
+            "CronJob/reindex /spec/jobTemplate/spec/template Placed intel-arc reindex",
+        ],
+    ),
+    (
+        "vllm-helm.yaml",
+        &["Deployment/release-vllm /spec/template Placed strix-halo vllm"],
+    ),
+    (
+        "webui.yaml",
+        &[
+            "StatefulSet/open-webui /spec/template NoClass - -",
+            "Deployment/milvus-querynode /spec/template NoClass - -",
+        ],
+    ),
+    (
+        "whisper-linkerd.yaml",
+        &["Pod/whisper-linkerd  Placed rtx-2070 whisper"],
+    ),
+];
+
+#[test]
+fn what_people_deploy_gets_its_gpu() {
+    for (file, expected) in DEPLOYED {
+        let ran = preview(&["-o", "json", "-f", arg(&path("tests/preview").join(file))]);
+        let pods = json(&ran)["pods"].take();
+        let line = |pod: &Value| {
+            let field = |name: &str| pod[name].as_str().unwrap_or("-").to_owned();
+            format!(
+                "{}/{} {} {} {} {}",
+                field("kind"),
+                field("name"),
+                field("path"),
+                field("reason"),
+                field("pool"),
+                field("container")
+            )
+        };
+        let lines: Vec<String> = pods.as_array().expect("Pods").iter().map(line).collect();
+        assert_eq!(lines, *expected, "{file}");
+    }
+}
+
+#[test]
+fn a_changed_text_keeps_its_comments_quoting_line_ends_and_mark() {
+    for (file, _) in DEPLOYED {
+        let text = fs::read_to_string(path("tests/preview").join(file)).expect("a file");
+        let ran = preview_of(&text, &["-o", "yaml"]);
+        assert!(!ran.prose.contains("written anew"), "{file}: {}", ran.prose);
+        // only lines that took an entry between brackets, or a value, are gone
+        let mut after = ran.data.lines();
+        let gone: Vec<&str> = text
+            .lines()
+            .filter(|line| !kept(line, &mut after))
+            .collect();
+        let is_inline = |line: &&str| line.contains(['{', '}', ']', ':']) && !line.contains('#');
+        assert!(gone.iter().all(is_inline), "{file}: {gone:?}");
+        let again = preview_of(&ran.data, &["-o", "yaml"]);
+        assert_eq!(again.data, ran.data, "{file}");
+        let other = |text: &str| format!("\u{feff}{}", text.replace('\n', "\r\n"));
+        assert_eq!(
+            preview_of(&other(&text), &["-o", "yaml"]).data,
+            other(&ran.data),
+            "{file}"
+        );
+    }
+}
+
+/// Whether a line is among those that are left, which are taken up to it.
+fn kept<'t>(line: &str, after: &mut (impl Iterator<Item = &'t str> + Clone)) -> bool {
+    let found = after.clone().position(|other| other == line);
+    if let Some(at) = found {
+        after.nth(at);
+    }
+    found.is_some()
+}
+
+#[test]
+fn an_octal_mode_is_what_kubectl_reads_also_where_the_text_is_written_anew() {
+    let pod = "apiVersion: v1\nkind: Pod\nmetadata: {name: x, labels: {berth.dev/workload-class: whisper}}\nspec:\n  \
+               containers:\n  - name: whisper\n    resources: RESOURCES\n  - name: istio-proxy\n    resources: *r\n  \
+               volumes:\n  - secret: {secretName: s, defaultMode: 0400}\n";
+    let anew = preview_of(
+        &pod.replace("RESOURCES", "&r {limits: {cpu: 1}}"),
+        &["-o", "yaml"],
+    );
+    assert!(anew.data.contains("defaultMode: 256"), "{}", anew.data);
+    assert!(anew.prose.contains("written anew"), "{}", anew.prose);
+    let kept = preview_of(
+        &pod.replace("RESOURCES", "{}").replace("*r", "{}"),
+        &["-o", "yaml"],
+    );
+    assert!(kept.data.contains("defaultMode: 0400}\n"), "{}", kept.data);
+    assert_eq!(kept.prose, "");
+}
+
+#[test]
+fn sources_are_put_together_as_one_stream() {
+    let folder = tempfile::tempdir().expect("a folder");
+    for (name, text) in [
+        ("a.yaml", "\u{feff}# none\na: 1"),
+        ("b.yaml", "\u{feff}---\nb: 1\n"),
+        ("c.json", "{\"c\": 1}\n{\"d\": 1}\n"),
+        ("d.yaml", ""),
+        ("e.yml", "e: 1\n"),
+    ] {
+        fs::write(folder.path().join(name), text).expect("a file");
+    }
+    let ran = preview(&["-o", "yaml", "-f", arg(folder.path())]);
+    let expected = "\u{feff}# none\na: 1\n---\nb: 1\n---\n{\"c\": 1}\n{\"d\": 1}\n---\ne: 1\n";
+    assert_eq!((ran.code, &*ran.data, &*ran.prose), (0, expected, ""));
+}
+
+#[test]
+fn json_patch_is_a_line_for_each_document_with_pods() {
+    let text = format!(
+        "{POD}---\nkind: ConfigMap\napiVersion: v1\n---\n{}",
+        POD.replace("workload-class", "x")
+    );
+    let ran = preview_of(&text, &["-o", "jsonpatch"]);
+    let lines: Vec<Value> = ran
+        .data
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    let counts: Vec<usize> = lines
+        .iter()
+        .map(|line| line.as_array().expect("operations").len())
+        .collect();
+    assert_eq!(counts, [4, 0]);
+    let mut pod: Value = serde_json::json!({"metadata": {}, "spec": {"containers": [{}]}});
+    let patch: json_patch::Patch = serde_json::from_value(lines[0].clone()).expect("a JSON Patch");
+    json_patch::patch(&mut pod, &patch).expect("it applies");
+    assert_eq!(pod["spec"]["runtimeClassName"], "nvidia");
+}
+
+#[test]
+fn the_table_has_a_line_for_each_pod() {
+    let ran = preview(&["-o", "table", "-f", arg(&path("tests/preview/list.json"))]);
+    let words = |line: &str| {
+        line.split_whitespace()
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let lines: Vec<String> = ran.data.lines().map(words).collect();
+    assert_eq!(
+        lines,
+        [
+            "NAMESPACE KIND NAME PATH CLASS RESULT REASON POOL CONTAINER",
+            "default Pod one items[0] whisper mutated Placed rtx-2070 main",
+            "default Pod two items[1] wisper denied ClassUnavailable - -",
+        ]
+    );
+}
+
+#[test]
+fn a_finding_is_shown_at_its_line_and_counts() {
+    let text = format!(
+        "# first\nkind: ConfigMap\napiVersion: v1\n---\n{}",
+        POD.replace(
+            "    image: whisper\n",
+            "    resources: {limits: {cpu: <N>}}\n"
+        )
+    );
+    let ran = preview_of(&text, &["-o", "json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(json(&ran)["findings"][0]["topic"], "NotAQuantity");
+    let prose = unwrapped(&ran.prose);
+    for words in [
+        "spec.containers[0].resources.limits.cpu: \"<N>\" is no quantity",
+        ":13:31]",
+        "help: write a number",
+    ] {
+        assert!(prose.contains(words), "{prose}");
+    }
+}
+
+#[test]
+fn a_long_line_is_named_and_not_printed() {
+    let text = format!(
+        "{{\"apiVersion\": \"v1\", \"x\": \"{}\", \"x\": 1}}",
+        "y".repeat(100_000)
+    );
+    let ran = preview_of(&text, &[]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.prose.len() < 500, "{} bytes", ran.prose.len());
+    assert!(
+        unwrapped(&ran.prose).contains("x.yaml:1: duplicate key \"x\""),
+        "{}",
+        ran.prose
+    );
+}
+
 #[test]
 fn a_denied_pods_document_passes_as_it_was_with_the_reason() {
     let text = POD.replace(": whisper}", ": wisper}");

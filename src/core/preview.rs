@@ -1,7 +1,9 @@
 //! What would happen to the Pods of a document: by the very function that the server runs, and what no webhook can say.
 
+use std::collections::HashSet;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
-use json_patch::Patch;
+use json_patch::{Patch, PatchOperation};
 use serde_json::{Value, json};
 
 use super::{
@@ -23,7 +25,9 @@ pub struct Preview {
     pub pods: Vec<PodPreview>,
     /// What its author should know before it is applied.
     pub findings: Vec<Finding>,
-    /// The document with the patches of its Pods; absent where nothing changes. An object with a denied Pod is as it was.
+    /// What of the patches belongs into the document, its objects with a denied Pod left out.
+    pub patch: Patch,
+    /// The document after it; absent where nothing changes.
     pub patched: Option<Value>,
 }
 
@@ -74,31 +78,21 @@ pub fn preview(document: &Value, table: &AllocationTable, namespace: &str) -> Pr
     if pods.is_empty() && findings.is_empty() {
         findings.extend(finding::of_document(document, table));
     }
-    let mut preview = Preview {
-        pods,
-        findings,
-        patched: None,
-    };
-    let patch = preview.patch();
-    if !patch.is_empty() {
+    let patch = patch(document, &pods);
+    let patched = (!patch.is_empty()).then(|| {
         let mut patched = document.clone();
         // the laws: a patch applies to its Pod
-        preview.patched = json_patch::patch(&mut patched, &patch)
-            .ok()
-            .map(|()| patched);
+        json_patch::patch(&mut patched, &patch).map(|()| patched)
+    });
+    Preview {
+        pods,
+        findings,
+        patch,
+        patched: patched.and_then(Result::ok),
     }
-    preview
 }
 
 impl Preview {
-    /// The patches that change the document, as one.
-    #[must_use]
-    pub fn patch(&self) -> Patch {
-        let pods = self.pods.iter();
-        let applied = pods.filter(|pod| !is_denied(&self.pods, &pod.site.object));
-        Patch(applied.flat_map(|pod| pod.patch.0.clone()).collect())
-    }
-
     /// Whether a Pod is denied, or its author has something to change.
     #[must_use]
     pub fn is_trouble(&self) -> bool {
@@ -107,10 +101,21 @@ impl Preview {
     }
 }
 
-/// Whether an object has a Pod that would be denied.
-fn is_denied(pods: &[PodPreview], object: &str) -> bool {
-    let mut of_object = pods.iter().filter(|pod| pod.site.object == object);
-    of_object.any(|pod| !pod.is_allowed())
+/// The patches of all Pods as one of the document.
+fn patch(document: &Value, pods: &[PodPreview]) -> Patch {
+    let denied: HashSet<&str> = pods
+        .iter()
+        .filter(|pod| !pod.is_allowed())
+        .map(|pod| &*pod.site.object)
+        .collect();
+    let admitted = pods
+        .iter()
+        .filter(|pod| !denied.contains(&*pod.site.object));
+    let operations = admitted.flat_map(|pod| {
+        let belongs = |it: &&PatchOperation| pod.site.takes(document, it.path().as_str());
+        pod.patch.iter().filter(belongs)
+    });
+    Patch(operations.cloned().collect())
 }
 
 impl PodPreview {
@@ -209,3 +214,6 @@ fn patch_of(response: &[u8]) -> Patch {
 fn string<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
     value.pointer(pointer).and_then(Value::as_str)
 }
+
+#[cfg(test)]
+mod tests;

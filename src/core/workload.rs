@@ -53,6 +53,15 @@ const BARE: &[Bare] = &[
     },
 ];
 
+/// The fields that Knative's validation refuses in a template, unless a flag of the cluster allows each.
+const KNATIVE_REFUSES: &[&str] = &[
+    "affinity",
+    "nodeSelector",
+    "runtimeClassName",
+    "schedulerName",
+    "tolerations",
+];
+
 /// Every site of a document, in the document's order.
 #[must_use]
 pub fn sites(document: &Value) -> Vec<Site> {
@@ -181,6 +190,16 @@ impl Site {
         }
         let spec = document.pointer(&self.spec).cloned().unwrap_or_default();
         json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    }
+
+    /// Whether the object's API takes a field of the Pod, which is a JSON Pointer in the document, in its template.
+    #[must_use]
+    pub fn takes(&self, document: &Value, path: &str) -> bool {
+        let object = document.pointer(&self.object).unwrap_or(document);
+        let group = object["apiVersion"].as_str().unwrap_or_default();
+        let below = path.strip_prefix(&self.spec).unwrap_or_default();
+        let field = below.split('/').nth(1).unwrap_or_default();
+        !(group.starts_with("serving.knative.dev/") && KNATIVE_REFUSES.contains(&field))
     }
 
     /// The template, or the Pod itself, as a JSON Pointer.

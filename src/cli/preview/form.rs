@@ -3,7 +3,8 @@
 use std::io::{self, BufWriter, Stdout, Write};
 
 use comfy_table::presets::NOTHING;
-use serde_json::{Value, json};
+use json_patch::Patch;
+use serde::Serialize;
 
 use super::Shown;
 use crate::{
@@ -103,7 +104,7 @@ impl Form for Text {
 pub(super) struct Json {
     out: BufWriter<Stdout>,
     begun: bool,
-    findings: Vec<Value>,
+    findings: Vec<FindingEntry>,
 }
 
 impl Json {
@@ -122,11 +123,12 @@ impl Form for Json {
         for pod in &shown.preview.pods {
             let before = if self.begun { "," } else { "{\"pods\": [" };
             self.begun = true;
-            write!(self.out, "{before}\n{}", pod_json(&source, pod))?;
+            writeln!(self.out, "{before}")?;
+            serde_json::to_writer(&mut self.out, &PodEntry::new(&source, pod))?;
         }
         let findings = shown.preview.findings.iter();
         self.findings
-            .extend(findings.map(|finding| finding_json(&source, finding)));
+            .extend(findings.map(|finding| FindingEntry::new(&source, finding)));
         Ok(())
     }
 
@@ -137,42 +139,71 @@ impl Form for Json {
 
     fn end(&mut self) -> io::Result<()> {
         let before = if self.begun { "\n" } else { "{\"pods\": [" };
-        writeln!(
-            self.out,
-            "{before}], \"findings\": {}}}",
-            Value::from(self.findings.as_slice())
-        )?;
+        write!(self.out, "{before}], \"findings\": ")?;
+        serde_json::to_writer(&mut self.out, &self.findings)?;
+        writeln!(self.out, "}}")?;
         self.out.flush()
     }
 }
 
-fn pod_json(source: &str, pod: &PodPreview) -> Value {
-    let warnings: Vec<String> = pod.warnings.iter().map(ToString::to_string).collect();
-    json!({
-        "source": source,
-        "path": pod.site.template(),
-        "kind": pod.kind,
-        "namespace": pod.namespace,
-        "name": pod.name,
-        "class": pod.class,
-        "result": pod.reason.verdict().as_str(),
-        "reason": pod.reason.as_str(),
-        "message": pod.message,
-        "pool": pod.pool,
-        "container": pod.container,
-        "warnings": warnings,
-        "patch": pod.patch,
-    })
+/// A Pod as it is printed.
+#[derive(Serialize)]
+struct PodEntry<'p> {
+    source: &'p str,
+    path: &'p str,
+    kind: &'p str,
+    namespace: &'p str,
+    name: &'p str,
+    class: Option<&'p str>,
+    result: &'p str,
+    reason: &'p str,
+    message: Option<&'p str>,
+    pool: Option<&'p str>,
+    container: Option<&'p str>,
+    warnings: Vec<String>,
+    patch: &'p Patch,
 }
 
-fn finding_json(source: &str, finding: &Finding) -> Value {
-    json!({
-        "source": source,
-        "path": finding.path,
-        "topic": finding.topic.as_str(),
-        "message": finding.message,
-        "help": finding.help,
-    })
+impl<'p> PodEntry<'p> {
+    fn new(source: &'p str, pod: &'p PodPreview) -> Self {
+        Self {
+            source,
+            path: pod.site.template(),
+            kind: &pod.kind,
+            namespace: &pod.namespace,
+            name: &pod.name,
+            class: pod.class.as_deref(),
+            result: pod.reason.verdict().as_str(),
+            reason: pod.reason.as_str(),
+            message: pod.message.as_deref(),
+            pool: pod.pool.as_deref(),
+            container: pod.container.as_deref(),
+            warnings: pod.warnings.iter().map(ToString::to_string).collect(),
+            patch: &pod.patch,
+        }
+    }
+}
+
+/// A finding as it is printed.
+#[derive(Serialize)]
+struct FindingEntry {
+    source: String,
+    path: String,
+    topic: &'static str,
+    message: String,
+    help: String,
+}
+
+impl FindingEntry {
+    fn new(source: &str, finding: &Finding) -> Self {
+        Self {
+            source: source.to_owned(),
+            path: finding.path.clone(),
+            topic: finding.topic.as_str(),
+            message: finding.message.clone(),
+            help: finding.help.clone(),
+        }
+    }
 }
 
 /// A line of JSON for each document that has Pods: what `kubectl patch --type=json` takes.
@@ -193,7 +224,8 @@ impl Form for JsonPatch {
         if shown.preview.pods.is_empty() {
             return Ok(());
         }
-        writeln!(self.out, "{}", json!(shown.preview.patch()))
+        serde_json::to_writer(&mut self.out, &shown.preview.patch)?;
+        writeln!(self.out)
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -227,6 +259,9 @@ impl Table {
             "POOL",
             "CONTAINER",
         ]);
+        for column in table.column_iter_mut() {
+            column.set_padding((0, 2));
+        }
         Self { table }
     }
 }

@@ -39,6 +39,8 @@ pub enum Topic {
     NotAQuantity,
     /// A container has no name.
     ContainerWithoutName,
+    /// The template's API refuses what the Pods will get.
+    NotInTemplate,
     /// The Pods' containers are not in the document.
     NoContainer,
     /// It looks like a Pod's template, and is none.
@@ -56,6 +58,7 @@ impl Topic {
             Self::LimitReadEarly => "LimitReadEarly",
             Self::NotAQuantity => "NotAQuantity",
             Self::ContainerWithoutName => "ContainerWithoutName",
+            Self::NotInTemplate => "NotInTemplate",
             Self::NoContainer => "NoContainer",
             Self::NotATemplate => "NotATemplate",
         }
@@ -64,7 +67,10 @@ impl Topic {
     /// Whether there is nothing to change: only something that a preview cannot show.
     #[must_use]
     pub const fn is_note(self) -> bool {
-        matches!(self, Self::NoContainer | Self::NotATemplate)
+        matches!(
+            self,
+            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate
+        )
     }
 }
 
@@ -89,6 +95,7 @@ pub(super) fn of_pod(
     findings.extend(daemon_set(pod));
     findings.extend(surge(document, pod));
     findings.extend(limit_read_early(document, pod));
+    findings.extend(not_in_template(document, pod));
 }
 
 /// What there is to say about a document without Pods.
@@ -263,10 +270,8 @@ impl Share {
 
 /// Ray, Volcano and Kueue count the template's GPUs before there is a Pod.
 fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Finding> {
-    let adds_limit = pod.patch.iter().any(|operation| {
-        let path = operation.path().to_string();
-        path.contains("/resources")
-    });
+    let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
+    let adds_limit = paths.any(|path| path.contains("/resources"));
     let reader = early_reader(document, pod).filter(|_| adds_limit)?;
     Some(Finding {
         topic: Topic::LimitReadEarly,
@@ -276,6 +281,17 @@ fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Finding> {
         ),
         help: "write the limit here, too: `berth preview -o yaml` does, and berth keeps it"
             .to_owned(),
+    })
+}
+
+fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Finding> {
+    let refused = |path: &str| !pod.site.takes(document, path);
+    let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
+    paths.any(refused).then(|| Finding {
+        topic: Topic::NotInTemplate,
+        path: pod.site.spec.clone(),
+        message: "Knative takes no placement in a template, unless its flags kubernetes.podspec-* allow it".to_owned(),
+        help: "leave it to berth, which places the Pods when they are created".to_owned(),
     })
 }
 

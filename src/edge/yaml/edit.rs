@@ -223,19 +223,16 @@ impl Editor<'_> {
     /// Adds whole lines after those of a node.
     fn append_lines(&mut self, node: &Node, lines: String) -> Option<()> {
         let end = last_byte(node);
-        let is_at_line_start = end > 0 && self.text.get(..end)?.ends_with('\n');
-        let at = if is_at_line_start {
-            end
-        } else {
-            self.line_end(end)
-        };
-        if is_at_line_start {
-            self.edits.push((at..at, lines));
-        } else {
-            let lines = lines.strip_suffix(self.layout.newline).unwrap_or(&lines);
-            self.edits
-                .push((at..at, format!("{}{lines}", self.layout.newline)));
+        // a text of many lines ends where the next line's content begins
+        let content = self.text.get(..end)?.trim_end_matches(' ');
+        if content.ends_with('\n') {
+            self.edits.push((content.len()..content.len(), lines));
+            return Some(());
         }
+        let at = self.line_end(end);
+        let lines = lines.strip_suffix(self.layout.newline).unwrap_or(&lines);
+        self.edits
+            .push((at..at, format!("{}{lines}", self.layout.newline)));
         Some(())
     }
 
@@ -336,12 +333,14 @@ fn last_byte(node: &Node) -> usize {
 fn rewrite(text: &str, root: &Node, target: &Value) -> String {
     let (start, end) = (root.place.start, last_byte(root));
     let before = text.get(..start).unwrap_or_default();
+    let before = before.trim_end_matches(' ');
     let after = text.get(end..).unwrap_or_default();
     let after = after.trim_start_matches([' ', '\t']);
     let layout = layout(text, root);
     if root.style == Style::Flow {
         let json = format!("{target:#}").replace('\n', layout.newline);
-        return format!("{before}{json}{after}");
+        let space = if before.ends_with('-') { " " } else { "" };
+        return format!("{before}{space}{json}{after}");
     }
     let begins_line = before.is_empty() || before.ends_with(['\n', '\u{feff}']);
     let begin = if begins_line { "" } else { layout.newline };
@@ -404,147 +403,4 @@ impl Editor<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    /// The text after a JSON Patch, and whether it was written anew.
-    fn edited(text: &str, patch: Value) -> (String, bool) {
-        let root = parse(text).unwrap().remove(0);
-        let mut target = root.to_json();
-        let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
-        json_patch::patch(&mut target, &patch).unwrap();
-        let edited = edit(text, &root, &target);
-        let again = parse(&edited.text).unwrap();
-        assert_eq!(again[0].to_json(), target, "{}", edited.text);
-        (edited.text, edited.rewritten)
-    }
-
-    fn added(text: &str, path: &str, value: Value) -> String {
-        let (text, rewritten) = edited(text, json!([{"op": "add", "path": path, "value": value}]));
-        assert!(!rewritten, "{text}");
-        text
-    }
-
-    #[test]
-    fn lines_are_added_where_they_belong() {
-        let gpu = json!({"amd.com/gpu": "1"});
-        for (text, path, value, expected) in [
-            (
-                "a:\n  b: 1 # one\n# two\nc: 2\n",
-                "/a/x",
-                json!("y"),
-                "a:\n  b: 1 # one\n  x: \"y\"\n# two\nc: 2\n",
-            ),
-            (
-                "a:\n    b:\n    - c",
-                "/a/b/-",
-                json!("d"),
-                "a:\n    b:\n    - c\n    - d",
-            ),
-            (
-                "l:\n  -   k: 1\n      m: 2\n",
-                "/l/-",
-                json!({"k": 3}),
-                "l:\n  -   k: 1\n      m: 2\n  - k: 3\n",
-            ),
-            (
-                "a:\r\n  b: 1\r\nc: 2\r\n",
-                "/a/d",
-                json!([1]),
-                "a:\r\n  b: 1\r\n  d:\r\n  - 1\r\nc: 2\r\n",
-            ),
-            (
-                "a: |\n  text\n\nb:\n",
-                "/x",
-                json!(1),
-                "a: |\n  text\n\nb:\nx: 1\n",
-            ),
-            (
-                "r: {}\n",
-                "/r/limits",
-                gpu.clone(),
-                "r:\n  limits:\n    amd.com/gpu: \"1\"\n",
-            ),
-            (
-                "r: {} # none\n",
-                "/r/limits",
-                gpu.clone(),
-                "r: {limits: {amd.com/gpu: \"1\"}} # none\n",
-            ),
-            (
-                "r: # later\ns: 1\n",
-                "/r",
-                gpu.clone(),
-                "r: # later\n  amd.com/gpu: \"1\"\ns: 1\n",
-            ),
-            (
-                "r:\n  limits: {cpu: 1}\n",
-                "/r/limits/amd.com~1gpu",
-                json!("1"),
-                "r:\n  limits: {cpu: 1, amd.com/gpu: \"1\"}\n",
-            ),
-            (
-                "{\"a\": {\n  \"b\": 1\n}}\n",
-                "/a/x",
-                json!("y"),
-                "{\"a\": {\n  \"b\": 1,\n  \"x\": \"y\"\n}}\n",
-            ),
-            ("\u{feff}a: 1\n", "/b", json!(2), "\u{feff}a: 1\nb: 2\n"),
-            (
-                "--- # one\na: ~\n",
-                "/a",
-                json!(["x"]),
-                "--- # one\na:\n- x\n",
-            ),
-        ] {
-            assert_eq!(added(text, path, value), expected, "{text}");
-        }
-    }
-
-    #[test]
-    fn an_alias_is_written_out_and_its_anchor_stays() {
-        let text = "one: &r\n  cpu: 1\ntwo: *r\nthree:\n  <<: *r\n  mem: 2\n";
-        assert_eq!(
-            added(text, "/two/gpu", json!(1)),
-            "one: &r\n  cpu: 1\ntwo:\n  cpu: 1\n  gpu: 1\nthree:\n  <<: *r\n  mem: 2\n"
-        );
-        assert_eq!(
-            added(text, "/three/cpu", json!(2)),
-            "one: &r\n  cpu: 1\ntwo: *r\nthree:\n  <<: *r\n  mem: 2\n  cpu: 2\n"
-        );
-    }
-
-    #[test]
-    fn a_key_is_renamed_and_a_scalar_replaced() {
-        let patch = json!([{"op": "move", "from": "/limits/a~1b", "path": "/limits/c~1d"}]);
-        assert_eq!(
-            edited("limits:\n  a/b: 1 # one\n", patch),
-            ("limits:\n  c/d: 1 # one\n".to_owned(), false)
-        );
-        assert_eq!(
-            added("s: 'default' # x\n", "/s", json!("volcano")),
-            "s: volcano # x\n"
-        );
-    }
-
-    #[test]
-    fn what_the_text_cannot_take_is_written_anew() {
-        // a change of the anchor would change the alias, too
-        let text = "# one\na: &r {cpu: 1}\nb: *r\n# two\n";
-        let patch = json!([{"op": "add", "path": "/a/gpu", "value": 1}]);
-        assert_eq!(
-            edited(text, patch),
-            (
-                "# one\na:\n  cpu: 1\n  gpu: 1\nb:\n  cpu: 1\n# two\n".to_owned(),
-                true
-            )
-        );
-        let patch = json!([{"op": "remove", "path": "/a"}]);
-        assert_eq!(
-            edited("--- {a: 1, b: 2}\n", patch),
-            ("--- {\n  \"b\": 2\n}\n".to_owned(), true)
-        );
-    }
-}
+mod tests;
