@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit instructions instructions-update bench load lint fmt clippy deny static certs crds docs control-plane
+.PHONY: help run cluster test unit instructions instructions-update bench load lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,7 +33,7 @@ load: ## the server's own cost, beside a constant answer: about 3 minutes
 	cargo build --locked --release
 	cargo run --locked --release --quiet --example load
 
-lint: fmt clippy deny ## everything that needs no run
+lint: fmt clippy deny scripts ## everything that needs no run
 
 fmt:
 	cargo fmt --all --check
@@ -50,6 +50,9 @@ $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION) once, into $(CACHE): about 4 minutes on 2 cores"
 	cargo install cargo-deny --locked --version $(DENY_VERSION) --root $(CACHE)/cargo-deny-$(DENY_VERSION).tmp
 	rm -rf $(CACHE)/cargo-deny-$(DENY_VERSION) && mv $(CACHE)/cargo-deny-$(DENY_VERSION).tmp $(CACHE)/cargo-deny-$(DENY_VERSION)
+
+scripts:
+	@tools/lint
 
 static: ## the image's binary, for this machine: target/static/berth
 	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bin berth \

@@ -19,9 +19,10 @@ use berth::{
     edge::{
         case_files::{self, CaseFile},
         table_files::TableFiles,
-        yaml,
+        yaml::{self, edit::edit},
     },
 };
+use serde_json::Value;
 use similar::TextDiff;
 
 mod common;
@@ -173,12 +174,12 @@ fn case(name: &str, page: &Path) -> String {
     };
     let table = files.load().expect("a table");
     let trial = trial(&case.case.pod, &case.case.namespace, &table).expect("an answer");
-    let before = yaml::write(&case.case.pod);
+    let before = pod_text(case);
     let mut text = format!("\n{}\n\n", sentence(case));
     if trial.patch.is_empty() {
         let _ = writeln!(text, "```yaml\n{before}```");
     } else {
-        let after = yaml::write(&trial.pod);
+        let after = after(&before, trial.pod);
         let diff = TextDiff::from_lines(before.as_str(), after.as_str());
         text.push_str("```diff\n");
         for change in diff.iter_all_changes() {
@@ -212,6 +213,25 @@ fn case(name: &str, page: &Path) -> String {
     }
     let _ = writeln!(text, "\n[{name}.yaml](../{up}{CASES}/{name}.yaml)\n");
     text
+}
+
+/// The Pod as its author wrote it in the case.
+fn pod_text(case: &CaseFile) -> String {
+    let lines = case.file.text.lines().skip_while(|line| *line != "pod:");
+    let lines = lines.skip(1).map_while(|line| line.strip_prefix("  "));
+    lines.fold(String::new(), |text, line| text + line + "\n")
+}
+
+/// The same text after admission.
+fn after(before: &str, mut pod: Value) -> String {
+    let documents = yaml::parse(before).expect("YAML");
+    let root = &documents[0];
+    if let (None, Some(fields)) = (root.get("kind"), pod.as_object_mut()) {
+        fields.retain(|key, _| key != "apiVersion" && key != "kind");
+    }
+    let edited = edit(before, root, &pod);
+    assert!(!edited.rewritten, "{before}");
+    edited.text
 }
 
 /// The comment with which a case begins.

@@ -228,12 +228,15 @@ fn a_table_that_does_not_load_is_told_as_errors_and_ends_with_3() {
 fn what_cannot_be_read_ends_with_3_and_a_sentence() {
     let (folder, binary) = table("binary.yaml", "");
     fs::write(&binary, b"\x00\xff\xfe\x80").expect("written");
-    for table in [Path::new("/nowhere"), &binary] {
+    for (table, says) in [
+        (Path::new("/nowhere"), "check the path"),
+        (&binary, "not UTF-8"),
+    ] {
         let run = run(&["--table", arg(table)], &[]);
         assert_eq!(run.code, 3, "{}", run.prose);
         let prose = unwrapped(&run.prose);
         assert!(
-            prose.contains(arg(table)) && prose.contains("check the path"),
+            prose.contains(arg(table)) && prose.contains(says),
             "{prose}"
         );
     }

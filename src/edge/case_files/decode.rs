@@ -245,18 +245,13 @@ fn object<'d>(document: &'d Value, site: &Site) -> &'d Value {
 impl Found {
     fn of(document: &Value, site: &Site) -> Self {
         let object = object(document, site);
-        let pod = if object["kind"] == "Pod" {
-            object.clone()
-        } else {
-            site.pod(document)
-        };
         let namespaces = [
             &document["request"]["namespace"],
             &object["metadata"]["namespace"],
         ];
         let namespace = namespaces.into_iter().find_map(Value::as_str);
         Self {
-            pod,
+            pod: site.pod(document),
             namespace: namespace.map(str::to_owned),
         }
     }
