@@ -55,7 +55,7 @@ scripts:
 	@tools/lint
 
 static: ## the image's binary, for this machine: target/static/berth
-	RUSTFLAGS="-C target-feature=+crt-static" cargo build --locked --release --bin berth \
+	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --locked --release --bin berth \
 		--target "$$(rustc --print host-tuple)" --target-dir target/static
 	cp "target/static/$$(rustc --print host-tuple)/release/berth" target/static/berth
 

@@ -16,6 +16,7 @@ use berth::{
 use serde_json::{Value, json};
 
 pub mod client;
+pub mod overlays;
 pub mod process;
 pub mod volume;
 

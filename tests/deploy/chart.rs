@@ -88,6 +88,7 @@ fn a_value_that_is_unknown_or_out_of_range_is_refused() {
         ("webhook.failurePolicy=ignore", "failurePolicy"),
         ("webhook.timeoutSeconds=31", "timeoutSeconds"),
         ("webhook.port=0", "port"),
+        ("webhook.port=10250,hostNetwork=true", "port"),
         ("tls.mode=certmanager", "mode"),
         ("tls.mode=secret", "secretName"),
         ("tls.mode=secret,tls.secretName=mine", "caBundle"),

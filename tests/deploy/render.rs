@@ -11,10 +11,7 @@ use std::{
 use serde_json::json;
 
 use crate::{
-    common::{
-        path,
-        process::{arg, command},
-    },
+    common::{overlays, path, process::arg},
     objects::{Object, objects},
 };
 
@@ -46,32 +43,11 @@ pub fn overlay(name: &str) -> Option<Vec<Object>> {
     kustomize(&path("deploy/kustomize/overlays").join(name))
 }
 
-/// The overlay for development, with a certificate of its own: that of the checkout is its user's.
+/// The overlay for development.
 pub fn dev() -> Option<Vec<Object>> {
     program("kubectl")?;
-    let copy = tempfile::tempdir().expect("a folder");
-    for folder in ["deploy/kustomize", "examples", "certs"] {
-        copy_yaml(&path(folder), &copy.path().join(folder));
-    }
-    let certs = copy.path().join("certs/dev");
-    let made = command()
-        .args(["certs", "dev", "--out", arg(&certs)])
-        .output();
-    succeeded(made.expect("berth starts"));
+    let copy = overlays::copy();
     kustomize(&copy.path().join("deploy/kustomize/overlays/dev"))
-}
-
-fn copy_yaml(from: &Path, to: &Path) {
-    fs::create_dir_all(to).expect("a folder");
-    for entry in fs::read_dir(from).expect("a folder") {
-        let from = entry.expect("an entry").path();
-        let to = to.join(from.file_name().expect("a name"));
-        if from.is_dir() {
-            copy_yaml(&from, &to);
-        } else if from.extension().is_some_and(|it| it == "yaml") {
-            fs::copy(&from, &to).expect("a copy");
-        }
-    }
 }
 
 /// The base with components, as an overlay would put them together.

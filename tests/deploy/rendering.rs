@@ -27,7 +27,7 @@ static RENDERINGS: LazyLock<Vec<Rendering>> = LazyLock::new(|| {
         "--set",
         "tls.caBundle=-----BEGIN CERTIFICATE-----",
     ];
-    let host = "tls.mode=helm,hostNetwork=true,webhook.port=10250,adminPort=18080,bindAddress=[::]";
+    let host = "tls.mode=helm,hostNetwork=true,webhook.port=18443,adminPort=18080,bindAddress=[::]";
     let all = [
         ("overlays/dev", dev()),
         ("overlays/ha", overlay("ha")),

@@ -137,10 +137,13 @@ fn no_replica_is_missed_by_a_rollout() {
     for rendering in renderings() {
         let name = rendering.name;
         let strategy = json!(rendering.deployment().spec.strategy);
-        let (surge, unavailable) = match rendering.pod().host_network {
-            Some(true) => (0, 1),
-            _ => (1, 0),
+        let pod = rendering.pod();
+        // on the host's network, another replica needs another node's ports
+        let (surge, unavailable, dns) = match pod.host_network {
+            Some(true) => (0, 1, Some("ClusterFirstWithHostNet")),
+            _ => (1, 0, None),
         };
+        assert_eq!(pod.dns_policy.as_deref(), dns, "{name}");
         let rolling = json!({"maxSurge": surge, "maxUnavailable": unavailable});
         assert_eq!(strategy["rollingUpdate"], rolling, "{name}");
         let budget = rendering.find("PodDisruptionBudget", "berth");
