@@ -21,6 +21,7 @@ use keeps::{Renaming, keeps};
 use nodes::Nodes;
 use validation::{quantity, validate};
 
+mod api_server;
 mod case;
 mod census;
 mod draw;
@@ -193,21 +194,24 @@ fn hold(law: impl Fn(&Case) -> Held) {
 
 fn hold_over<S: Strategy>(cases: u32, strategy: S, law: impl Fn(&S::Value) -> Held) {
     let seed = seed();
-    let config = ProptestConfig {
-        cases,
-        max_shrink_iters: 20_000,
-        failure_persistence: None,
-        rng_algorithm: RngAlgorithm::ChaCha,
-        rng_seed: RngSeed::Fixed(seed),
-        ..ProptestConfig::default()
-    };
-    let held = TestRunner::new(config).run(&strategy, |case| law(&case));
+    let held = TestRunner::new(config(cases, seed)).run(&strategy, |case| law(&case));
     let failure = held.err().map(|failure| failure.to_string());
     assert!(
         failure.is_none(),
         "BERTH_SEED={seed}: {}",
         failure.unwrap_or_default()
     );
+}
+
+fn config(cases: u32, seed: u64) -> ProptestConfig {
+    ProptestConfig {
+        cases,
+        max_shrink_iters: 20_000,
+        failure_persistence: None,
+        rng_algorithm: RngAlgorithm::ChaCha,
+        rng_seed: RngSeed::Fixed(seed),
+        ..ProptestConfig::default()
+    }
 }
 
 fn cases() -> u32 {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     draw::Draw,
     table::Table,
-    words::{TEXTS, named_values},
+    words::{RUNTIME_CLASSES, TEXTS, named_values},
 };
 
 mod affinity;
@@ -153,9 +153,7 @@ fn spec(draw: &mut Draw<'_>, table: &Table) -> Value {
     set(&mut spec, "affinity", affinity);
     let tolerations = optional(draw, 50, |draw| tolerations(draw, &pools));
     set(&mut spec, "tolerations", tolerations);
-    let runtime = optional(draw, 15, |draw| {
-        json!(draw.pick(&["nvidia", "nvidia-cdi", "gvisor"]))
-    });
+    let runtime = optional(draw, 15, |draw| json!(draw.pick(RUNTIME_CLASSES)));
     set(&mut spec, "runtimeClassName", runtime);
     let scheduler = optional(draw, 40, |draw| {
         json!(draw.pick(&["default-scheduler", "volcano", "custom"]))

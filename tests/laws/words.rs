@@ -3,6 +3,9 @@
 pub(crate) const HOSTNAME: &str = "kubernetes.io/hostname";
 pub(crate) const OS: &str = "kubernetes.io/os";
 
+/// The runtime classes that Pods and pools name.
+pub(crate) const RUNTIME_CLASSES: &[&str] = &["nvidia", "nvidia-cdi", "gvisor"];
+
 /// The labels of nodes. Every node of the universe has one value of each, or, where the list says so, none.
 /// The last values of the first three are never named by a table or a Pod.
 pub(crate) const LABELS: &[(&str, &[Option<&str>])] = &[
