@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit instructions instructions-update bench load lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit instructions instructions-update bench bench-cluster load lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,6 +28,10 @@ instructions-update: ## count them anew
 
 bench: ## a review beside the scan and the usual kube-rs way: about 5 minutes
 	cargo bench --locked --bench review
+
+bench-cluster: ## what a create costs on a real API server, beside a constant answer and a policy: about 5 minutes
+	@tools/control-plane/build >/dev/null
+	cargo bench --locked --bench cluster
 
 load: ## the server's own cost, beside a constant answer: about 3 minutes
 	cargo build --locked --release

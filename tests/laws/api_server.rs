@@ -4,6 +4,11 @@
 //! server applies berth's patch and validates the result. Every case has a table of its own, so the webhook, on berth's
 //! own server, takes the table of the Pod's number.
 
+#![allow(
+    clippy::panic,
+    reason = "a test fails by a panic, and these are its helpers"
+)]
+
 use std::{
     io::Write,
     net::TcpListener,

@@ -1,0 +1,46 @@
+//! `make bench-cluster`: what a create costs the user of a real API server, with nothing, with a constant answer, with
+//! berth, and with a `MutatingAdmissionPolicy` that does the same, in turns of one run.
+//!
+//! The scheduler has no part in it: the Pods name one that is not there.
+
+use std::{env, error::Error};
+
+use berth_cluster::{ControlPlane, Options};
+
+mod constant;
+mod measure;
+mod subjects;
+
+use measure::{Mode, measure};
+use subjects::Subject;
+
+type Failure = Box<dyn Error + Send + Sync>;
+
+/// The classes of the table, each with a pool of its own.
+const CLASSES: usize = 100;
+
+fn main() -> Result<(), Failure> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = tokio::runtime::Runtime::new()?;
+    match env::args().nth(1).as_deref() {
+        // as the harness starts berth itself
+        Some("serve") => runtime.block_on(constant::serve()),
+        _ => runtime.block_on(run()),
+    }
+}
+
+async fn run() -> Result<(), Failure> {
+    let control_plane = ControlPlane::start(&Options::default()).await?;
+    let subjects = Subject::install_all(&control_plane).await?;
+    let client = control_plane.client().await?;
+    println!(
+        "creates of one Pod of {} bytes, a table of {CLASSES} classes",
+        subjects::pod().to_string().len()
+    );
+    for mode in Mode::ALL {
+        let measured = measure(&client, &subjects, mode).await?;
+        println!("\n{mode}: the median of {} rounds", mode.rounds());
+        println!("{}", measured.text(&subjects));
+    }
+    Ok(())
+}

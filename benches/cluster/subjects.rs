@@ -1,0 +1,286 @@
+//! What is compared: each is alone in a namespace of its own.
+
+use std::{
+    fmt::Debug,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use berth_cluster::{ControlPlane, PATIENCE, Serving, until};
+use k8s_openapi::{
+    ByteString,
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration,
+        core::v1::{Namespace, Service, ServiceAccount},
+    },
+};
+use kube::{
+    Api, Client,
+    api::{ApiResource, DynamicObject, GroupVersionKind, PostParams},
+    runtime::watcher,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
+use tokio::time::{Duration, Instant, sleep};
+
+use crate::{CLASSES, Failure, measure::create};
+
+/// The class of the Pod.
+const CLASS: usize = 42;
+/// The label of the namespaces.
+const LABEL: &str = "bench";
+
+/// What changes the Pods of its namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Subject {
+    Nothing,
+    Constant,
+    Berth,
+    PolicyNever,
+    PolicyIfNeeded,
+}
+
+impl Subject {
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Nothing,
+        Self::Constant,
+        Self::Berth,
+        Self::PolicyNever,
+        Self::PolicyIfNeeded,
+    ];
+
+    /// Its namespace.
+    pub(crate) fn namespace(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Constant => "constant",
+            Self::Berth => "berth",
+            Self::PolicyNever => "policy-never",
+            Self::PolicyIfNeeded => "policy-if-needed",
+        }
+    }
+
+    /// Installs all, and returns when each changes the Pods of its namespace.
+    pub(crate) async fn install_all(control_plane: &ControlPlane) -> Result<Vec<Self>, Failure> {
+        let client = control_plane.client().await?;
+        let berth = PathBuf::from(env!("CARGO_BIN_EXE_berth"));
+        let certs = control_plane.path("bench-certs");
+        let made = Command::new(&berth)
+            .args([
+                "certs",
+                "dev",
+                "--name=constant.constant.svc",
+                "--name=berth.berth.svc",
+            ])
+            .arg("--out")
+            .arg(&certs)
+            .output()?;
+        if !made.status.success() {
+            return Err(String::from_utf8_lossy(&made.stderr).into());
+        }
+        let table = control_plane.path("bench-table.json");
+        fs::write(&table, table_text())?;
+        for subject in Self::ALL {
+            namespace(&client, subject.namespace()).await?;
+        }
+        let this = std::env::current_exe()?;
+        for (subject, server) in [(Self::Constant, this), (Self::Berth, berth)] {
+            subject
+                .serve(control_plane, &client, &server, &certs, &table)
+                .await?;
+        }
+        Self::PolicyNever.declare(&client, "Never").await?;
+        Self::PolicyIfNeeded.declare(&client, "IfNeeded").await?;
+        for subject in Self::ALL
+            .into_iter()
+            .filter(|subject| *subject != Self::Nothing)
+        {
+            subject.changes_pods(&client).await?;
+        }
+        Ok(Self::ALL.to_vec())
+    }
+
+    /// Starts a webhook behind a Service, as in production.
+    async fn serve(
+        self,
+        control_plane: &ControlPlane,
+        client: &Client,
+        server: &Path,
+        certs: &Path,
+        table: &Path,
+    ) -> Result<(), Failure> {
+        let name = self.namespace();
+        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+        let flags = [
+            flag("table", table),
+            flag("tls-cert", &certs.join("tls.crt")),
+            flag("tls-key", &certs.join("tls.key")),
+        ];
+        let serving = Serving::start(control_plane, server, &flags).await?;
+        let service = json!({"metadata": {"name": name}, "spec": {"type": "ExternalName", "externalName": "localhost"}});
+        post::<Service>(&Api::namespaced(client.clone(), name), service).await?;
+        let service = json!({"name": name, "namespace": name, "path": "/mutate", "port": serving.webhook.port()});
+        let ca = ByteString(fs::read(certs.join("ca.crt"))?);
+        let webhook = json!({
+            "name": format!("{name}.bench.berth.dev"), "admissionReviewVersions": ["v1"], "sideEffects": "None",
+            "clientConfig": {"service": service, "caBundle": ca}, "reinvocationPolicy": "IfNeeded", "timeoutSeconds": 5,
+            "namespaceSelector": {"matchLabels": {LABEL: name}},
+            "objectSelector": {"matchExpressions": [{"key": "berth.dev/workload-class", "operator": "Exists"}]},
+            "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
+        });
+        let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
+        post::<MutatingWebhookConfiguration>(&Api::all(client.clone()), configuration).await
+    }
+
+    /// Declares a policy that does what berth's patch does to this Pod, its classes literal in it.
+    async fn declare(self, client: &Client, reinvocation: &str) -> Result<(), Failure> {
+        let name = self.namespace();
+        let policy = json!({"metadata": {"name": name}, "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": reinvocation,
+            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
+            "matchConditions": [
+                {"name": "labelled", "expression": "'berth.dev/workload-class' in object.metadata.?labels.orValue({})"},
+                {"name": "not-yet", "expression": "!has(object.spec.affinity)"},
+            ],
+            "variables": [
+                {"name": "classes", "expression": classes()},
+                {"name": "class", "expression": "variables.classes[object.metadata.labels['berth.dev/workload-class']]"},
+            ],
+            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}],
+        }});
+        let binding = json!({"metadata": {"name": name}, "spec": {
+            "policyName": name, "matchResources": {"namespaceSelector": {"matchLabels": {LABEL: name}}},
+        }});
+        for (kind, object) in [
+            ("MutatingAdmissionPolicy", policy),
+            ("MutatingAdmissionPolicyBinding", binding),
+        ] {
+            let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+            let mut object = object;
+            object["apiVersion"] = json!(kind.api_version());
+            object["kind"] = json!(kind.kind);
+            let object: DynamicObject = serde_json::from_value(object)?;
+            let api: Api<DynamicObject> =
+                Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+            api.create(&PostParams::default(), &object).await?;
+        }
+        Ok(())
+    }
+
+    /// The API server notices a configuration some time after it is there, and says so to nobody.
+    async fn changes_pods(self, client: &Client) -> Result<(), Failure> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let stored = create(client, self, true).await;
+            if stored.as_ref().is_ok_and(is_placed) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                return Err(format!("{self:?} does not change Pods: {stored:?}").into());
+            }
+            sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// What berth's patch does, in CEL.
+const PATCH: &str = r#"[
+  JSONPatch{op: "add", path: "/spec/affinity", value: Object.spec.affinity{nodeAffinity: Object.spec.affinity.nodeAffinity{
+    requiredDuringSchedulingIgnoredDuringExecution: Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution{
+      nodeSelectorTerms: [Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms{
+        matchExpressions: [Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.matchExpressions{
+          key: "kubernetes.io/hostname", operator: "In", values: [variables.class]}]}]}}}},
+  JSONPatch{op: "add", path: "/spec/tolerations/-", value: Object.spec.tolerations{
+    key: "dedicated", operator: "Equal", value: variables.class, effect: "NoSchedule"}},
+  JSONPatch{op: "add", path: "/spec/containers/0/resources/limits", value: {"amd.com/gpu": "1"}},
+  JSONPatch{op: "add", path: "/metadata/annotations", value: {"berth.dev/pool": variables.class}}
+]"#;
+
+/// Whether a stored Pod carries all that the patch adds.
+fn is_placed(pod: &Value) -> bool {
+    let spec = &pod["spec"];
+    let node = name(CLASS);
+    let limit = &spec["containers"][0]["resources"]["limits"]["amd.com/gpu"];
+    let tolerated = spec["tolerations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|it| it["value"] == node);
+    let affinity = spec["affinity"].to_string().contains(&node);
+    affinity
+        && tolerated
+        && limit == "1"
+        && pod["metadata"]["annotations"]["berth.dev/pool"] == node
+}
+
+/// Class, pool, node and taint have one name.
+fn name(i: usize) -> String {
+    format!("class-{i}")
+}
+
+fn table_text() -> String {
+    let object = |kind: &str, i: usize, spec: Value| {
+        json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name(i)}, "spec": spec}).to_string()
+    };
+    let pair = |i: usize| {
+        let taint = json!({"key": "dedicated", "value": name(i), "effect": "NoSchedule"});
+        let pool =
+            json!({"hostnames": [name(i)], "taints": [taint], "resourceName": "amd.com/gpu"});
+        let class = json!({"pools": [{"name": name(i)}]});
+        [
+            object("GPUPool", i, pool),
+            object("WorkloadClass", i, class),
+        ]
+    };
+    (0..CLASSES)
+        .flat_map(pair)
+        .map(|object| object + "\n---\n")
+        .collect()
+}
+
+fn classes() -> String {
+    let entries = (0..CLASSES).map(|i| format!("{0:?}: {0:?}", name(i)));
+    format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
+}
+
+/// The Pod that is created, as a user writes it.
+pub(crate) fn pod() -> Value {
+    let variable = |i: usize| json!({"name": format!("MODEL_OPTION_{i}"), "value": "/models/llama-3.1-70b-instruct"});
+    let env: Vec<Value> = (0..16).map(variable).collect();
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {"generateName": "vllm-", "labels": {"app": "vllm", "berth.dev/workload-class": name(CLASS)}},
+        "spec": {
+            "schedulerName": "nobody",
+            "containers": [{
+                "name": "vllm", "image": "vllm/vllm-openai:v0.11.0", "env": env,
+                "args": ["--model", "/models/llama-3.1-70b-instruct", "--max-model-len", "32768"],
+                "ports": [{"containerPort": 8000, "name": "http"}],
+                "readinessProbe": {"httpGet": {"path": "/health", "port": "http"}, "periodSeconds": 10},
+                "volumeMounts": [{"name": "models", "mountPath": "/models"}, {"name": "shm", "mountPath": "/dev/shm"}],
+            }],
+            "volumes": [{"name": "models", "persistentVolumeClaim": {"claimName": "models"}}, {"name": "shm", "emptyDir": {"medium": "Memory"}}],
+        },
+    })
+}
+
+async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
+    let namespace = json!({"metadata": {"name": name, "labels": {LABEL: name}}});
+    post::<Namespace>(&Api::all(client.clone()), namespace).await?;
+    // made by the controller-manager, some time later
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), name);
+    let there = until(accounts, watcher::Config::default(), |accounts| {
+        accounts.contains_key("default").then_some(())
+    });
+    there.await.map_err(|_| "no service account".into())
+}
+
+async fn post<K: Clone + Debug + DeserializeOwned + Serialize>(
+    api: &Api<K>,
+    object: Value,
+) -> Result<(), Failure> {
+    let object: K = serde_json::from_value(object)?;
+    api.create(&PostParams::default(), &object).await?;
+    Ok(())
+}
