@@ -131,7 +131,7 @@ fn the_rules_are_shown_as_they_are() {
         }
         hold(&page, &right);
     }
-    let (cases, errors) = case_files::read(&path(CASES));
+    let (cases, errors) = case_files::read(&path(CASES), &[]);
     assert!(errors.is_empty(), "{errors:?}");
     for case in cases {
         let name = case
@@ -165,7 +165,7 @@ fn case(name: &str, page: &Path) -> String {
         "../"
     };
     let file = path(CASES).join(format!("{name}.yaml"));
-    let (cases, errors) = case_files::read(&file);
+    let (cases, errors) = case_files::read(&file, &[]);
     assert_eq!(cases.len(), 1, "{}: {errors:?}", file.display());
     let case = &cases[0];
     let files = TableFiles {

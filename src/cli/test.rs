@@ -109,7 +109,7 @@ impl Test {
         };
         let (mut ran, mut failure) = (Vec::new(), None);
         for path in &self.paths {
-            let (cases, errors) = case_files::read(path);
+            let (cases, errors) = case_files::read(path, &tables.options.paths);
             let mut failures: Vec<Failure> = errors.into_iter().map(Failure::from).collect();
             for case in cases {
                 match run(&case, &mut tables, self.update) {

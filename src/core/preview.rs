@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use base64::{Engine, engine::general_purpose::STANDARD};
 use json_patch::{Patch, PatchOperation};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     outcome::{Reason, Verdict, Warning},
     review::review,
     table::AllocationTable,
+    trial::{creation, patch_of},
     workload::{self, Site},
 };
 
@@ -138,7 +138,7 @@ impl PodPreview {
         let request = if is_review {
             document.clone()
         } else {
-            creation(&pod, &namespace, &name)
+            creation(&pod, &namespace)
         };
         let class = site.labels(document).get(table.class_label()).cloned();
         let mut preview = Self {
@@ -185,30 +185,6 @@ impl PodPreview {
     pub fn is_allowed(&self) -> bool {
         matches!(self.reason.verdict(), Verdict::Allowed | Verdict::Mutated)
     }
-}
-
-/// The review of a Pod's creation.
-fn creation(pod: &Value, namespace: &str, name: &str) -> Value {
-    json!({
-        "apiVersion": "admission.k8s.io/v1",
-        "kind": "AdmissionReview",
-        "request": {
-            "uid": "preview",
-            "operation": "CREATE",
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "namespace": namespace,
-            "name": name,
-            "object": pod,
-        },
-    })
-}
-
-/// The patch of a response.
-fn patch_of(response: &[u8]) -> Patch {
-    let response: Value = serde_json::from_slice(response).unwrap_or_default();
-    let text = string(&response, "/response/patch").unwrap_or_default();
-    let json = STANDARD.decode(text).unwrap_or_default();
-    serde_json::from_slice(&json).unwrap_or_default()
 }
 
 fn string<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {

@@ -45,7 +45,7 @@ pub enum Error {
 pub fn trial(pod: &Value, namespace: &str, table: &AllocationTable) -> Result<Trial, Error> {
     let body = creation(pod, namespace).to_string();
     let answer = review(body.as_bytes(), table)?;
-    let patch = patch(&answer.body);
+    let patch = patch_of(&answer.body);
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch)?;
     let record = answer.record;
@@ -62,8 +62,7 @@ pub fn trial(pod: &Value, namespace: &str, table: &AllocationTable) -> Result<Tr
 }
 
 /// The review that the API server would send.
-#[must_use]
-pub fn creation(pod: &Value, namespace: &str) -> Value {
+pub(crate) fn creation(pod: &Value, namespace: &str) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
@@ -77,7 +76,7 @@ pub fn creation(pod: &Value, namespace: &str) -> Value {
 }
 
 /// The operations of a response: of the bytes that the API server would get.
-fn patch(response: &[u8]) -> json_patch::Patch {
+pub(crate) fn patch_of(response: &[u8]) -> json_patch::Patch {
     let response: Value = serde_json::from_slice(response).expect("the response is JSON");
     response["response"]["patch"].as_str().map_or_else(
         || json_patch::Patch(Vec::new()),

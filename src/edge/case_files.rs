@@ -44,6 +44,9 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// It is no text.
+    #[error("{}: not UTF-8, and so no YAML; save it as UTF-8", _0.display())]
+    NotText(PathBuf),
     /// There is none.
     #[error("{}: no case here: put files NAME.yaml with pod: and expect: there", _0.display())]
     Empty(PathBuf),
@@ -62,16 +65,17 @@ enum Content {
     Manifest(Finding),
 }
 
-/// Every case at a path, a file or a folder and those in it, by name; and what is wrong with the others.
+/// Every case at a path, a file or a folder and those in it, by name; and what is wrong with the others. Manifests there
+/// are those of a table, or cases name them.
 #[must_use]
-pub fn read(path: &Path) -> (Vec<CaseFile>, Vec<Error>) {
+pub fn read(path: &Path, tables: &[PathBuf]) -> (Vec<CaseFile>, Vec<Error>) {
     let mut files = Vec::new();
     if let Err(source) = walk(path, &mut files) {
         let path = path.to_owned();
         return (Vec::new(), vec![Error::Unreadable { path, source }]);
     }
     let (mut cases, mut manifests, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-    let mut named = HashSet::new();
+    let mut named: HashSet<PathBuf> = tables.iter().flat_map(fs::canonicalize).collect();
     for file in &files {
         match content(file, &mut named) {
             Ok(Content::Case(case)) => cases.push(*case),
@@ -80,13 +84,11 @@ pub fn read(path: &Path) -> (Vec<CaseFile>, Vec<Error>) {
         }
     }
     manifests.retain(|finding| {
-        !fs::canonicalize(&finding.file.path).is_ok_and(|it| named.contains(&it))
+        let path = fs::canonicalize(&finding.file.path).unwrap_or_default();
+        !path.ancestors().any(|part| named.contains(part))
     });
-    errors.extend(
-        manifests
-            .into_iter()
-            .map(|finding| Error::Misshapen(Box::new(finding))),
-    );
+    let manifests = manifests.into_iter().map(Error::from);
+    errors.extend(manifests);
     if cases.is_empty() && errors.is_empty() {
         errors.push(Error::Empty(path.to_owned()));
     }
@@ -154,7 +156,10 @@ fn content(path: &Path, named: &mut HashSet<PathBuf>) -> Result<Content, Error> 
 }
 
 fn load(path: &Path) -> Result<File, Error> {
-    let text = fs::read_to_string(path).map_err(unreadable(path))?;
+    let text = fs::read_to_string(path).map_err(|source| match source.kind() {
+        io::ErrorKind::InvalidData => Error::NotText(path.to_owned()),
+        _ => unreadable(path)(source),
+    })?;
     Ok(File {
         path: path.to_owned(),
         text: text.into(),

@@ -91,9 +91,9 @@ impl Finding {
     pub fn not_yaml(file: &File, error: yaml::Error) -> Self {
         Self {
             file: file.clone(),
+            help: error.help(&file.text).to_owned(),
             place: error.place,
             message: error.message,
-            help: "write it as kubectl would read it".to_owned(),
         }
     }
 

@@ -30,6 +30,22 @@ pub struct Error {
     pub place: Place,
 }
 
+impl Error {
+    /// What to change in the text.
+    #[must_use]
+    pub fn help(&self, text: &str) -> &'static str {
+        let at = self.place.start;
+        let (before, after) = text.split_at_checked(at).unwrap_or_default();
+        let start = before.rfind('\n').unwrap_or_default();
+        let end = at + after.find('\n').unwrap_or(after.len());
+        if text.get(start..end).is_some_and(|line| line.contains("{{")) {
+            "a template is left in it: render it first, as with `helm template`"
+        } else {
+            "write it as kubectl would read it"
+        }
+    }
+}
+
 /// A value and its place.
 #[derive(Clone, Debug)]
 pub struct Node {

@@ -146,11 +146,7 @@ fn sentence(pod: &PodPreview) -> String {
 /// Says where a document is no YAML.
 pub(super) fn malformed(source: &Source, document: &Document, error: yaml::Error) {
     let excerpt = Excerpt::new(source, document);
-    let help = if excerpt.lines_at(&error.place).concat().contains("{{") {
-        "a template is left in it: render it first, as with `helm template`"
-    } else {
-        "write it as kubectl would read it"
-    };
+    let help = error.help(&document.text);
     Remark {
         severity: Severity::Error,
         message: error.message,

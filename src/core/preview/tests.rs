@@ -73,7 +73,7 @@ fn a_template_is_previewed_as_the_pod_that_its_controller_makes() {
 #[test]
 fn a_review_is_answered_as_the_server_answers_it() {
     let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template()["metadata"], "spec": template()["spec"]});
-    let mut review = creation(&pod, "team", "y");
+    let mut review = creation(&pod, "team");
     let preview = previewed(&review);
     assert_eq!(preview.pods[0].namespace, "team");
     assert!(

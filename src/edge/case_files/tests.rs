@@ -10,7 +10,7 @@ fn read_files(files: &[(&str, &str)]) -> (Vec<CaseFile>, Vec<(String, String)>) 
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     }
-    let (cases, errors) = read(folder.path());
+    let (cases, errors) = read(folder.path(), &[folder.path().join("tables")]);
     let shown = |error: Error| match error {
         Error::Misshapen(finding) => {
             let marked = finding.file.text[finding.place.clone()].to_owned();
@@ -35,6 +35,7 @@ fn cases_are_found_by_name_and_tables_are_none() {
         ("table.yaml", "x"),
         ("table/a.yaml", "x"),
         (".hidden.yaml", "x"),
+        ("tables/a.yaml", "kind: GPUPool"),
         ("note.md", "x"),
     ]);
     let names: Vec<String> = cases
@@ -100,6 +101,11 @@ fn what_is_no_case_says_where_and_what_to_change() {
     for (text, says, marked) in [
         ("", "the file is empty; write pod: and expect:", ""),
         ("a: [", "not YAML", ""),
+        (
+            "pod: {{ .x }}",
+            "a template is left in it: render it first",
+            "{ .x }",
+        ),
         (
             "[]",
             "not a mapping; the fields here are namespace, pod, expect",
