@@ -106,12 +106,13 @@ impl Group {
 
 impl Drop for Group {
     fn drop(&mut self) {
+        for child in self.members().iter_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
         self.pipes.clear();
         let _ = self.guard.wait();
         let _ = self.leader.wait();
-        for child in self.members().iter_mut() {
-            let _ = child.wait();
-        }
     }
 }
 
