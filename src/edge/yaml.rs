@@ -116,7 +116,9 @@ pub fn write(value: &Value) -> String {
 /// The comments of a text, each without its `#`, and its place; of a text that is no YAML, those before the error.
 #[must_use]
 pub fn comments(text: &str) -> Vec<(Place, String)> {
-    let mut parser = Parser::new_from_str(text);
+    // however many follow each other: the text itself is the bound
+    let options = granit_parser::options! { max_buffered_comment_events: usize::MAX };
+    let mut parser = Parser::new_from_str_with_options(text, options);
     let events = std::iter::from_fn(|| parser.next_event()?.ok());
     let comment = |(event, span): (Event<'_>, Span)| match event {
         Event::Comment(comment, _) => Some((span.byte_range()?, comment.into_owned())),
@@ -583,6 +585,21 @@ mod tests {
             .collect();
         let pair = |comment: &str| (format!("#{comment}"), comment.to_owned());
         assert_eq!(found, [pair(" one"), pair(" two"), pair("three")]);
+        let many = "# x\n".repeat(1_000);
+        for text in [
+            format!("a: b\n{many}c: d # y\n"),
+            format!("a:\n{many}  c: d # y\n"),
+            format!("a:\n{many}- c # y\n"),
+            format!("{many}---\na: b # y\n"),
+            format!("a: b\n---\n{many}a: b # y\n"),
+        ] {
+            assert_eq!(
+                comments(&text).len(),
+                1_001,
+                "{}",
+                text.replace("# x\n", "")
+            );
+        }
     }
 
     #[test]
