@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, process::Command};
 
+use berth::core::table::{Settings, compile};
 use serde_json::{Value, json};
 
 mod common;
@@ -16,6 +17,8 @@ use common::{Case, Make, groups};
 const TOLERANCE: f64 = 0.05;
 /// How often a case runs while it is counted.
 const RUNS: u64 = 10;
+/// A table of 10,000 classes may hold so much.
+const TABLE_BYTES: i64 = 32 << 20;
 
 fn main() {
     let arguments: Vec<String> = env::args()
@@ -77,6 +80,17 @@ fn counts() -> Value {
     Value::Object(counted.collect())
 }
 
+/// What a table of 10,000 classes holds of the heap.
+fn table_bytes() -> i64 {
+    let documents = common::documents(10_000);
+    let mut table = None;
+    let measured = allocation_counter::measure(|| {
+        table = Some(compile(&documents, &Settings::default()));
+    });
+    assert_eq!(table.map(|(table, _)| table.len()), Some(10_000));
+    measured.bytes_current
+}
+
 fn instructions(name: &str) -> u64 {
     let output = Command::new("valgrind")
         .args([
@@ -99,6 +113,13 @@ fn check() {
     let committed: Value = serde_json::from_str(&text).expect("JSON");
     let counted = counts();
     let mut wrong = Vec::new();
+    let table = table_bytes();
+    println!("a table of 10,000 classes: {table} bytes");
+    if table > TABLE_BYTES {
+        wrong.push(format!(
+            "a table of 10,000 classes: {table} bytes, and {TABLE_BYTES} is the most"
+        ));
+    }
     for (name, now) in counted.as_object().expect("an object") {
         let then = &committed[name];
         for (what, tolerance) in [

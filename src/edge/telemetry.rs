@@ -13,6 +13,10 @@ use crate::core::{
     review::Record,
 };
 
+mod json;
+
+use json::Json;
+
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -35,7 +39,7 @@ pub fn init(level: &str) -> Result<(), Error> {
     let started = if stderr().is_terminal() {
         log.try_init()
     } else {
-        log.json().flatten_event(true).try_init()
+        log.event_format(Json).try_init()
     };
     started.map_err(Error::Twice)?;
     panic::set_hook(Box::new(|panic| {
