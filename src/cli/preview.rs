@@ -47,7 +47,7 @@ pub(super) struct Preview {
     #[arg(short = 'R', long)]
     recursive: bool,
     /// The namespace of documents that name none
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     namespace: String,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "diff")]
@@ -98,6 +98,14 @@ struct Run<'t> {
     form: Box<dyn Form>,
     prose: Prose<'t>,
     seen: Seen,
+}
+
+fn namespace(text: &str) -> Result<String, String> {
+    if crate::core::syntax::is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("no name of a namespace: use lower-case letters, digits and - alone".to_owned())
+    }
 }
 
 impl Preview {

@@ -66,7 +66,7 @@ pub fn preview(document: &Value, table: &AllocationTable, namespace: &str) -> Pr
     let mut findings = Vec::new();
     let mut pods = Vec::new();
     for site in workload::sites(document) {
-        if site.has_containers(document) {
+        if site.has_containers(document) || site.is_pod(document) {
             pods.push(PodPreview::of(document, site, table, namespace));
         } else if site.labels(document).contains_key(table.class_label()) {
             findings.push(finding::no_container(&site));
@@ -78,6 +78,8 @@ pub fn preview(document: &Value, table: &AllocationTable, namespace: &str) -> Pr
     if pods.is_empty() && findings.is_empty() {
         findings.extend(finding::of_document(document, table));
     }
+    // what several Pods have in common is said once
+    findings.dedup();
     let patch = patch(document, &pods);
     let patched = (!patch.is_empty()).then(|| {
         let mut patched = document.clone();

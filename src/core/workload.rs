@@ -166,6 +166,13 @@ impl Site {
         maps.flatten().collect()
     }
 
+    /// Whether it is a Pod itself, and not what a controller makes Pods of.
+    #[must_use]
+    pub fn is_pod(&self, document: &Value) -> bool {
+        let object = document.pointer(&self.object).unwrap_or(document);
+        object["kind"] == "Pod"
+    }
+
     /// Whether the Pod's containers are in the document.
     #[must_use]
     pub fn has_containers(&self, document: &Value) -> bool {
@@ -177,7 +184,7 @@ impl Site {
     #[must_use]
     pub fn pod(&self, document: &Value) -> Value {
         let object = document.pointer(&self.object).unwrap_or(document);
-        if object["kind"] == "Pod" {
+        if self.is_pod(document) {
             return object.clone();
         }
         let mut metadata = json!({"labels": self.labels(document)});

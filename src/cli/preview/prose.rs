@@ -58,7 +58,10 @@ impl<'t> Prose<'t> {
             } else {
                 Severity::Warning
             };
-            let message = format!("{}: {}", field(&finding.path), finding.message);
+            let message = match &*finding.path {
+                "" => finding.message.clone(),
+                path => format!("{}: {}", field(path), finding.message),
+            };
             tell_at(shown, severity, message, Some(&finding.help), &finding.path);
         }
         if shown.edited.is_some_and(|edited| edited.rewritten) {

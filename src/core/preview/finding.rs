@@ -45,6 +45,8 @@ pub enum Topic {
     NoContainer,
     /// It looks like a Pod's template, and is none.
     NotATemplate,
+    /// No object of Kubernetes.
+    NotAnObject,
 }
 
 impl Topic {
@@ -61,6 +63,7 @@ impl Topic {
             Self::NotInTemplate => "NotInTemplate",
             Self::NoContainer => "NoContainer",
             Self::NotATemplate => "NotATemplate",
+            Self::NotAnObject => "NotAnObject",
         }
     }
 
@@ -100,6 +103,19 @@ pub(super) fn of_pod(
 
 /// What there is to say about a document without Pods.
 pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<Finding> {
+    let has = |field: &str| {
+        document[field]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    };
+    if !has("apiVersion") || !has("kind") {
+        return Some(Finding {
+            topic: Topic::NotAnObject,
+            path: String::new(),
+            message: "no object of Kubernetes: it has no apiVersion and kind".to_owned(),
+            help: "preview what kubectl would apply: a chart rendered, not its values".to_owned(),
+        });
+    }
     let objects = document["items"].as_array().into_iter().flatten();
     let runtime = objects.chain([document]).find(|object| {
         let kind = object["kind"].as_str().unwrap_or_default();

@@ -242,6 +242,31 @@ fn knative_gets_what_it_takes_and_the_rest_is_said() {
 }
 
 #[test]
+fn what_is_no_object_is_said() {
+    for document in [
+        json!("text"),
+        json!(["a"]),
+        json!({"replicaCount": 1}),
+        json!({"kind": "Pod"}),
+    ] {
+        assert_eq!(topics(&document), [("NotAnObject", String::new())]);
+    }
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {}});
+    assert_eq!(topics(&other), []);
+}
+
+#[test]
+fn a_pod_without_containers_is_answered_as_the_server_answers() {
+    let label = json!({"berth.dev/workload-class": "c"});
+    for spec in [json!(null), json!("text"), json!({})] {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": label}, "spec": spec});
+        let preview = previewed(&pod);
+        assert!(preview.is_trouble(), "{preview:?}");
+        assert!(!preview.pods[0].is_allowed());
+    }
+}
+
+#[test]
 fn where_no_container_is_to_be_seen_that_is_said() {
     let label = json!({"berth.dev/workload-class": "c"});
     let predictor = |labels: Value| {
