@@ -23,6 +23,7 @@ use std::io::Write;
 use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, Setup};
 use tokio::sync::OnceCell;
 
+mod bare;
 mod certificate;
 #[path = "../common/mod.rs"]
 mod common;
