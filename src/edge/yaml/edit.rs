@@ -73,10 +73,10 @@ impl Editor<'_> {
         match (&node.kind, target) {
             _ if node.style == Style::Alias => self.replace(node, target, parent),
             (Kind::Mapping(entries), Value::Object(fields)) if !entries.is_empty() => {
-                self.mapping(node, entries, fields)
+                self.mapping(node, entries, fields, parent)
             }
             (Kind::Sequence(items), Value::Array(values)) if !items.is_empty() => {
-                self.sequence(node, items, values)
+                self.sequence(node, items, values, parent)
             }
             _ => self.replace(node, target, parent),
         }
@@ -87,10 +87,11 @@ impl Editor<'_> {
         node: &Node,
         entries: &[Entry],
         target: &Map<String, Value>,
+        parent: Parent,
     ) -> Option<()> {
         let own = || entries.iter().filter(|entry| !entry.merged);
         let (first, last) = (own().next()?, own().next_back()?);
-        let below = self.parent_below(node, first.place.start);
+        let below = self.parent_below(node, first.place.start, parent);
         let mut added = target.clone();
         let mut removed = Vec::new();
         for entry in entries {
@@ -113,8 +114,8 @@ impl Editor<'_> {
             return Some(());
         }
         if let Parent::Flow(dialect) = below {
-            let fields = emit::fields_within(&added, dialect);
-            return self.append_within(&last.value, first.place.start, fields);
+            let entries = emit::entries(&added, dialect);
+            return self.append_within(&last.value, first.place.start, &entries);
         }
         let indent = self.column(first.place.start);
         let lines = added
@@ -123,11 +124,17 @@ impl Editor<'_> {
         self.append_lines(node, lines.collect())
     }
 
-    fn sequence(&mut self, node: &Node, items: &[Node], target: &[Value]) -> Option<()> {
+    fn sequence(
+        &mut self,
+        node: &Node,
+        items: &[Node],
+        target: &[Value],
+        parent: Parent,
+    ) -> Option<()> {
         let (first, last) = (items.first()?, items.last()?);
         let added = target.get(items.len()..)?;
         let parent = match node.style {
-            Style::Flow => self.parent_below(node, first.place.start),
+            Style::Flow => self.parent_below(node, first.place.start, parent),
             _ => Parent::Item,
         };
         for (item, value) in items.iter().zip(target) {
@@ -141,7 +148,7 @@ impl Editor<'_> {
                 .iter()
                 .map(|value| emit::flow(value, dialect))
                 .collect();
-            return self.append_within(last, first.place.start, values.join(", "));
+            return self.append_within(last, first.place.start, &values);
         }
         let indent = self.dash(last)?;
         let lines = added
@@ -236,8 +243,8 @@ impl Editor<'_> {
         Some(())
     }
 
-    /// Adds to what is within brackets: on a line of its own where the first entry has one.
-    fn append_within(&mut self, last: &Node, first: usize, entries: String) -> Option<()> {
+    /// Adds to what is within brackets: each on a line of its own where the first entry has one.
+    fn append_within(&mut self, last: &Node, first: usize, entries: &[String]) -> Option<()> {
         if last.place.is_empty() {
             return None;
         }
@@ -248,17 +255,22 @@ impl Editor<'_> {
             ", ".to_owned()
         };
         let end = last.place.end;
-        self.edits.push((end..end, separator + &entries));
+        let entries = entries.iter().map(|entry| format!("{separator}{entry}"));
+        self.edits.push((end..end, entries.collect()));
         Some(())
     }
 
-    /// What stands below a mapping or list whose first entry begins at a byte.
-    fn parent_below(&self, node: &Node, first: usize) -> Parent {
+    /// What stands below a mapping or list whose first entry begins at a byte. What is within JSON stays JSON.
+    fn parent_below(&self, node: &Node, first: usize, parent: Parent) -> Parent {
         if node.style == Style::Block {
             return Parent::Key(self.column(first));
         }
+        if let Parent::Flow(dialect) = parent {
+            return Parent::Flow(dialect);
+        }
         let text = self.text.get(first..).unwrap_or_default();
-        Parent::Flow(if text.starts_with('"') {
+        let is_quoted = text.trim_start_matches(['{', '[', ' ']).starts_with('"');
+        Parent::Flow(if is_quoted {
             Dialect::Json
         } else {
             Dialect::Yaml

@@ -1,7 +1,5 @@
 //! Writing YAML: the lines that are added to a text, in the layout of that text.
 
-use std::fmt::Write;
-
 use serde_json::{Map, Value};
 
 use super::scalar;
@@ -70,7 +68,7 @@ impl Layout {
 /// A value within a line.
 pub(super) fn flow(value: &Value, dialect: Dialect) -> String {
     match value {
-        Value::Object(fields) => format!("{{{}}}", fields_within(fields, dialect)),
+        Value::Object(fields) => format!("{{{}}}", entries(fields, dialect).join(", ")),
         Value::Array(items) => {
             let items: Vec<String> = items.iter().map(|item| flow(item, dialect)).collect();
             format!("[{}]", items.join(", "))
@@ -80,15 +78,12 @@ pub(super) fn flow(value: &Value, dialect: Dialect) -> String {
     }
 }
 
-/// The entries of a mapping within a line, without its brackets.
-pub(super) fn fields_within(fields: &Map<String, Value>, dialect: Dialect) -> String {
-    let mut out = String::new();
-    for (key, value) in fields {
-        let separator = if out.is_empty() { "" } else { ", " };
-        let (key, value) = (string(key, dialect), flow(value, dialect));
-        let _ = write!(out, "{separator}{key}: {value}");
-    }
-    out
+/// The entries of a mapping, as within its brackets.
+pub(super) fn entries(fields: &Map<String, Value>, dialect: Dialect) -> Vec<String> {
+    let entry = |(key, value): (&String, &Value)| {
+        format!("{}: {}", string(key, dialect), flow(value, dialect))
+    };
+    fields.iter().map(entry).collect()
 }
 
 /// A string as every reader of YAML takes it for one: quoted unless it is a plain word.

@@ -87,6 +87,12 @@ fn lines_are_added_where_they_belong() {
             json!("y"),
             "{\"a\": {\n  \"b\": 1,\n  \"x\": \"y\"\n}}\n",
         ),
+        (
+            "{\n \"t\": [\n  {\"k\": 1}\n ]\n}\n",
+            "/t/-",
+            json!({"k": "v"}),
+            "{\n \"t\": [\n  {\"k\": 1},\n  {\"k\": \"v\"}\n ]\n}\n",
+        ),
         ("\u{feff}a: 1\n", "/b", json!(2), "\u{feff}a: 1\nb: 2\n"),
         (
             "--- # one\na: ~\n",
