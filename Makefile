@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit instructions instructions-update bench bench-cluster load lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit instructions instructions-update bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ bench-cluster: ## what a create costs on a real API server, beside a constant an
 load: ## the server's own cost, beside a constant answer: about 3 minutes
 	cargo build --locked --release
 	cargo run --locked --release --quiet --example load
+
+scale: ## berth preview of 100 to 10,000 documents, beside the YAML parser alone: seconds
+	cargo build --locked --release --bin berth --example scale
+	target/release/examples/scale target/release/berth
 
 lint: fmt clippy deny scripts ## everything that needs no run
 
