@@ -3,7 +3,10 @@
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
 //! string. A duplicate key is an error here, as it is to the API server.
 
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, Span, StructureStyle};
 use serde_json::{Map, Value};
@@ -16,6 +19,9 @@ mod scalar;
 const MAX_NODES: usize = 1_000_000;
 /// Aliases may nest the tree so deep.
 const MAX_DEPTH: usize = 512;
+
+/// A mapping with fewer entries is searched for a key one by one.
+const FEW: usize = 32;
 
 /// Bytes of the text.
 pub type Place = Range<usize>;
@@ -344,6 +350,7 @@ impl<'t> Reader<'t> {
     fn mapping(&mut self, place: &mut Place) -> Result<Kind, Error> {
         self.depth += 1;
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
         loop {
             match self.next()? {
                 (Event::MappingEnd, span) => {
@@ -359,7 +366,7 @@ impl<'t> Reader<'t> {
                     if is_merge_key {
                         merge(value, &mut merged)?;
                     } else {
-                        insert(&mut entries, key, value)?;
+                        insert(&mut entries, &mut seen, key, value)?;
                     }
                 }
             }
@@ -434,7 +441,12 @@ impl PartialEq<Value> for Node {
     }
 }
 
-fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error> {
+fn insert(
+    entries: &mut Vec<Entry>,
+    seen: &mut HashSet<String>,
+    key: Node,
+    value: Node,
+) -> Result<(), Error> {
     let place = key.place;
     let key = match key.kind {
         Kind::Scalar(Value::String(text)) => text,
@@ -444,7 +456,7 @@ fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error>
             return Err(Error { message, place });
         }
     };
-    if entries.iter().any(|entry| entry.key == key) {
+    if is_known(&key, entries, seen) {
         let message = format!("duplicate key {key:?}: leave one of them out");
         return Err(Error { message, place });
     }
@@ -455,6 +467,17 @@ fn insert(entries: &mut Vec<Entry>, key: Node, value: Node) -> Result<(), Error>
         merged: false,
     });
     Ok(())
+}
+
+/// Whether a mapping has a key already. The keys of a large one are `seen`: not each is held against all others.
+fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
+    if entries.len() < FEW {
+        return entries.iter().any(|entry| entry.key == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+    }
+    !seen.insert(key.to_owned())
 }
 
 /// Takes in a mapping, or a list of mappings of which the first has the last word.
@@ -520,6 +543,8 @@ mod tests {
                 .0
                 .contains("duplicate key \"a\"")
         );
+        let large: Vec<String> = (0..100).map(|i| format!("k{}: 1", i % 99)).collect();
+        assert_eq!(refusal(&large.join("\n")).1, "k0");
         assert!(refusal("a: &a [*a]").0.contains("never ends"));
         assert!(refusal("a:\n\tb: 1").0.contains("not YAML"));
         assert!(refusal("{[1]: 2}").0.contains("key"));

@@ -20,6 +20,8 @@ use crate::{
     },
 };
 
+/// So many lines are taken before and after a place.
+const AROUND: usize = 2;
 /// A longer line is not shown with a caret.
 const WIDEST: usize = 500;
 
@@ -148,26 +150,28 @@ fn sentence(pod: &PodPreview) -> String {
 
 /// Says where a document is no YAML.
 pub(super) fn malformed(source: &Source, document: &Document, error: yaml::Error) {
-    let excerpt = Excerpt::new(source, document);
     let help = error.help(&document.text);
+    let (excerpt, place) = Excerpt::around(source, document, &error.place);
     Remark {
         severity: Severity::Error,
         message: error.message,
         help: Some(help.to_owned()),
         excerpt,
-        place: error.place,
+        place,
     }
     .tell();
 }
 
 fn tell_at(shown: &Shown<'_>, severity: Severity, message: String, help: Option<&str>, path: &str) {
     let place = shown.root.map(|root| root.locate(&field(path)));
+    let (excerpt, place) =
+        Excerpt::around(shown.source, shown.document, &place.unwrap_or_default());
     Remark {
         severity,
         message,
         help: help.map(str::to_owned),
-        excerpt: Excerpt::new(shown.source, shown.document),
-        place: place.unwrap_or_default(),
+        excerpt,
+        place,
     }
     .tell();
 }
@@ -219,7 +223,8 @@ impl Diagnostic for Remark {
     }
 }
 
-/// A document as a part of its source: lines are counted from the source's first.
+/// The lines around a place in a document, counted from the first of its source. No more than is shown: a document may
+/// be large, and have many remarks.
 #[derive(Debug)]
 struct Excerpt {
     name: String,
@@ -228,12 +233,32 @@ struct Excerpt {
 }
 
 impl Excerpt {
-    fn new(source: &Source, document: &Document) -> Self {
-        Self {
+    /// The excerpt, and the place in it.
+    fn around(source: &Source, document: &Document, place: &Place) -> (Self, Place) {
+        let (before, after) = document
+            .text
+            .split_at_checked(place.start)
+            .unwrap_or_default();
+        let mut ends = before.rmatch_indices('\n').map(|(at, _)| at + 1);
+        let start = ends.nth(AROUND).unwrap_or_default();
+        let mut ends = after
+            .match_indices('\n')
+            .map(|(at, _)| before.len() + at + 1);
+        let end = ends
+            .nth(AROUND)
+            .unwrap_or(document.text.len())
+            .max(place.end);
+        let excerpt = Self {
             name: source.to_string(),
-            text: document.text.clone(),
-            first_line: document.line,
-        }
+            text: document.text.get(start..end).unwrap_or_default().to_owned(),
+            first_line: document.line
+                + before
+                    .get(..start)
+                    .unwrap_or_default()
+                    .matches('\n')
+                    .count(),
+        };
+        (excerpt, place.start - start..place.end - start)
     }
 
     fn line(&self, place: &Place) -> usize {
