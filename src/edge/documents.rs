@@ -10,9 +10,12 @@ use std::{
 
 use walkdir::WalkDir;
 
+use chunk::{Chunk, is_marker};
+
+mod chunk;
+
 /// A document has so many bytes at most: bad input should not fill the memory.
 const MAX_BYTES: usize = 32 << 20;
-const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// Why documents cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -246,163 +249,5 @@ impl<R: BufRead> Iterator for Documents<R> {
     }
 }
 
-/// The lines of a document so far.
-#[derive(Default)]
-struct Chunk {
-    bytes: Vec<u8>,
-    /// Whether there is more than comments, directives and a marker.
-    has_content: bool,
-    braces: Option<Braces>,
-}
-
-impl Chunk {
-    /// Whether a line begins the next document: a marker does, and in a stream of JSON the next object.
-    fn ends_before(&self, line: &[u8]) -> bool {
-        let next_object =
-            self.braces.as_ref().is_some_and(Braces::are_closed) && line.starts_with(b"{");
-        self.has_content && (is_marker(line, b"---") || next_object)
-    }
-
-    fn push(&mut self, line: &[u8]) {
-        let content = content(line);
-        if !self.has_content && content.starts_with(b"{") {
-            self.braces = Some(Braces::default());
-        }
-        self.has_content |= !content.is_empty();
-        if let Some(braces) = &mut self.braces {
-            braces.read(line);
-        }
-        self.bytes.extend_from_slice(line);
-    }
-}
-
-/// A line without what is no content before the first of a document.
-fn content(line: &[u8]) -> &[u8] {
-    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    let rest = if is_marker(line, b"---") {
-        line.get(3..).unwrap_or_default()
-    } else {
-        line
-    };
-    let rest = rest.trim_ascii();
-    if rest.starts_with(b"#") || line.starts_with(b"%") {
-        b""
-    } else {
-        rest
-    }
-}
-
-fn is_marker(line: &[u8], marker: &[u8]) -> bool {
-    let rest = line.strip_prefix(marker);
-    rest.is_some_and(|rest| rest.first().is_none_or(u8::is_ascii_whitespace))
-}
-
-/// How deep in JSON a text is.
-#[derive(Default)]
-struct Braces {
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-}
-
-impl Braces {
-    fn read(&mut self, line: &[u8]) {
-        for byte in line {
-            match byte {
-                _ if self.escaped => self.escaped = false,
-                b'\\' if self.in_string => self.escaped = true,
-                b'"' => self.in_string = !self.in_string,
-                b'{' if !self.in_string => self.depth += 1,
-                b'}' if !self.in_string => self.depth = self.depth.saturating_sub(1),
-                _ => {}
-            }
-        }
-    }
-
-    const fn are_closed(&self) -> bool {
-        self.depth == 0
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn split(text: &str) -> Vec<(usize, String)> {
-        let documents = Documents::new("x".to_owned(), text.as_bytes());
-        let pair = |document: Result<Document, Error>| {
-            let document = document.unwrap();
-            (document.line, document.text)
-        };
-        documents.map(pair).collect()
-    }
-
-    #[test]
-    fn a_stream_is_split_where_a_document_begins() {
-        for (text, expected) in [
-            ("", vec![]),
-            ("a: 1", vec![(1, "a: 1")]),
-            (
-                "---\na: 1\n---\nb: 2\n",
-                vec![(1, "---\na: 1\n"), (3, "---\nb: 2\n")],
-            ),
-            (
-                "# x\n%YAML 1.1\n---\n\na: 1\n--- # y\n---\nb",
-                vec![(1, "# x\n%YAML 1.1\n---\n\na: 1\n"), (6, "--- # y\n---\nb")],
-            ),
-            (
-                "a: |\n  ---\n---x: 1\n",
-                vec![(1, "a: |\n  ---\n---x: 1\n")],
-            ),
-            (
-                "--- {a: 1}\n---\tb\n...\nc",
-                vec![(1, "--- {a: 1}\n"), (2, "---\tb\n...\n"), (4, "c")],
-            ),
-            (
-                "{\"a\": \"}\\\"{\"}\n{\n \"b\": {\n}\n}\n{\"c\": 1}",
-                vec![
-                    (1, "{\"a\": \"}\\\"{\"}\n"),
-                    (2, "{\n \"b\": {\n}\n}\n"),
-                    (6, "{\"c\": 1}"),
-                ],
-            ),
-            (
-                "\u{feff}---\r\na: 1\r\n---\r\nb: 2\r\n",
-                vec![(1, "\u{feff}---\r\na: 1\r\n"), (3, "---\r\nb: 2\r\n")],
-            ),
-        ] {
-            let expected: Vec<_> = expected
-                .into_iter()
-                .map(|(line, text)| (line, text.to_owned()))
-                .collect();
-            assert_eq!(split(text), expected, "{text}");
-            assert_eq!(
-                split(text)
-                    .into_iter()
-                    .map(|(_, text)| text)
-                    .collect::<String>(),
-                text
-            );
-        }
-    }
-
-    #[test]
-    fn what_is_no_text_or_endless_is_an_error_and_the_end() {
-        let binary = Documents::new("x".to_owned(), &b"a: 1\n---\n\xff\xfe\n---\nb: 1"[..]);
-        let errors: Vec<_> = binary
-            .filter_map(Result::err)
-            .map(|error| error.to_string())
-            .collect();
-        assert_eq!(
-            errors,
-            ["x:2: not UTF-8, so no manifest: leave the file out, or save it as UTF-8"]
-        );
-        let endless = BufReader::new(io::repeat(b'x'));
-        let mut endless = Documents::new("x".to_owned(), endless);
-        assert!(matches!(
-            endless.next(),
-            Some(Err(Error::TooLarge { line: 1, .. }))
-        ));
-        assert!(endless.next().is_none());
-    }
-}
+mod tests;
