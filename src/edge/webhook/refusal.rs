@@ -1,14 +1,19 @@
-//! The answers that are no review: plain text that says what to do. The `failurePolicy` decides on the Pod.
+//! The answers that are no review. The `failurePolicy` decides on the Pod.
+//!
+//! The body is a Kubernetes `Status`: of any other, the API server tells its user nothing but the code.
 
 use std::{error::Error, time::Duration};
 
 use axum::{
+    Json,
     http::{
         HeaderValue, Method, StatusCode,
         header::{ALLOW, CONNECTION, RETRY_AFTER},
     },
     response::{IntoResponse, Response},
 };
+
+use serde_json::json;
 
 use super::PATH;
 use crate::core::{outcome::Reason, review};
@@ -107,7 +112,14 @@ impl IntoResponse for Refusal {
         let status = StatusCode::from_u16(self.reason.code());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let closes = self.closes();
-        let mut response = (status, self.text + "\n").into_response();
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "Status",
+            "status": "Failure",
+            "code": status.as_u16(),
+            "message": self.text,
+        });
+        let mut response = (status, Json(body)).into_response();
         let headers = response.headers_mut();
         if closes {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
