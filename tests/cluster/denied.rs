@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What every message of a refused class begins with.
-const DENIED: &str = r#"admission webhook "pods.berth.dev" denied the request: workload class "vlm" is not available"#;
+pub const DENIED: &str = r#"admission webhook "pods.berth.dev" denied the request: workload class "vlm" is not available"#;
 
 #[tokio::test]
 async fn a_bare_pods_creator_reads_the_message() {

@@ -14,24 +14,37 @@
 //! - [`cluster`] gives a test all GPUs of the nodes, one test at a time; [`cluster_without_gpus`] is for tests whose
 //!   Pods never run, and waits for nobody.
 //! - Wait with `Created::runs_on`, `Created::pod` and `berth_cluster::until`, which watch; never sleep.
+//! - [`exclusive`] is a second control plane, with plugins that few clusters have. A test has it for itself, and may change
+//!   what is everybody's: end berth, delete a RuntimeClass.
 //! - A test that needs another API server (`berth_cluster::Options`) starts a homelab of its own, which takes seconds.
 //! - A machine that cannot build the control plane skips these tests, and says so.
 #![allow(clippy::panic, unreachable_pub, reason = "a test fails by a panic")]
 
-use std::io::Write;
+use std::{io::Write, time::Duration};
 
-use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, Setup};
-use tokio::sync::OnceCell;
+use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, PATIENCE, Setup};
+use tokio::{
+    sync::{Mutex, MutexGuard, OnceCell},
+    time::{Instant, sleep},
+};
 
+mod api_server;
 mod bare;
 mod certificate;
 #[path = "../common/mod.rs"]
 mod common;
+mod definitions;
 mod denied;
 mod dry_run;
 mod ends;
 mod install;
+mod neighbour;
 mod objects;
+mod opt_out;
+mod outage;
+mod owners;
+mod plugins;
+mod reinvocation;
 mod seed;
 
 /// The homelab that the tests share. It ends with the process.
@@ -69,4 +82,35 @@ async fn cluster() -> Option<Cluster<'static>> {
 /// The cluster for a test whose Pods never run. None where this machine has none.
 async fn cluster_without_gpus() -> Option<Cluster<'static>> {
     Some(shared().await?.cluster_without_gpus().await)
+}
+
+/// A homelab of other admission plugins, which a test has for itself: it may change what all of it shares.
+static EXCLUSIVE: OnceCell<Option<Mutex<Homelab>>> = OnceCell::const_new();
+
+/// The homelab for a test that changes what is the whole cluster's. None where this machine has none.
+pub async fn exclusive() -> Option<MutexGuard<'static, Homelab>> {
+    let start = async || {
+        let plugins =
+            "--enable-admission-plugins=PodTolerationRestriction,ExtendedResourceToleration";
+        let options = Options {
+            api_server: vec![plugins.to_owned()],
+            ..Options::default()
+        };
+        let started = homelab(&options, Certificate::OfTheControlPlane).await;
+        started.map(Mutex::new)
+    };
+    let homelab = EXCLUSIVE.get_or_init(start).await.as_ref()?;
+    Some(homelab.lock().await)
+}
+
+/// Asks for what nothing announces until it is there.
+pub async fn eventually<T>(ask: impl AsyncFn() -> Option<T>) -> Option<T> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let found = ask().await;
+        if found.is_some() || Instant::now() > deadline {
+            return found;
+        }
+        sleep(Duration::from_millis(20)).await;
+    }
 }

@@ -1,13 +1,12 @@
 //! The five rows of the seed, on the seed's nodes.
 
 use berth_cluster::Workload;
-use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
+use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use crate::{
     cluster,
-    common::path,
-    objects::{container, deployment, limits, object, pod},
+    objects::{container, deployment, limits, object, pod, service},
 };
 
 /// Class, hostname and GPU.
@@ -47,19 +46,7 @@ async fn every_row_runs_as_a_bare_pod() {
 
 #[tokio::test]
 async fn every_row_runs_as_the_deployment_of_the_example() {
-    let text = std::fs::read_to_string(path("examples/workloads/homelab.yaml")).expect("a file");
-    let documents: Vec<serde_json::Value> = serde_saphyr::from_multiple(&text).expect("YAML");
-    every_row(|class| {
-        let mut documents = documents.iter();
-        let found = documents.find(|document| {
-            document["kind"] == "Deployment" && document["metadata"]["name"] == class
-        });
-        let mut deployment: Deployment = object(found.expect("a Deployment of the class").clone());
-        // the test's own
-        deployment.metadata.namespace = None;
-        deployment
-    })
-    .await;
+    every_row(service).await;
 }
 
 #[tokio::test]
