@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit instructions instructions-update bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -14,11 +14,15 @@ run: ## serve the homelab's table on loopback and print a first request
 cluster: ## a whole cluster on this machine, with berth in it, until Ctrl-C
 	@tools/cluster
 
-test: unit instructions ## every test
+test: unit skew instructions ## every test
 
 unit:
 	@tools/control-plane/build >/dev/null || [ $$? = 3 ] # without Go, the tests that need it say what they skip
 	cargo test --locked
+
+skew: ## the cluster's tests on the oldest Kubernetes that k8s-openapi knows: 1.33; unit runs them on the newest, 1.37
+	@tools/control-plane/build --kubernetes 1.33 >/dev/null || [ $$? = 3 ]
+	BERTH_KUBERNETES=1.33 cargo test --locked --test cluster
 
 instructions: ## hold the instructions and allocations of a review against benches/instructions.json
 	@tools/instructions check

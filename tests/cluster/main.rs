@@ -20,7 +20,7 @@
 //! - A machine that cannot build the control plane skips these tests, and says so.
 #![allow(clippy::panic, unreachable_pub, reason = "a test fails by a panic")]
 
-use std::{io::Write, time::Duration};
+use std::{env, io::Write, time::Duration};
 
 use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, PATIENCE, Setup};
 use tokio::{
@@ -37,6 +37,7 @@ mod definitions;
 mod denied;
 mod dry_run;
 mod ends;
+mod fields;
 mod install;
 mod neighbour;
 mod objects;
@@ -46,6 +47,9 @@ mod owners;
 mod plugins;
 mod reinvocation;
 mod seed;
+
+/// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.
+const KUBERNETES: &str = "BERTH_KUBERNETES";
 
 /// The homelab that the tests share. It ends with the process.
 static HOMELAB: OnceCell<Option<Homelab>> = OnceCell::const_new();
@@ -57,7 +61,9 @@ async fn homelab(options: &Options, certificate: Certificate) -> Option<Homelab>
         table: common::path("examples/homelab.yaml"),
         certificate,
     };
-    let started = Homelab::start(options, &setup).await;
+    let mut options = options.clone();
+    options.kubernetes = options.kubernetes.or_else(|| env::var(KUBERNETES).ok());
+    let started = Homelab::start(&options, &setup).await;
     match started {
         Ok(homelab) => Some(homelab),
         Err(Error::Missing(sentence)) => {
