@@ -71,8 +71,8 @@ async fn what_berth_does_not_know_is_stored_as_without_berth() {
     );
     assert_eq!(lost, Vec::<String>::new());
     assert_eq!(
-        without["spec"]["volumes"][0]["image"]["reference"],
-        "example.com/weights:1"
+        without["spec"]["readinessGates"][0]["conditionType"],
+        "example.com/warm",
     );
 }
 
