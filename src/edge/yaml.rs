@@ -320,8 +320,9 @@ impl<'t> Reader<'t> {
             Event::MappingStart(style, anchor, _) => {
                 (anchor, style.into(), self.mapping(&mut place)?)
             }
-            other => {
-                let message = format!("unexpected {other:?}");
+            // the parser gives no node another beginning
+            _ => {
+                let message = "not YAML: no value begins here".to_owned();
                 return Err(Error { message, place });
             }
         };
