@@ -267,12 +267,17 @@ impl ControlPlane {
                 (Instant::now() > deadline).then(|| format!("does not answer after {waited} s"))
             };
             if let Some(state) = self.group.ended(pid).or_else(late) {
-                let log = last_lines(&self.group.log(name));
-                return Err(Error::Process { name, state, log });
+                return Err(self.told(name, state));
             }
             sleep(ASK).await;
         }
         Ok(())
+    }
+
+    /// An error about a process, with the end of its log.
+    pub(crate) fn told(&self, name: &'static str, state: String) -> Error {
+        let log = last_lines(&self.group.log(name));
+        Error::Process { name, state, log }
     }
 
     pub(crate) fn write_identity(&self, name: &str, identity: &Identity) -> Result<(), Error> {

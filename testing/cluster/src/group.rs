@@ -99,6 +99,15 @@ impl Group {
         }
     }
 
+    /// Ends a process at once, where it has not ended by itself.
+    pub(crate) fn kill(&self, pid: Pid) {
+        let mut members = self.members();
+        if let Some(child) = members.iter_mut().find(|child| child.id() == pid.0) {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
     fn members(&self) -> MutexGuard<'_, Vec<Child>> {
         self.members.lock().unwrap_or_else(PoisonError::into_inner)
     }

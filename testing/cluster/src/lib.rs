@@ -6,7 +6,8 @@
 //!      │             ├─────────▶ Parts        where the binaries are
 //!      │             └─────────▶ Authority    certificates
 //!      ├──▶ homelab                           the seed's four nodes
-//!      └──▶ Webhook                           berth as a process, behind a Service
+//!      ├──▶ Webhook                           berth as a process, behind a Service
+//!      └──▶ Replicas ──▶ Balancer             two of them, replaced as by a rollout
 //! ```
 //!
 //! A test takes [`Cluster`], one control plane in one namespace of its own, and says what it means:
@@ -16,6 +17,7 @@
 //! ```
 
 mod authority;
+mod balancer;
 mod cert_manager;
 mod cluster;
 mod control_plane;
@@ -26,6 +28,7 @@ pub mod homelab;
 mod mounted;
 mod parts;
 mod port;
+mod replicas;
 mod watch;
 mod webhook;
 
@@ -34,5 +37,6 @@ pub use control_plane::{ControlPlane, Options};
 pub use created::{Created, Workload};
 pub use error::Error;
 pub use parts::Parts;
+pub use replicas::Replicas;
 pub use watch::{PATIENCE, until};
 pub use webhook::{Certificate, Serving, Setup, Webhook};

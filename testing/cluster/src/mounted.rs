@@ -1,11 +1,12 @@
 //! A certificate in files, as kubelet mounts a Secret: names link into `..data`, which links to a folder that is swapped
-//! whole.
+//! whole. This stands in for kubelet, which needs a node; as there, the files follow the Secret late.
 
 use std::{
     collections::BTreeMap,
     fs, io,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use futures_util::StreamExt;
@@ -14,14 +15,18 @@ use kube::{
     Api, Client,
     runtime::{WatchStreamExt, watcher},
 };
-use tokio::task::JoinHandle;
+use tokio::{task::JoinHandle, time::sleep};
 
 use crate::{
-    Error,
+    Certificate, ControlPlane, Error,
     authority::Identity,
     until,
-    webhook::{NAME, SECRET},
+    webhook::{NAME, SECRET, SERVER_NAME},
 };
+
+/// How long after the Secret its files change. kubelet takes up to a minute and a half; what counts is that the API
+/// server knows a new CA before that.
+const LAG: Duration = Duration::from_secs(1);
 
 /// A folder with the files of a Secret.
 #[derive(Debug)]
@@ -33,8 +38,23 @@ pub(crate) struct Mounted {
 type Files = BTreeMap<String, Vec<u8>>;
 
 impl Mounted {
+    /// The certificate that was asked for.
+    pub(crate) async fn of(
+        certificate: Certificate,
+        control_plane: &ControlPlane,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        match certificate {
+            Certificate::OfTheControlPlane => {
+                let identity = control_plane.authority().server(&[SERVER_NAME])?;
+                Self::files(folder, &identity)
+            }
+            Certificate::CertManager => Self::secret(folder, &control_plane.client().await?).await,
+        }
+    }
+
     /// A certificate that does not change.
-    pub(crate) fn files(folder: &Path, identity: &Identity) -> Result<Self, Error> {
+    fn files(folder: &Path, identity: &Identity) -> Result<Self, Error> {
         let files = [
             ("tls.crt", &identity.certificate),
             ("tls.key", &identity.key),
@@ -48,7 +68,7 @@ impl Mounted {
     }
 
     /// The certificate of berth's Secret. Waits until it is there, and follows it for as long as the runtime lives.
-    pub(crate) async fn secret(folder: &Path, client: &Client) -> Result<Self, Error> {
+    async fn secret(folder: &Path, client: &Client) -> Result<Self, Error> {
         let secrets: Api<Secret> = Api::namespaced(client.clone(), NAME);
         let one = watcher::Config::default().fields(&format!("metadata.name={SECRET}"));
         let issued = until(secrets.clone(), one.clone(), |secrets| {
@@ -99,6 +119,7 @@ async fn follow(secrets: Api<Secret>, one: watcher::Config, folder: PathBuf, mut
         };
         if files != now {
             generation += 1;
+            sleep(LAG).await;
             // where this fails, the old files stay, as kubelet's do
             let _ = write(&folder, generation, &files);
             now = files;

@@ -9,6 +9,7 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
+    time::Duration,
 };
 
 use k8s_openapi::{
@@ -24,13 +25,14 @@ use kube::{
     core::Status,
 };
 use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
 
-use crate::{ControlPlane, Error, cert_manager, group::Pid, mounted::Mounted};
+use crate::{ControlPlane, Error, cert_manager, control_plane::ASK, group::Pid, mounted::Mounted};
 
 /// berth's namespace, Service and webhook configuration.
 pub(crate) const NAME: &str = "berth";
 /// The server name that the API server asks for.
-const SERVER_NAME: &str = "berth.berth.svc";
+pub(crate) const SERVER_NAME: &str = "berth.berth.svc";
 /// No table has it, so that a Pod of this class is refused where the webhook is called.
 const NO_CLASS: &str = "is-the-webhook-called";
 /// The Secret with the certificate.
@@ -121,6 +123,30 @@ impl Serving {
         sent.map(drop).map_err(Error::io("kill"))
     }
 
+    /// Waits for its end: an error where that is late, or no success.
+    pub(crate) async fn ends_well(
+        &self,
+        control_plane: &ControlPlane,
+        within: Duration,
+    ) -> Result<(), Error> {
+        let deadline = Instant::now() + within;
+        loop {
+            match control_plane.group().ended(self.pid) {
+                Some(state) if state.ends_with("status: 0") => return Ok(()),
+                None if Instant::now() < deadline => sleep(ASK).await,
+                state => {
+                    let late = || "does not end within its grace period".to_owned();
+                    return Err(control_plane.told(NAME, state.unwrap_or_else(late)));
+                }
+            }
+        }
+    }
+
+    /// Ends it at once.
+    pub(crate) fn kill(&self, control_plane: &ControlPlane) {
+        control_plane.group().kill(self.pid);
+    }
+
     /// Whether it has ended.
     #[must_use]
     pub fn ended(&self, control_plane: &ControlPlane) -> bool {
@@ -136,21 +162,9 @@ impl Webhook {
             cert_manager::start(control_plane).await?;
         }
         apply(control_plane, setup).await?;
-        let mounted = match setup.certificate {
-            Certificate::OfTheControlPlane => {
-                let identity = control_plane.authority().server(&[SERVER_NAME])?;
-                Mounted::files(&control_plane.path(SECRET), &identity)?
-            }
-            Certificate::CertManager => {
-                Mounted::secret(&control_plane.path(SECRET), &client).await?
-            }
-        };
-        let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
-        let flags = [
-            flag("table", &setup.table),
-            flag("tls-cert", &mounted.path("tls.crt")),
-            flag("tls-key", &mounted.path("tls.key")),
-        ];
+        let folder = control_plane.path(SECRET);
+        let mounted = Mounted::of(setup.certificate, control_plane, &folder).await?;
+        let flags = serve_flags(&setup.table, &mounted);
         let serving = Serving::start(control_plane, &setup.berth, &flags).await?;
         let webhook = Self {
             serving,
@@ -158,29 +172,9 @@ impl Webhook {
         };
         let own = setup.certificate == Certificate::OfTheControlPlane;
         let ca = own.then(|| control_plane.authority().pem());
-        webhook
-            .is_called(&client, serving.webhook.port(), ca)
-            .await?;
+        call(&client, serving.webhook.port(), ca).await?;
         webhook.wait_until_called(control_plane, &client).await?;
         Ok(webhook)
-    }
-
-    /// Tells the API server where the process is, and by which CA it is known.
-    async fn is_called(&self, client: &Client, port: u16, ca: Option<String>) -> Result<(), Error> {
-        let config = "/webhooks/0/clientConfig";
-        let mut patch =
-            vec![json!({"op": "replace", "path": format!("{config}/service/port"), "value": port})];
-        if let Some(ca) = ca {
-            let ca = ByteString(ca.into_bytes());
-            patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
-        }
-        let patch = serde_json::from_value(Value::Array(patch)).expect("a JSON Patch");
-        let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-        let patch = Patch::Json::<MutatingWebhookConfiguration>(patch);
-        let patched = webhooks.patch(NAME, &PatchParams::default(), &patch).await;
-        patched
-            .map(drop)
-            .map_err(Error::api("patching the webhook configuration"))
     }
 
     /// The API server notices a configuration some time after it is there, and says so to nobody: a Pod that berth
@@ -213,6 +207,34 @@ impl Webhook {
             .map(drop)
             .map_err(Error::api("deleting a namespace"))
     }
+}
+
+/// The flags for a table and a mounted certificate.
+pub(crate) fn serve_flags(table: &Path, mounted: &Mounted) -> Vec<String> {
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    vec![
+        flag("table", table),
+        flag("tls-cert", &mounted.path("tls.crt")),
+        flag("tls-key", &mounted.path("tls.key")),
+    ]
+}
+
+/// Tells the API server on which port to call, and by which CA it is known.
+pub(crate) async fn call(client: &Client, port: u16, ca: Option<String>) -> Result<(), Error> {
+    let config = "/webhooks/0/clientConfig";
+    let mut patch =
+        vec![json!({"op": "replace", "path": format!("{config}/service/port"), "value": port})];
+    if let Some(ca) = ca {
+        let ca = ByteString(ca.into_bytes());
+        patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
+    }
+    let patch = serde_json::from_value(Value::Array(patch)).expect("a JSON Patch");
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let patch = Patch::Json::<MutatingWebhookConfiguration>(patch);
+    let patched = webhooks.patch(NAME, &PatchParams::default(), &patch).await;
+    patched
+        .map(drop)
+        .map_err(Error::api("patching the webhook configuration"))
 }
 
 /// Applies `deploy/kustomize` with the table, and a Service that leads to this machine.
