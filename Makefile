@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit skew instructions instructions-update bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## what there is to make
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,10 @@ instructions: ## hold the instructions and allocations of a review against bench
 
 instructions-update: ## count them anew
 	@tools/instructions update
+
+soak: ## certificates and restarts for longer: 100 renewals, 20 rollouts with the whole drain: about 10 minutes
+	@tools/control-plane/build >/dev/null
+	BERTH_SOAK=1 cargo test --locked --test cluster -- --nocapture --test-threads 1 certificates restarts
 
 bench: ## a review beside the scan and the usual kube-rs way: about 5 minutes
 	cargo bench --locked --bench review

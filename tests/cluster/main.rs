@@ -17,6 +17,7 @@
 //! - [`exclusive`] is a second control plane, with plugins that few clusters have. A test has it for itself, and may change
 //!   what is everybody's: end berth, delete a RuntimeClass.
 //! - A test that needs another API server (`berth_cluster::Options`) starts a homelab of its own, which takes seconds.
+//! - [`stand::stand`] is two replicas behind cert-manager's certificate, and [`load::Load`] creates Pods meanwhile.
 //! - A machine that cannot build the control plane skips these tests, and says so.
 #![allow(clippy::panic, unreachable_pub, reason = "a test fails by a panic")]
 
@@ -30,7 +31,7 @@ use tokio::{
 
 mod api_server;
 mod bare;
-mod certificate;
+mod certificates;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;
@@ -39,6 +40,7 @@ mod dry_run;
 mod ends;
 mod fields;
 mod install;
+mod load;
 mod neighbour;
 mod objects;
 mod opt_out;
@@ -46,7 +48,9 @@ mod outage;
 mod owners;
 mod plugins;
 mod reinvocation;
+mod restarts;
 mod seed;
+mod stand;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.
 const KUBERNETES: &str = "BERTH_KUBERNETES";
@@ -54,16 +58,20 @@ const KUBERNETES: &str = "BERTH_KUBERNETES";
 /// The homelab that the tests share. It ends with the process.
 static HOMELAB: OnceCell<Option<Homelab>> = OnceCell::const_new();
 
-/// A homelab that differs, for one test. None where this machine has none.
-async fn homelab(options: &Options, certificate: Certificate) -> Option<Homelab> {
-    let setup = Setup {
+/// berth with the homelab's table.
+fn setup(certificate: Certificate) -> Setup {
+    Setup {
         berth: env!("CARGO_BIN_EXE_berth").into(),
         table: common::path("examples/homelab.yaml"),
         certificate,
-    };
+    }
+}
+
+/// A homelab that differs, for one test. None where this machine has none.
+async fn homelab(options: &Options, certificate: Certificate) -> Option<Homelab> {
     let mut options = options.clone();
     options.kubernetes = options.kubernetes.or_else(|| env::var(KUBERNETES).ok());
-    let started = Homelab::start(&options, &setup).await;
+    let started = Homelab::start(&options, &setup(certificate)).await;
     match started {
         Ok(homelab) => Some(homelab),
         Err(Error::Missing(sentence)) => {

@@ -58,13 +58,22 @@ pub fn trust(cas: &str) -> ClientConfig {
         .with_no_client_auth()
 }
 
-/// A TLS connection.
+/// A TLS connection to localhost.
 pub async fn connect(
     address: SocketAddr,
     config: ClientConfig,
 ) -> io::Result<TlsStream<TcpStream>> {
+    connect_to(address, "localhost", config).await
+}
+
+/// A TLS connection to a server of that name.
+pub async fn connect_to(
+    address: SocketAddr,
+    name: &'static str,
+    config: ClientConfig,
+) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
-    let name = ServerName::try_from("localhost").expect("a name");
+    let name = ServerName::try_from(name).expect("a name");
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)
         .await
