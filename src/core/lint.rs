@@ -1,6 +1,6 @@
 //! What is suspicious in a table that loads: findings with stable codes, for `berth lint`.
 //!
-//! A check is a function of the manifests; [`CHECKS`] lists them all, and each group of them has a file with its table
+//! A check is a function of the manifests; `CHECKS` lists them all, and each group of them has a file with its table
 //! of cases.
 
 use std::collections::BTreeMap;

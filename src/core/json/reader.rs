@@ -143,7 +143,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// The text of a value that is not read. It is sound, but for [what is not looked at](skip).
+    /// The text of a value that is not read. It is sound, but for what `skip` does not look at.
     #[inline]
     pub fn skip(&mut self) -> Result<&'a str, Error> {
         let start = space(self.rest);
