@@ -180,6 +180,11 @@ impl Editor<'_> {
             Value::Array(items) => items.is_empty(),
             _ => true,
         };
+        // a tag would stay, and speak of the new value
+        let before = self.text.get(..node.place.start)?;
+        if before.split_whitespace().next_back()?.starts_with('!') {
+            return None;
+        }
         let room = self.rest_of_line(node.place.end).trim_start();
         match parent {
             Parent::Root => None,

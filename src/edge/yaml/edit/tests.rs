@@ -331,3 +331,11 @@ proptest! {
         prop_assert_eq!(edited.text.matches("\r\n").count(), if crlf { edited.text.matches('\n').count() } else { 0 });
     }
 }
+
+#[test]
+fn a_tag_does_not_stay_above_another_value() {
+    let patch = json!([{"op": "add", "path": "/a", "value": {"b": 1}}]);
+    let (text, rewritten) = edited("a: !!null 'null'\nc: 2\n", patch);
+    assert!(rewritten, "{text}");
+    assert!(!text.contains("!!null"), "{text}");
+}
