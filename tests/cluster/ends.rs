@@ -1,6 +1,7 @@
 //! A control plane ends with the process that started it, however that ends.
 
 use std::{
+    fmt::Debug,
     fs,
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
@@ -82,22 +83,26 @@ fn a_killed_test_leaves_nothing_behind() {
         "kube-scheduler",
         "kwok",
     ];
-    let running = processes(&folder);
-    for part in parts {
-        assert!(
-            running.iter().any(|line| line.contains(part)),
-            "{part} is not in {running:#?}"
-        );
-    }
+    // a process has no command line yet while its program is loaded
+    eventually(|| {
+        let running = processes(&folder);
+        let there = |part: &&str| running.iter().any(|line| line.contains(*part));
+        let all = parts.iter().all(there);
+        if all { Ok(()) } else { Err(running) }
+    });
     // Child::kill is SIGKILL
     drop(victim);
+    eventually(|| match (processes(&folder), folder.exists()) {
+        (left, false) if left.is_empty() => Ok(()),
+        left => Err(left),
+    });
+}
+
+/// Looks until it is as it should be: nothing announces what happens to a process that is not ours.
+fn eventually<E: Debug>(look: impl Fn() -> Result<(), E>) {
     let deadline = Instant::now() + PATIENCE;
-    loop {
-        let left = (processes(&folder), folder.exists());
-        if left == (Vec::new(), false) {
-            return;
-        }
-        assert!(Instant::now() < deadline, "left: {left:#?}");
+    while let Err(seen) = look() {
+        assert!(Instant::now() < deadline, "{seen:#?}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
