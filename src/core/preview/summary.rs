@@ -66,7 +66,10 @@ fn containers(
     };
     let pairs = items(before).into_iter().zip(items(after));
     let of_pair = |(before, after): (Value, Value)| {
-        let name = after["name"].clone();
+        let name = match &after["name"] {
+            Value::Null => "a container without a name".to_owned(),
+            name => name.to_string(),
+        };
         let news = news(&before, &after).into_iter();
         news.map(move |text| format!("{text} on {name}"))
             .collect::<Vec<_>>()
@@ -95,4 +98,24 @@ fn plain(value: &Value) -> String {
     value
         .as_str()
         .map_or_else(|| value.to_string(), str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_container_without_a_name_is_called_that() {
+        let pod =
+            |limits: Value| json!({"spec": {"containers": [{"resources": {"limits": limits}}]}});
+        let news = containers(
+            &pod(json!({})),
+            &pod(json!({"amd.com/gpu": "1"})),
+            "/spec/containers",
+            limits,
+        );
+        assert_eq!(news, ["amd.com/gpu=1 on a container without a name"]);
+    }
 }

@@ -157,7 +157,11 @@ fn names(asks: &[Ask<'_>]) -> String {
     let names: Vec<&str> = eligible(asks)
         .map(|(_, ask)| ask.name_of_container())
         .collect();
-    names.join(", ")
+    if names.is_empty() {
+        "no container".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 #[cfg(test)]

@@ -194,3 +194,10 @@ fn a_claim_may_be_the_gpu() {
     let both = json!({"name": "a", "resources": {"claims": [{"name": "channel"}], "limits": {"amd.com/gpu": 1}}});
     assert_eq!(targets(&json!({}), &json!({"containers": [both]})), ["a"]);
 }
+
+#[test]
+fn a_pod_without_containers_is_told_so() {
+    let (reason, message) = admitted(&json!({}), &json!({"containers": []})).unwrap_err();
+    assert_eq!(reason, Reason::ContainerAmbiguous);
+    assert!(message.contains("(no container)"), "{message}");
+}
