@@ -18,7 +18,7 @@ test: unit skew instructions ## every test
 
 unit:
 	@tools/control-plane/build >/dev/null || [ $$? = 3 ] # without Go, the tests that need it say what they skip
-	cargo test --locked
+	cargo test --locked --workspace
 
 skew: ## the cluster's tests on the oldest Kubernetes that k8s-openapi knows: 1.33; unit runs them on the newest, 1.37
 	@tools/control-plane/build --kubernetes 1.33 >/dev/null || [ $$? = 3 ]
@@ -43,11 +43,11 @@ bench-cluster: ## what a create costs on a real API server, beside a constant an
 
 load: ## the server's own cost, beside a constant answer: about 3 minutes
 	cargo build --locked --release
-	cargo run --locked --release --quiet --example load
+	cargo run --locked --release --quiet -p xtask --bin load
 
 scale: ## berth preview of 100 to 10,000 documents, beside the YAML parser alone: seconds
-	cargo build --locked --release --bin berth --example scale
-	target/release/examples/scale target/release/berth
+	cargo build --locked --release -p berth -p xtask --bin berth --bin scale
+	target/release/scale target/release/berth
 
 lint: fmt clippy deny scripts ## everything that needs no run
 
@@ -55,8 +55,8 @@ fmt:
 	cargo fmt --all --check
 
 clippy:
-	cargo clippy --locked --all-targets -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --lib
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --lib
 
 # the advisories need a database from outside the registries: `cargo deny check advisories` where there is a network
 deny: $(DENY)

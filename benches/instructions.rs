@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, process::Command};
 
-use berth::core::table::{Settings, compile};
+use berth_core::table::{Settings, compile};
 use serde_json::{Value, json};
 
 mod common;

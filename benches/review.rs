@@ -6,10 +6,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use berth::{
-    cli::bench::alternatives::{Idiom, scan},
-    core::table::{Settings, compile},
-};
+use berth::cli::bench::alternatives::{Idiom, scan};
+use berth_core::table::{Settings, compile};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
 mod common;

@@ -4,14 +4,14 @@ use std::{env, path::PathBuf, process::ExitCode};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::{core::table::Settings, edge::table_files::TableFiles};
+use berth_core::table::Settings;
+use berth_manifests::table_files::TableFiles;
 
 pub mod bench;
 mod certs;
 mod completions;
 mod crds;
 mod diff;
-mod docs;
 mod lint;
 mod man;
 mod placed;
@@ -46,7 +46,6 @@ enum Command {
     Placed(placed::Placed),
     Completions(completions::Completions),
     Man(man::Man),
-    Docs(docs::Docs),
     Version(version::Version),
 }
 
@@ -95,7 +94,7 @@ impl From<SettingsOptions> for Settings {
 }
 
 fn class_label(text: &str) -> Result<String, String> {
-    if crate::core::syntax::is_qualified_name(text) {
+    if berth_core::syntax::is_qualified_name(text) {
         Ok(text.to_owned())
     } else {
         Err("not a label key: write it as example.com/name".to_owned())
@@ -131,7 +130,6 @@ impl Cli {
             Command::Placed(placed) => placed.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(man) => man.run(),
-            Command::Docs(docs) => docs.run(),
             Command::Version(version) => version.run(),
         };
         ended.map_or_else(Failure::report, ExitCode::from)

@@ -121,7 +121,6 @@ const PRINTING: &[&[&str]] = &[
     &["bench", "--help"],
     &["completions", "bash"],
     &["crds"],
-    &["docs"],
     &["man"],
     &["test", "examples/cases"],
     &["test", "examples/cases", "-o", "json"],

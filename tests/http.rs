@@ -7,13 +7,11 @@ use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, Request, StatusCode},
 };
-use berth::{
-    core::review::{self, Answer},
-    edge::{
-        metrics::Metrics,
-        status::Status,
-        webhook::{Limits, Review, Webhook, router},
-    },
+use berth_core::review::{self, Answer};
+use berth_server::{
+    metrics::Metrics,
+    state::ServerState,
+    webhook::{Limits, Review, Webhook, router},
 };
 use futures_util::stream;
 use http_body_util::{BodyExt, StreamBody};
@@ -28,7 +26,7 @@ use common::{containers, example, homelab, review};
 /// A webhook with the homelab's table, and what it counts.
 struct Server {
     router: Router,
-    status: Arc<Status>,
+    state: Arc<ServerState>,
     metrics: Arc<Metrics>,
 }
 
@@ -50,17 +48,20 @@ impl Server {
     }
 
     fn with(review: Review, limits: Limits) -> Self {
-        let (status, metrics) = (Arc::new(Status::default()), Arc::new(Metrics::default()));
-        status.set_table(homelab());
+        let (state, metrics) = (
+            Arc::new(ServerState::default()),
+            Arc::new(Metrics::default()),
+        );
+        state.set_table(homelab());
         let router = router(Webhook {
             review,
-            status: Arc::clone(&status),
+            state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
             limits,
         });
         Self {
             router,
-            status,
+            state,
             metrics,
         }
     }
@@ -547,7 +548,7 @@ async fn a_pod_that_is_as_it_should_be_gets_no_patch() {
 async fn a_panic_is_500_and_counted_and_the_next_review_is_answered() {
     fn panics<'a>(
         body: &'a [u8],
-        table: &'a berth::core::table::AllocationTable,
+        table: &'a berth_core::table::AllocationTable,
     ) -> Result<Answer<'a>, review::Error> {
         assert!(!body.ends_with(b" "), "invented");
         review::review(body, table)
@@ -575,7 +576,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
     let no_table = Server {
         router: router(Webhook {
             review: review::review,
-            status: Arc::default(),
+            state: Arc::default(),
             metrics: Arc::default(),
             limits: LIMITS,
         }),
@@ -594,7 +595,7 @@ async fn while_draining_answers_go_on_and_ask_for_a_new_connection() {
     let server = Server::new();
     let before = server.post(example("vllm").to_string()).await;
     assert_eq!(before.headers.get("connection"), None);
-    server.status.drain();
+    server.state.drain();
     let reply = server.post(example("vllm").to_string()).await;
     assert_eq!(reply.status, StatusCode::OK);
     assert_eq!(reply.headers["connection"], "close");

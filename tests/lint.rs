@@ -9,7 +9,7 @@ use std::{
     process::Stdio,
 };
 
-use berth::core::lint::CODES;
+use berth_manifests::lint::CODES;
 use serde_json::Value;
 
 mod common;

@@ -10,7 +10,7 @@ use std::{
     time::Instant,
 };
 
-use berth::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
+use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME};
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -115,7 +115,7 @@ async fn a_thousand_swaps_of_table_and_certificate_under_load_fail_no_request_an
         "--tls-key",
         arg(&key),
         "--log-level",
-        "berth::edge::watch=info,berth::edge::server=info",
+        "berth_server::watch=info,berth_server::server=info",
     ]);
     let shared = Arc::new(Load::default());
     let tasks: Vec<_> = [true, true, false]

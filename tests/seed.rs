@@ -1,6 +1,6 @@
 //! The allocation that berth must serve first: all five rows, for a bare Pod and for one of a ReplicaSet.
 
-use berth::core::review;
+use berth_core::review;
 use serde_json::{Value, json};
 
 mod common;

@@ -2,7 +2,7 @@
 
 use std::{fs, sync::Arc};
 
-use berth::edge::tls::self_signed::{Authority, Leaf};
+use berth_server::tls::self_signed::{Authority, Leaf};
 use rustls::{
     ClientConfig, ProtocolVersion, SupportedProtocolVersion,
     crypto::ring::default_provider,

@@ -9,13 +9,11 @@ use std::{
 
 use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::post};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use berth::{
-    core::{
-        review::review,
-        table::{AllocationTable, Settings},
-    },
-    edge::table_files::TableFiles,
+use berth_core::{
+    review::review,
+    table::{AllocationTable, Settings},
 };
+use berth_manifests::table_files::TableFiles;
 use rustls::{
     ServerConfig,
     crypto::ring::default_provider,

@@ -7,7 +7,7 @@
     reason = "each benchmark uses a part of it"
 )]
 
-use berth::core::{
+use berth_core::{
     manifest::{Document, Manifest},
     review::{Answer, review},
     table::{AllocationTable, Settings, compile},

@@ -14,11 +14,9 @@ use super::{
     TableOptions,
     report::{Ended, Failure, print},
 };
-use crate::{
-    core::{review::review, table::AllocationTable},
-    edge::table_files::TableFiles,
-};
 use alternatives::{Idiom, scan};
+use berth_core::{review::review, table::AllocationTable};
+use berth_manifests::table_files::TableFiles;
 
 pub mod alternatives;
 

@@ -11,7 +11,7 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::report::{Ended, Failure, tell};
-use crate::edge::tls::self_signed::{Authority, LEAF_LIFETIME};
+use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME};
 
 /// Make certificates
 #[derive(Args, Debug)]

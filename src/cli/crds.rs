@@ -9,7 +9,7 @@ use clap::Args;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 
 use super::report::{Ended, Failure, print};
-use crate::core::api;
+use berth_core::api;
 
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
 #[derive(Args, Debug)]

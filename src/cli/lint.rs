@@ -6,9 +6,10 @@ use super::{
     TableOptions,
     report::{Ended, Failure, print, tell},
 };
-use crate::{
-    core::lint::{CODES, Code, Severity},
-    edge::table_files::{TableFiles, lint::Report},
+use berth_manifests::{
+    lint::{CODES, Code, Severity},
+    table_files::TableFiles,
+    table_lint::Report,
 };
 
 mod format;

@@ -9,18 +9,14 @@ use super::{
     TableOptions,
     report::{Ended, Failure},
 };
-use crate::{
-    core::{
-        preview::{Preview as Previewed, preview},
-        table::AllocationTable,
-    },
-    edge::{
-        documents::{self, Depth, Document, Source},
-        table_files::TableFiles,
-        yaml::{
-            self, Node,
-            edit::{Edited, edit},
-        },
+use berth_core::table::AllocationTable;
+use berth_manifests::{
+    documents::{self, Depth, Document, Source},
+    preview::{Preview as Previewed, preview},
+    table_files::TableFiles,
+    yaml::{
+        self, Node,
+        edit::{Edited, edit},
     },
 };
 use form::Form;
@@ -101,7 +97,7 @@ struct Run<'t> {
 }
 
 fn namespace(text: &str) -> Result<String, String> {
-    if crate::core::syntax::is_dns_label(text) {
+    if berth_core::syntax::is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err("no name of a namespace: use lower-case letters, digits and - alone".to_owned())

@@ -9,12 +9,10 @@ use std::{
 
 use miette::{Diagnostic, LabeledSpan, SourceCode};
 
-use crate::{
-    core::lint::{Code, Severity},
-    edge::{
-        case_files,
-        table_files::{self, Finding},
-    },
+use berth_manifests::{
+    case_files,
+    lint::{Code, Severity},
+    table_files::{self, Finding},
 };
 
 mod source;

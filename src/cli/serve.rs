@@ -6,9 +6,9 @@ use super::{
     TableOptions,
     report::{Ended, Failure},
 };
-use crate::edge::{
+use berth_server::{
     server::{self, Error, Options},
-    table_files::FollowError,
+    sources::files::FollowError,
     telemetry,
 };
 

@@ -15,15 +15,11 @@ use super::{
     diff::Diff,
     report::{Ended, Failure, print},
 };
-use crate::{
-    core::{
-        table::AllocationTable,
-        trial::{Trial, trial},
-    },
-    edge::{
-        case_files::{self, CaseFile, TABLE_FILE},
-        table_files::TableFiles,
-    },
+use berth_core::table::AllocationTable;
+use berth_manifests::{
+    case_files::{self, CaseFile, TABLE_FILE},
+    table_files::TableFiles,
+    trial::{Trial, trial},
 };
 
 /// What a case looks like.

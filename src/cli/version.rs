@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::report::{Ended, Failure, print};
-use crate::core::{
+use berth_core::{
     api::{GROUP, VERSION},
     review::API_VERSION,
 };

@@ -15,8 +15,8 @@ use axum::{
 };
 use axum_server::tls_rustls::RustlsAcceptor;
 use base64::{Engine, engine::general_purpose::STANDARD};
-use berth::edge::tls::{self, Tls};
 use berth_cluster::Cluster;
+use berth_server::tls::{self, Tls};
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration,
     core::v1::{Pod, Service},

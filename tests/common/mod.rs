@@ -9,10 +9,8 @@
 use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use berth::{
-    core::table::{AllocationTable, Settings},
-    edge::table_files::TableFiles,
-};
+use berth_core::table::{AllocationTable, Settings};
+use berth_manifests::table_files::TableFiles;
 use serde_json::{Value, json};
 
 pub mod client;

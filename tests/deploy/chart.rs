@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use berth::core::{accelerators::is_accelerator, outcome::Reason};
+use berth_core::{accelerators::is_accelerator, outcome::Reason};
 use serde_json::{Value, json};
 
 use crate::{
@@ -169,7 +169,7 @@ fn admitted(review: &Value) -> Value {
     let table = common::homelab();
     assert_eq!(reason(review, &table), Reason::Placed);
     let body = review.to_string();
-    let answer = berth::core::review::review(body.as_bytes(), &table).expect("a review");
+    let answer = berth_core::review::review(body.as_bytes(), &table).expect("a review");
     let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
     common::patched(review, &response)
 }

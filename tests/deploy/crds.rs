@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use berth::core::api::{GPUPool, WorkloadClass, crds};
+use berth_core::api::{GPUPool, WorkloadClass, crds};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::cel::validate_cel;
 use serde_json::{Value, json};

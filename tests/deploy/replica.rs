@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::ConnectInfo, http::Request};
-use berth::edge::admin::{Admin, router};
+use berth_server::admin::{Admin, router};
 use serde_json::json;
 use tower::ServiceExt;
 
@@ -97,7 +97,7 @@ async fn the_probes_and_the_scrape_ask_for_what_the_admin_port_has() {
 
 async fn admin_status(path: &str) -> u16 {
     let admin = Admin {
-        status: Arc::default(),
+        state: Arc::default(),
         metrics: Arc::default(),
     };
     let mut request = Request::get(path).body(Body::empty()).expect("a request");

@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use berth::{
-    core::{
-        outcome::Reason,
-        review::review,
-        table::{AllocationTable, Settings},
-    },
-    edge::{
-        metrics::{Metrics, Source},
-        webhook,
-    },
+use berth_core::{
+    outcome::Reason,
+    review::review,
+    table::{AllocationTable, Settings},
+};
+use berth_server::{
+    metrics::{Metrics, Source},
+    webhook,
 };
 use k8s_openapi::api::core::v1::Service;
 use serde_json::{Value, json};

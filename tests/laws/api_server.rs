@@ -17,19 +17,17 @@ use std::{
 };
 
 use axum_server::tls_rustls::RustlsConfig;
-use berth::{
-    core::{
-        review::{self, Answer},
-        table::{AllocationTable, Settings, compile},
-    },
-    edge::{
-        metrics::Metrics,
-        status::Status,
-        tls::self_signed::{Authority, LEAF_LIFETIME},
-        webhook::{Limits, Webhook, router},
-    },
-};
 use berth_cluster::{ControlPlane, Error, Options, PATIENCE, until};
+use berth_core::{
+    review::{self, Answer},
+    table::{AllocationTable, Settings, compile},
+};
+use berth_server::{
+    metrics::Metrics,
+    state::ServerState,
+    tls::self_signed::{Authority, LEAF_LIFETIME},
+    webhook::{Limits, Webhook, router},
+};
 use k8s_openapi::{
     ByteString,
     api::{
@@ -233,12 +231,12 @@ fn serve() -> (u16, String) {
         PrivateKeyDer::Pkcs8(leaf.key.serialize_der().into()),
     )
     .expect("a pair");
-    let status = Arc::new(Status::default());
+    let state = Arc::new(ServerState::default());
     let (nothing, _) = compile(&[], &Settings::default());
-    status.set_table(nothing);
+    state.set_table(nothing);
     let webhook = Webhook {
         review: review_by_number,
-        status,
+        state,
         metrics: Arc::new(Metrics::default()),
         limits: Limits {
             max_body_bytes: 10 << 20,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use berth::core::{
+use berth_core::{
     outcome::{Reason, Warning},
     review::review,
     table::{AllocationTable, LivePicture, Settings, compile},

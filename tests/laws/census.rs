@@ -2,7 +2,7 @@
 
 use std::{cell::RefCell, collections::BTreeMap};
 
-use berth::core::outcome::{Reason, Verdict, Warning};
+use berth_core::outcome::{Reason, Verdict, Warning};
 use serde_json::{Map, Value};
 
 use crate::{

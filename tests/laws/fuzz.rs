@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use berth::core::{outcome::Reason, review::review};
+use berth_core::{outcome::Reason, review::review};
 use proptest::{
     collection::vec,
     prelude::{TestCaseError, any},

@@ -13,7 +13,7 @@ use proptest::{
 };
 use serde_json::Value;
 
-use berth::core::{outcome::Reason, table::LivePicture};
+use berth_core::{outcome::Reason, table::LivePicture};
 
 use case::{Case, admit};
 use json_text::Style;

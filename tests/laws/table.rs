@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use berth::core::manifest::{Document, Manifest};
+use berth_core::manifest::{Document, Manifest};
 use serde_json::{Map, Value, json};
 
 use crate::{

@@ -15,7 +15,7 @@ use kube::core::{
 };
 use serde::de::IgnoredAny;
 
-use crate::core::{
+use berth_core::{
     selector::Operator,
     table::{Allocation, AllocationTable, Group},
 };
@@ -99,9 +99,9 @@ fn place(pod: &mut Pod, group: &Group) {
 }
 
 fn node_affinity(group: &Group) -> NodeAffinity {
-    let requirements = |alternative: &crate::core::table::Alternative| {
+    let requirements = |alternative: &berth_core::table::Alternative| {
         let requirements = alternative.requirements.iter();
-        let requirement = |(requirement, _): &(crate::core::selector::Requirement, String)| {
+        let requirement = |(requirement, _): &(berth_core::selector::Requirement, String)| {
             NodeSelectorRequirement {
                 key: requirement.key.clone(),
                 operator: requirement.operator.as_str().to_owned(),

@@ -5,10 +5,10 @@ use std::fmt::{self, Write};
 use miette::{MietteHandler, MietteHandlerOpts, ReportHandler};
 use serde_json::{Value, json};
 
-use crate::{
-    cli::report::Shown,
-    core::lint::Severity,
-    edge::table_files::lint::{Linted, Report},
+use crate::cli::report::Shown;
+use berth_manifests::{
+    lint::Severity,
+    table_lint::{Linted, Report},
 };
 
 /// Each with its source and a caret, in colours.

@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, DiffOp, TextDiff};
 
 use super::{Shown, form::Form};
-use crate::edge::documents::Source;
+use berth_manifests::documents::Source;
 
 const CONTEXT: usize = 3;
 const HEADER: Style = Style::new().bold();

@@ -7,12 +7,10 @@ use json_patch::Patch;
 use serde::Serialize;
 
 use super::Shown;
-use crate::{
-    core::{
-        preview::{Finding, PodPreview},
-        workload::field,
-    },
-    edge::documents::Source,
+use berth_manifests::{
+    documents::Source,
+    preview::{Finding, PodPreview},
+    workload::field,
 };
 
 /// A form: what is printed of each document, as it comes.

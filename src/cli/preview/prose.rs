@@ -6,18 +6,16 @@ use miette::{
 };
 
 use super::Shown;
-use crate::{
-    cli::report::tell,
-    core::{
-        outcome::{Reason, Verdict, Warning},
-        patch::pointer_segment,
-        preview::PodPreview,
-        workload::field,
-    },
-    edge::{
-        documents::{Document, Source},
-        yaml::{self, Place},
-    },
+use crate::cli::report::tell;
+use berth_core::{
+    outcome::{Reason, Verdict, Warning},
+    patch::pointer_segment,
+};
+use berth_manifests::{
+    documents::{Document, Source},
+    preview::PodPreview,
+    workload::field,
+    yaml::{self, Place},
 };
 
 /// So many lines are taken before and after a place.

@@ -2,7 +2,7 @@
 
 use miette::{MietteError, MietteSpanContents, SourceCode, SourceSpan, SpanContents};
 
-use crate::edge::table_files::Finding;
+use berth_manifests::table_files::Finding;
 
 /// Longer lines than this are not shown: JSON of one line, say.
 const LONGEST: usize = 400;
@@ -76,7 +76,7 @@ fn printable(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::edge::table_files::File;
+    use berth_manifests::table_files::File;
 
     /// The lines around a word, with the number of the first.
     fn around(text: &str, word: &str) -> Option<(String, usize)> {

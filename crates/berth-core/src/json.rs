@@ -1,0 +1,316 @@
+//! Reading JSON by borrowing: what no rule reads is skipped, and what a rule reads must be there once.
+
+use std::{borrow::Cow, fmt, ops::Deref};
+
+mod reader;
+mod skip;
+
+pub use reader::Reader;
+
+/// More entries than this are searched for duplicates by sorting.
+const FEW: usize = 16;
+
+/// What can be read from JSON.
+pub trait Read<'a>: Sized {
+    /// Reads a value.
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error>;
+}
+
+/// Reads a text that is one value.
+pub fn parse<'a, T: Read<'a>>(text: &'a str) -> Result<T, Error> {
+    let mut reader = Reader::new(text);
+    let value = T::read(&mut reader).and_then(|value| reader.end().map(|()| value));
+    value.map_err(|error| error.located(text))
+}
+
+/// What is wrong with a text, and where.
+#[derive(Debug, thiserror::Error)]
+#[error("{} at line {} column {}", .0.problem, .0.line, .0.column)]
+pub struct Error(Box<Fault>);
+
+#[derive(Debug)]
+struct Fault {
+    problem: Problem,
+    /// How much of the text was left.
+    left: usize,
+    line: usize,
+    column: usize,
+    path: String,
+}
+
+/// What is wrong.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Problem {
+    /// The text is cut.
+    #[error("it ends too early")]
+    Ends,
+    /// A value of another kind.
+    #[error("expected {expected}, found {found}")]
+    Kind {
+        /// What is read here.
+        expected: &'static str,
+        /// What is there.
+        found: &'static str,
+    },
+    /// Not JSON.
+    #[error("expected {0}")]
+    Expected(&'static str),
+    /// A key that is read is there twice: this makes the whole text untrustworthy, unlike a value of another kind.
+    #[error("duplicate key {0:?}")]
+    Duplicate(String),
+    /// No escape of JSON's.
+    #[error("expected an escape as JSON writes it")]
+    Escape,
+    /// Half a surrogate pair.
+    #[error("an escape stands for half a character")]
+    Surrogate,
+    /// A control character as it is.
+    #[error("a control character in a string must be escaped")]
+    Unescaped,
+    /// More than one value.
+    #[error("expected the end")]
+    Trailing,
+}
+
+impl Error {
+    #[cold]
+    fn new(problem: Problem, rest: &[u8]) -> Self {
+        Self(Box::new(Fault {
+            problem: if rest.is_empty() {
+                Problem::Ends
+            } else {
+                problem
+            },
+            left: rest.len(),
+            line: 0,
+            column: 0,
+            path: String::new(),
+        }))
+    }
+
+    #[cold]
+    fn located(mut self, text: &str) -> Self {
+        let read = text.as_bytes().split_at(text.len() - self.0.left).0;
+        let mut lines = read.rsplit(|byte| *byte == b'\n');
+        self.0.column = lines.next().map_or(0, <[u8]>::len) + 1;
+        self.0.line = lines.count() + 1;
+        self
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn problem(&self) -> &Problem {
+        &self.0.problem
+    }
+
+    /// Where the value is, as `.spec.containers[0]`; empty at the root.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.0.path
+    }
+
+    /// The same error, seen from the value around it.
+    #[cold]
+    pub(crate) fn below(mut self, step: impl fmt::Display) -> Self {
+        self.0.path = format!("{step}{}", self.0.path);
+        self
+    }
+}
+
+/// A string, borrowed from the body unless it has escapes.
+#[derive(Clone, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'a> Read<'a> for Text<'a> {
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.string().map(Self)
+    }
+}
+
+/// A quantity as it was written, a string or a number; null is 0.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Amount<'a>(pub Cow<'a, str>);
+
+impl<'a> Read<'a> for Amount<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        Ok(Self(match reader.token() {
+            b'"' => reader.string()?,
+            b'-' | b'0'..=b'9' => Cow::Borrowed(reader.skip()?),
+            _ if reader.null()? => Cow::Borrowed("0"),
+            _ => return Err(reader.other_than("a quantity")),
+        }))
+    }
+}
+
+/// A value that is not read: its text, which is sound.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Raw<'a>(pub &'a str);
+
+impl<'a> Read<'a> for Raw<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        reader.skip().map(Self)
+    }
+}
+
+/// A value of which is read only that it is there.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unread;
+
+impl Read<'_> for Unread {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.skip().map(|_| Self)
+    }
+}
+
+impl Read<'_> for bool {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        reader.boolean()
+    }
+}
+
+/// Null is nothing.
+impl<'a, T: Read<'a>> Read<'a> for Option<T> {
+    #[inline]
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        if reader.null()? {
+            Ok(None)
+        } else {
+            T::read(reader).map(Some)
+        }
+    }
+}
+
+impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut list = Self::new();
+        reader.array(|reader| {
+            match T::read(reader) {
+                Ok(value) => list.push(value),
+                Err(error) => return Err(error.below(format_args!("[{}]", list.len()))),
+            }
+            Ok(())
+        })?;
+        Ok(list)
+    }
+}
+
+/// A JSON object with keys of the user's, in their order, each there once.
+#[derive(Clone, Debug)]
+pub struct Map<'a, V>(Vec<(Text<'a>, V)>);
+
+impl<V> Default for Map<'_, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'a, V> Map<'a, V> {
+    /// The value of a key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&V> {
+        self.iter()
+            .find(|(name, _)| *name == key)
+            .map(|(_, value)| value)
+    }
+
+    /// The entries, in the order in which they were written.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
+        self.0.iter().map(|(key, value)| (&**key, value))
+    }
+
+    fn duplicate(&self) -> Option<&str> {
+        if self.0.len() > FEW {
+            let mut keys: Vec<&str> = self.iter().map(|(key, _)| key).collect();
+            keys.sort_unstable();
+            return keys.array_windows().find(|[a, b]| a == b).map(|[a, _]| *a);
+        }
+        let repeated = |(i, (key, _)): (usize, &(Text<'a>, V))| {
+            self.0.iter().take(i).any(|(earlier, _)| earlier == key)
+        };
+        self.0
+            .iter()
+            .enumerate()
+            .find(|entry| repeated(*entry))
+            .map(|(_, (key, _))| &**key)
+    }
+}
+
+impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let mut map = Self::default();
+        reader.object(|reader, key| {
+            match V::read(reader) {
+                Ok(value) => map.0.push((Text(key), value)),
+                Err(error) => return Err(error.below(format_args!(".{key}"))),
+            }
+            Ok(())
+        })?;
+        match map.duplicate() {
+            Some(key) => Err(reader.error(Problem::Duplicate(key.to_owned()))),
+            None => Ok(map),
+        }
+    }
+}
+
+/// Marks a field as seen, which it must not be yet.
+#[inline]
+pub(crate) fn once(
+    reader: &Reader<'_>,
+    seen: &mut u32,
+    field: u32,
+    key: &str,
+) -> Result<(), Error> {
+    let bit = 1 << field;
+    if *seen & bit != 0 {
+        return Err(reader.error(Problem::Duplicate(key.to_owned())));
+    }
+    *seen |= bit;
+    Ok(())
+}
+
+/// Declares an object of which only the named keys are read; each may be absent or null, none may be there twice.
+/// A type parameter stands for what one field holds.
+macro_rules! object {
+    ($(#[$doc:meta])* $name:ident $(<$param:ident>)? {
+        $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)+
+    }) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $name<'a $(, $param)?> { $($(#[$field_doc])* pub $field: Option<$type>,)+ }
+
+        impl<'a $(, $param: $crate::json::Read<'a> + Default)?> $crate::json::Read<'a>
+            for $name<'a $(, $param)?>
+        {
+            fn read(reader: &mut $crate::json::Reader<'a>) -> Result<Self, $crate::json::Error> {
+                #[allow(non_camel_case_types, reason = "each has its field's name")]
+                enum Field { $($field,)+ }
+                let (mut object, mut seen) = (Self::default(), 0_u32);
+                reader.object(|reader, key| {
+                    match &*key {
+                        $($key => {
+                            $crate::json::once(reader, &mut seen, Field::$field as u32, $key)?;
+                            object.$field = $crate::json::Read::read(reader)
+                                .map_err(|error: $crate::json::Error| error.below(concat!(".", $key)))?;
+                        })+
+                        _ => { reader.skip()?; }
+                    }
+                    Ok(())
+                })?;
+                Ok(object)
+            }
+        }
+    };
+}
+pub(crate) use object;
+
+#[cfg(test)]
+mod tests;

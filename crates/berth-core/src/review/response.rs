@@ -1,0 +1,98 @@
+//! The response's JSON, written as text: a v1 response repeats uid and GVK, and has patch and patchType together.
+
+use base64::{Engine, engine::general_purpose::STANDARD};
+
+use crate::outcome::{Reason, Verdict};
+
+use super::Record;
+
+/// Writes the response for a record, with the patch where there is one.
+pub(super) fn write(record: &Record<'_>, patch: Option<&str>, revision: &str) -> Vec<u8> {
+    let mut out = String::with_capacity(512 + patch.map_or(0, |patch| patch.len() * 4 / 3));
+    out.push_str(
+        r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
+    );
+    string(&mut out, &record.uid);
+    let allowed = record.reason.verdict() != Verdict::Denied;
+    out.push_str(if allowed {
+        r#","allowed":true"#
+    } else {
+        r#","allowed":false"#
+    });
+    if let Some(patch) = patch {
+        out.push_str(r#","patchType":"JSONPatch","patch":""#);
+        STANDARD.encode_string(patch, &mut out);
+        out.push('"');
+    }
+    if let Some(message) = &record.message {
+        status(&mut out, record.reason, message);
+    }
+    warnings(&mut out, record);
+    annotations(&mut out, record, revision);
+    out.push_str("}}");
+    out.into_bytes()
+}
+
+fn status(out: &mut String, reason: Reason, message: &str) {
+    let status = match reason.code() {
+        400 => "BadRequest",
+        422 => "Invalid",
+        _ => "Forbidden",
+    };
+    out.push_str(r#","status":{"status":"Failure","reason":""#);
+    out.push_str(status);
+    out.push_str(r#"","code":"#);
+    out.push_str(&reason.code().to_string());
+    out.push_str(r#","message":"#);
+    string(out, message);
+    out.push('}');
+}
+
+fn warnings(out: &mut String, record: &Record<'_>) {
+    if record.warnings.is_empty() {
+        return;
+    }
+    out.push_str(r#","warnings":["#);
+    for (i, warning) in record.warnings.iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        // the API server drops a response whose warnings have control characters
+        let text: String = warning
+            .to_string()
+            .chars()
+            .filter(|c| !c.is_control())
+            .collect();
+        string(out, &text);
+    }
+    out.push(']');
+}
+
+/// Bare keys: the API server puts the webhook's name before them, and drops a key with a slash.
+fn annotations(out: &mut String, record: &Record<'_>, revision: &str) {
+    out.push_str(r#","auditAnnotations":{"reason":""#);
+    out.push_str(record.reason.as_str());
+    out.push_str(r#"","table":""#);
+    out.push_str(revision);
+    out.push('"');
+    for (key, value) in [("class", record.class), ("pool", record.pool)] {
+        if let Some(value) = value {
+            out.push_str(",\"");
+            out.push_str(key);
+            out.push_str("\":");
+            string(out, value);
+        }
+    }
+    out.push('}');
+}
+
+fn string(out: &mut String, text: &str) {
+    let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
+    if text.bytes().any(escapes) {
+        out.push_str(&serde_json::to_string(text).expect("a string serialises"));
+    } else {
+        out.push('"');
+        out.push_str(text);
+        out.push('"');
+    }
+}

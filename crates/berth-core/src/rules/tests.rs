@@ -1,0 +1,172 @@
+//! Rules 0, 3, 29 and 32: what is asked before and around the rules of a group.
+
+use serde_json::{Value, json};
+
+use crate::{
+    outcome::Reason,
+    table::AllocationTable,
+    testing::{admit, class, one_pool, pod, pool, table, with_free},
+};
+
+/// A class of three pools in two groups, AMD first.
+fn two_vendors() -> AllocationTable {
+    table(&[
+        pool(
+            "amd",
+            json!({"taints": [{"key": "amd", "effect": "NoSchedule"}]}),
+        ),
+        pool("nvidia", json!({"resourceName": "nvidia.com/gpu"})),
+        pool("amd-too", json!({})),
+        class(
+            "c",
+            &["amd", "nvidia", "amd-too"],
+            json!({"gpus": {"max": 2}}),
+        ),
+    ])
+}
+
+fn chosen(table: &AllocationTable, spec: Value) -> String {
+    let admitted =
+        admit(table, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
+    admitted.pool.expect("a pool")
+}
+
+#[test]
+fn the_first_group_is_chosen_unless_the_pod_or_the_live_picture_says_another() {
+    let table = two_vendors;
+    let asks =
+        |name: &str| json!({"containers": [{"name": "main", "resources": {"limits": {name: 2}}}]});
+    assert_eq!(chosen(&table(), json!({})), "amd,amd-too");
+    assert_eq!(chosen(&table(), asks("nvidia.com/gpu")), "nvidia");
+    assert_eq!(
+        chosen(
+            &table(),
+            json!({"nodeSelector": {"kubernetes.io/hostname": "nvidia-node"}})
+        ),
+        "nvidia"
+    );
+    for (free, pool) in [
+        (
+            &[("amd", 1), ("amd-too", 0), ("nvidia", 1)][..],
+            "amd,amd-too",
+        ),
+        (&[("amd", 0), ("amd-too", 1)], "amd,amd-too"),
+        (&[("amd", 0), ("amd-too", 0), ("nvidia", 1)], "nvidia"),
+        (&[("amd", 0), ("amd-too", 0)], "nvidia"),
+        (&[("amd", 0)], "amd,amd-too"),
+        (&[("amd", 0), ("amd-too", 0), ("nvidia", 0)], "amd,amd-too"),
+    ] {
+        assert_eq!(
+            chosen(&with_free(table(), free), json!({})),
+            pool,
+            "{free:?}"
+        );
+    }
+    // two are needed, and one is free
+    let one_each = with_free(table(), &[("amd", 1), ("amd-too", 1), ("nvidia", 2)]);
+    let two = json!({"initContainers": [{"name": "i", "restartPolicy": "Always"}]});
+    assert_eq!(chosen(&one_each, two), "amd,amd-too");
+}
+
+#[test]
+fn a_pod_that_is_placed_stays_where_it_is_placed() {
+    let admitted = admit(
+        &two_vendors(),
+        &pod(json!({"nodeSelector": {"kubernetes.io/hostname": "nvidia-node"}})),
+    )
+    .expect("admitted");
+    assert_eq!(admitted.pool.as_deref(), Some("nvidia"));
+    let full = with_free(two_vendors(), &[("nvidia", 0)]);
+    let again = admit(&full, &admitted.pod).expect("admitted");
+    assert_eq!(
+        (again.pool.as_deref(), again.reason),
+        (Some("nvidia"), Reason::InPlace)
+    );
+    assert_eq!(again.patch, Vec::<Value>::new());
+}
+
+#[test]
+fn where_no_group_fits_each_says_why() {
+    let spec =
+        json!({"containers": [{"name": "main", "resources": {"limits": {"gpu.intel.com/xe": 1}}}]});
+    let (reason, message) = admit(&two_vendors(), &pod(spec))
+        .map(|admitted| admitted.pod)
+        .expect_err("denied");
+    assert_eq!(reason, Reason::OtherGpu);
+    for part in [
+        "pools \"amd,amd-too\": ",
+        "pool \"nvidia\": ",
+        "amd.com/gpu",
+        "nvidia.com/gpu",
+    ] {
+        assert!(message.contains(part), "{part}: {message}");
+    }
+}
+
+#[test]
+fn what_bypasses_the_scheduler_or_is_out_of_bounds_is_denied() {
+    let containers = |count: usize| {
+        (0..count)
+            .map(|i| json!({"name": format!("c{i}")}))
+            .collect::<Value>()
+    };
+    let tolerations = |count: usize| {
+        (0..count)
+            .map(|i| json!({"key": format!("k{i}"), "operator": "Exists"}))
+            .collect::<Value>()
+    };
+    for (spec, reason) in [
+        (json!({"nodeName": "p-node"}), Reason::NodeNameSet),
+        (
+            json!({"containers": containers(101)}),
+            Reason::TooManyContainers,
+        ),
+        (
+            json!({"containers": containers(50), "initContainers": containers(51)}),
+            Reason::TooManyContainers,
+        ),
+        (
+            json!({"tolerations": tolerations(1001)}),
+            Reason::TooManyTolerations,
+        ),
+        (json!({"os": {"name": "windows"}}), Reason::WindowsPod),
+    ] {
+        let denied = admit(&one_pool(), &pod(spec))
+            .map(|admitted| admitted.pod)
+            .expect_err("denied");
+        assert_eq!(denied.0, reason, "{}", denied.1);
+    }
+    assert_eq!(
+        chosen(&one_pool(), json!({"tolerations": tolerations(1000)})),
+        "p"
+    );
+    assert_eq!(
+        chosen(
+            &one_pool(),
+            json!({"os": {"name": "linux"}, "nodeName": ""})
+        ),
+        "p"
+    );
+    let windows = json!({"nodeSelector": {"matchLabels": {"kubernetes.io/os": "windows"}}});
+    let windows = table(&[pool("w", windows), class("c", &["w"], json!({}))]);
+    assert_eq!(chosen(&windows, json!({"os": {"name": "windows"}})), "w");
+}
+
+#[test]
+fn a_daemon_set_is_warned_where_its_template_lacks_what_we_add() {
+    let owned = |kind: &str, spec: Value| {
+        let mut pod = pod(spec);
+        pod["metadata"]["ownerReferences"] =
+            json!([{"kind": kind, "name": "x", "controller": true}]);
+        admit(&one_pool(), &pod).expect("admitted").warnings.len()
+    };
+    assert_eq!(owned("DaemonSet", json!({})), 1);
+    assert_eq!(
+        owned(
+            "DaemonSet",
+            json!({"nodeSelector": {"kubernetes.io/hostname": "p-node"}})
+        ),
+        0
+    );
+    assert_eq!(owned("ReplicaSet", json!({})), 0);
+}

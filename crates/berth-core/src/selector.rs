@@ -1,0 +1,376 @@
+//! Label selectors: what `matchLabels` and `matchExpressions` mean, and how they are shown.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
+
+use crate::syntax::{is_label_value, is_qualified_name};
+
+/// How a label is compared. A label selector has the first four, node affinity all.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Operator {
+    /// One of the values.
+    In,
+    /// None of the values, or no such label.
+    NotIn,
+    /// Any value.
+    Exists,
+    /// No such label.
+    DoesNotExist,
+    /// A greater integer.
+    Gt,
+    /// A lesser integer.
+    Lt,
+}
+
+impl Operator {
+    /// The operator as Kubernetes writes it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::In => "In",
+            Self::NotIn => "NotIn",
+            Self::Exists => "Exists",
+            Self::DoesNotExist => "DoesNotExist",
+            Self::Gt => "Gt",
+            Self::Lt => "Lt",
+        }
+    }
+}
+
+/// What one label must be.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Requirement {
+    /// The label.
+    pub key: String,
+    /// The comparison.
+    pub operator: Operator,
+    /// What it is compared with.
+    pub values: Vec<String>,
+}
+
+impl fmt::Display for Requirement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.key, self.operator.as_str())?;
+        if self.values.is_empty() {
+            return Ok(());
+        }
+        write!(f, " [{}]", self.values.join(", "))
+    }
+}
+
+/// Requirements that a set of labels must all meet.
+#[derive(Clone, Debug)]
+pub struct Selector(Vec<Requirement>);
+
+/// What Kubernetes would refuse of a selector: where, and why.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Error {
+    /// The field below the selector.
+    pub field: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+impl Selector {
+    /// The requirements of a selector, if Kubernetes would take it.
+    pub fn new(selector: &LabelSelector) -> Result<Self, Error> {
+        let mut requirements = Vec::new();
+        for (key, value) in selector.match_labels.iter().flatten() {
+            let field = format!("matchLabels.{key}");
+            check(&field, key, std::slice::from_ref(value))?;
+            requirements.push(Requirement {
+                key: key.clone(),
+                operator: Operator::In,
+                values: vec![value.clone()],
+            });
+        }
+        let expressions = selector.match_expressions.iter().flatten();
+        for (i, expression) in expressions.enumerate() {
+            requirements.push(requirement(&format!("matchExpressions[{i}]"), expression)?);
+        }
+        Ok(Self(requirements))
+    }
+
+    /// The requirements.
+    #[must_use]
+    pub fn requirements(&self) -> &[Requirement] {
+        &self.0
+    }
+
+    /// The requirements.
+    #[must_use]
+    pub fn into_requirements(self) -> Vec<Requirement> {
+        self.0
+    }
+
+    /// A key of which no label can meet every requirement, if there is one.
+    #[must_use]
+    pub fn contradicts_itself(&self) -> Option<&str> {
+        let contradictory = |one: &&Requirement| {
+            let on_key = || self.0.iter().filter(|other| other.key == one.key);
+            match one.operator {
+                Operator::In => !one
+                    .values
+                    .iter()
+                    .any(|value| on_key().all(|other| other.admits(Some(value)))),
+                Operator::Exists => on_key().any(|other| other.operator == Operator::DoesNotExist),
+                _ => false,
+            }
+        };
+        self.0
+            .iter()
+            .find(contradictory)
+            .map(|one| one.key.as_str())
+    }
+
+    /// Whether labels, looked up by key, meet every requirement.
+    pub fn matches<'l>(&self, label: impl Fn(&str) -> Option<&'l str>) -> bool {
+        self.0
+            .iter()
+            .all(|requirement| requirement.admits(label(&requirement.key)))
+    }
+}
+
+impl Requirement {
+    /// Whether a label selector with this requirement takes a label's value, or its absence.
+    #[must_use]
+    pub fn admits(&self, value: Option<&str>) -> bool {
+        let among = |value: &str| self.values.iter().any(|other| other == value);
+        match self.operator {
+            Operator::In => value.is_some_and(among),
+            Operator::NotIn => !value.is_some_and(among),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::Gt | Operator::Lt => false,
+        }
+    }
+
+    /// Whether whatever meets this requirement meets the other, as a label selector has them.
+    #[must_use]
+    pub fn implies(&self, other: &Self) -> bool {
+        let all = |values: &[String], among: &[String]| values.iter().all(|it| among.contains(it));
+        let by_values = match (self.operator, other.operator) {
+            (Operator::In, Operator::In) => all(&self.values, &other.values),
+            (Operator::In, Operator::NotIn) => {
+                !self.values.iter().any(|it| other.values.contains(it))
+            }
+            (Operator::NotIn, Operator::NotIn) => all(&other.values, &self.values),
+            (Operator::In | Operator::Exists, Operator::Exists)
+            | (Operator::DoesNotExist, Operator::DoesNotExist | Operator::NotIn) => true,
+            _ => false,
+        };
+        self.key == other.key && by_values
+    }
+}
+
+fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Requirement, Error> {
+    let error = |below: &str, message: String| Error {
+        field: format!("{field}.{below}"),
+        message,
+    };
+    let values = expression.values.clone().unwrap_or_default();
+    let (operator, with_values) = match expression.operator.as_str() {
+        "In" => (Operator::In, true),
+        "NotIn" => (Operator::NotIn, true),
+        "Exists" => (Operator::Exists, false),
+        "DoesNotExist" => (Operator::DoesNotExist, false),
+        other => {
+            let message = format!("operator {other:?} is not In, NotIn, Exists or DoesNotExist");
+            return Err(error("operator", message));
+        }
+    };
+    if with_values && values.is_empty() {
+        return Err(error(
+            "operator",
+            format!("{} needs values", expression.operator),
+        ));
+    }
+    if !with_values && !values.is_empty() {
+        return Err(error(
+            "values",
+            format!("{} takes no values", expression.operator),
+        ));
+    }
+    check(field, &expression.key, &values)?;
+    Ok(Requirement {
+        key: expression.key.clone(),
+        operator,
+        values,
+    })
+}
+
+fn check(field: &str, key: &str, values: &[String]) -> Result<(), Error> {
+    let message = if !is_qualified_name(key) {
+        format!("{key:?} is no label key")
+    } else if let Some(value) = values.iter().find(|value| !is_label_value(value)) {
+        format!("{value:?} is no label value")
+    } else {
+        return Ok(());
+    };
+    Err(Error {
+        field: field.to_owned(),
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn selector(value: Value) -> Result<Selector, Error> {
+        Selector::new(&serde_json::from_value(value).unwrap())
+    }
+
+    fn expression(value: Value) -> Result<Selector, Error> {
+        selector(json!({"matchExpressions": [value]}))
+    }
+
+    #[test]
+    fn labels_match_as_the_api_server_would_have_it() {
+        let team_a = |key: &str| (key == "team").then_some("a");
+        for (value, matches) in [
+            (json!({}), true),
+            (json!({"matchLabels": {"team": "a"}}), true),
+            (json!({"matchLabels": {"team": "b"}}), false),
+            (json!({"matchLabels": {"team": "a", "x": "y"}}), false),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "In", "values": ["b", "a"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "NotIn", "values": ["a"]}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["a"]}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "Exists"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "Exists"}]}),
+                false,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}),
+                true,
+            ),
+            (
+                json!({"matchExpressions": [{"key": "team", "operator": "DoesNotExist"}]}),
+                false,
+            ),
+        ] {
+            assert_eq!(
+                selector(value.clone()).unwrap().matches(team_a),
+                matches,
+                "{value}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_kubernetes_would_refuse_is_refused_with_its_place() {
+        for (result, field) in [
+            (
+                selector(json!({"matchLabels": {"a b": "c"}})),
+                "matchLabels.a b",
+            ),
+            (
+                selector(json!({"matchLabels": {"a": "b c"}})),
+                "matchLabels.a",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "Gt", "values": ["1"]})),
+                "matchExpressions[0].operator",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "In"})),
+                "matchExpressions[0].operator",
+            ),
+            (
+                expression(json!({"key": "a", "operator": "Exists", "values": ["b"]})),
+                "matchExpressions[0].values",
+            ),
+            (
+                expression(json!({"key": "", "operator": "Exists"})),
+                "matchExpressions[0]",
+            ),
+        ] {
+            assert_eq!(result.expect_err(field).field, field);
+        }
+    }
+
+    #[test]
+    fn what_no_label_can_meet_is_seen() {
+        let on_k = |operator: &str, values: &[&str]| json!({"key": "k", "operator": operator, "values": values});
+        let (in_ab, not_a, not_ab) = (
+            on_k("In", &["a", "b"]),
+            on_k("NotIn", &["a"]),
+            on_k("NotIn", &["b", "a"]),
+        );
+        let (exists, absent) = (
+            json!({"key": "k", "operator": "Exists"}),
+            json!({"key": "k", "operator": "DoesNotExist"}),
+        );
+        for (all, contradiction) in [
+            (vec![in_ab.clone(), not_a.clone(), exists.clone()], false),
+            (vec![in_ab.clone(), not_ab.clone()], true),
+            (vec![in_ab.clone(), on_k("In", &["c"])], true),
+            (vec![in_ab, absent.clone()], true),
+            (vec![exists.clone(), absent.clone()], true),
+            (vec![absent, not_ab], false),
+            (vec![exists, not_a], false),
+        ] {
+            let selector = selector(json!({"matchExpressions": all})).unwrap();
+            assert_eq!(
+                selector.contradicts_itself().is_some(),
+                contradiction,
+                "{selector:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn one_requirement_implies_another_where_every_label_says_so() {
+        let all = [
+            ("In", &["a"][..]),
+            ("In", &["a", "b"]),
+            ("NotIn", &["a"]),
+            ("NotIn", &["a", "b"]),
+            ("NotIn", &["c"]),
+            ("Exists", &[]),
+            ("DoesNotExist", &[]),
+        ];
+        let requirement = |(operator, values): (&str, &[&str])| {
+            let value = json!({"key": "k", "operator": operator, "values": values});
+            expression(value).unwrap().into_requirements().remove(0)
+        };
+        for one in all.map(requirement) {
+            for other in all.map(requirement) {
+                // every value that tells the requirements apart, and no label
+                let values = [Some("a"), Some("b"), Some("c"), Some("d"), None];
+                let follows = values
+                    .iter()
+                    .all(|value| !one.admits(*value) || other.admits(*value));
+                assert_eq!(one.implies(&other), follows, "{one} -> {other}");
+            }
+        }
+        let elsewhere = Requirement {
+            key: "other".to_owned(),
+            ..requirement(all[0])
+        };
+        assert!(!elsewhere.implies(&requirement(all[0])));
+    }
+
+    #[test]
+    fn a_requirement_reads_as_kubernetes_writes_it() {
+        let all = expression(json!({"key": "a", "operator": "In", "values": ["b", "c"]})).unwrap();
+        assert_eq!(all.requirements()[0].to_string(), "a In [b, c]");
+    }
+}

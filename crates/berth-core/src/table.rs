@@ -1,0 +1,252 @@
+//! The allocation table: both manifests, compiled once, immutable, replaced whole.
+//!
+//! Everything that does not depend on the Pod is built here, down to the JSON that a patch is made of.
+
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    fmt,
+};
+
+use crate::{
+    accelerators::is_accelerator,
+    api::{GROUP, TaintEffect},
+    selector::{Requirement, Selector},
+};
+
+mod compile;
+mod group;
+
+pub use compile::compile;
+pub(crate) use group::asks_the_same;
+
+/// What the operator may set beside the manifests.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The label that names a Pod's class.
+    pub class_label: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            class_label: format!("{GROUP}/workload-class"),
+        }
+    }
+}
+
+/// Free GPUs by pool, where they are known. A preference, not a reservation.
+#[derive(Clone, Debug, Default)]
+pub struct LivePicture(BTreeMap<String, u64>);
+
+impl LivePicture {
+    /// The picture of the pools given; the others are unknown.
+    pub fn new(free: impl IntoIterator<Item = (String, u64)>) -> Self {
+        Self(free.into_iter().collect())
+    }
+
+    fn has(&self, pool: &str, gpus: u64) -> bool {
+        self.0.get(pool).is_none_or(|free| *free >= gpus)
+    }
+}
+
+/// Every workload class with its allocation.
+#[derive(Clone, Debug)]
+pub struct AllocationTable {
+    revision: String,
+    class_label: String,
+    classes: HashMap<String, Allocation>,
+    /// The classes' names, sorted.
+    names: Vec<String>,
+    /// Every resource and alias of every pool.
+    resources: HashSet<String>,
+    pools: usize,
+    live: LivePicture,
+}
+
+/// What a workload class gets.
+#[derive(Clone, Debug)]
+pub struct Allocation {
+    /// The class's name.
+    pub name: String,
+    /// The groups of its pools, in order of preference.
+    pub groups: Vec<Group>,
+    /// GPUs for a Pod that asks for none.
+    pub default_gpus: u64,
+    /// The most GPUs that a Pod may ask for.
+    pub max_gpus: u64,
+    /// Which container gets the limit: the first that the Pod has.
+    pub container_names: Vec<String>,
+    /// Who may use the class; everyone where absent.
+    pub namespaces: Option<Selector>,
+    /// The scheduler, with its JSON.
+    pub scheduler: Option<Fragment>,
+}
+
+/// The pools of a class that ask the same of the Pod itself: what no Pod can OR.
+#[derive(Clone, Debug)]
+pub struct Group {
+    /// The pools' names, in order of preference.
+    pub pools: Vec<String>,
+    /// The pools' names as the annotation records them, joined by commas.
+    pub name: Fragment,
+    /// The extended resource.
+    pub resource: String,
+    /// The resource as a segment of a JSON Pointer.
+    pub pointer: String,
+    /// Other names of the resource.
+    pub aliases: Vec<String>,
+    /// The runtime class.
+    pub runtime_class: Option<Fragment>,
+    /// Environment variables: the name, and the JSON of the variable.
+    pub env: Vec<Fragment>,
+    /// The alternatives, one of which a node must match: the pools, those that collapse to one `In` being one.
+    pub alternatives: Vec<Alternative>,
+    /// The required node affinity of a Pod that has none: a term for each alternative, as JSON.
+    pub required: String,
+    /// What several pools prefer, most preferred first.
+    pub preferences: Vec<Preference>,
+    /// The taints of all pools, in order, each once.
+    pub taints: Vec<TolerableTaint>,
+    /// Whether a pool selects Windows nodes.
+    pub windows: bool,
+}
+
+/// A text and its place in a patch.
+#[derive(Clone, Debug)]
+pub struct Fragment {
+    /// The text.
+    pub text: String,
+    /// The JSON that stands for it.
+    pub json: String,
+}
+
+/// Requirements that together select a node.
+#[derive(Clone, Debug)]
+pub struct Alternative {
+    /// The requirements and the JSON of each.
+    pub requirements: Vec<(Requirement, String)>,
+    /// The JSON of them all, as `matchExpressions`.
+    pub json: String,
+}
+
+/// A preferred term.
+#[derive(Clone, Debug)]
+pub struct Preference {
+    /// What a node should match.
+    pub requirements: Vec<Requirement>,
+    /// The JSON of the term with its weight.
+    pub json: String,
+}
+
+/// A taint, and the JSON of the toleration that tolerates it.
+#[derive(Clone, Debug)]
+pub struct TolerableTaint {
+    /// The taint's key.
+    pub key: String,
+    /// The taint's value, empty where absent.
+    pub value: String,
+    /// The taint's effect.
+    pub effect: TaintEffect,
+    /// The toleration.
+    pub json: String,
+}
+
+impl AllocationTable {
+    /// A short hash of the content: the same on every replica that holds the same manifests.
+    #[must_use]
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// The label that names a Pod's class.
+    #[must_use]
+    pub fn class_label(&self) -> &str {
+        &self.class_label
+    }
+
+    /// The classes' names, sorted.
+    pub fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// How many classes there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.names.len()
+    }
+
+    /// Whether there is no class.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.names.is_empty()
+    }
+
+    /// How many pools there are.
+    #[must_use]
+    pub fn pool_count(&self) -> usize {
+        self.pools
+    }
+
+    /// The names of the classes that a namespace may use, sorted.
+    pub fn open_to(&self, namespace: &str) -> impl Iterator<Item = &str> {
+        let open = move |name: &&str| {
+            self.class(name)
+                .is_some_and(|class| class.is_open_to(namespace))
+        };
+        self.class_names().filter(open)
+    }
+
+    /// The allocation of a class.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<&Allocation> {
+        self.classes.get(name)
+    }
+
+    /// The same table with another picture of the free GPUs.
+    #[must_use]
+    pub fn with_live(self, live: LivePicture) -> Self {
+        Self { live, ..self }
+    }
+
+    /// Whether a resource is a GPU, to this table or to anyone.
+    #[must_use]
+    pub fn is_gpu(&self, resource: &str) -> bool {
+        // a native resource has no domain
+        resource.contains('/') && (self.resources.contains(resource) || is_accelerator(resource))
+    }
+
+    /// Whether one of the group's pools has that many free GPUs, as far as is known.
+    #[must_use]
+    pub fn has_free(&self, group: &Group, gpus: u64) -> bool {
+        group.pools.iter().any(|pool| self.live.has(pool, gpus))
+    }
+}
+
+impl Allocation {
+    /// Whether a namespace may use the class. Of its labels only its name is known.
+    #[must_use]
+    pub fn is_open_to(&self, namespace: &str) -> bool {
+        let label = |key: &str| (key == "kubernetes.io/metadata.name").then_some(namespace);
+        self.namespaces
+            .as_ref()
+            .is_none_or(|selector| selector.matches(label))
+    }
+}
+
+impl Group {
+    /// Whether a resource is the group's, under its own name or an alias.
+    #[must_use]
+    pub fn names(&self, resource: &str) -> bool {
+        self.resource == resource || self.aliases.iter().any(|alias| alias == resource)
+    }
+}
+
+impl fmt::Display for Alternative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, (requirement, _)) in self.requirements.iter().enumerate() {
+            let separator = if i == 0 { "" } else { " and " };
+            write!(f, "{separator}{requirement}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,122 @@
+//! From documents to the table.
+
+use std::collections::{BTreeMap, HashSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Serialize;
+
+use super::{Allocation, AllocationTable, Fragment, Group, LivePicture, Settings};
+use crate::{
+    api::{GPUPool, Gpus, WorkloadClass},
+    manifest::{Document, Problem},
+    selector::Selector,
+    validate::{Valid, validate},
+};
+
+/// Compiles the documents. What has a problem is left out and named.
+#[must_use]
+pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable, Vec<Problem>) {
+    let (valid, problems) = validate(documents);
+    let pools: BTreeMap<&str, &GPUPool> = valid
+        .pools
+        .iter()
+        .map(|pool| (name(&pool.metadata), *pool))
+        .collect();
+    let classes: Vec<Allocation> = valid
+        .classes
+        .iter()
+        .map(|class| allocation(class, &pools))
+        .collect();
+    let table = AllocationTable {
+        revision: revision(&valid, settings),
+        class_label: settings.class_label.clone(),
+        names: classes.iter().map(|class| class.name.clone()).collect(),
+        classes: classes
+            .into_iter()
+            .map(|class| (class.name.clone(), class))
+            .collect(),
+        resources: resources(&valid.pools),
+        pools: valid.pools.len(),
+        live: LivePicture::default(),
+    };
+    (table, problems)
+}
+
+fn name(metadata: &ObjectMeta) -> &str {
+    metadata.name.as_deref().unwrap_or_default()
+}
+
+fn resources(pools: &[&GPUPool]) -> HashSet<String> {
+    pools
+        .iter()
+        .flat_map(|pool| {
+            pool.spec
+                .resource_aliases
+                .iter()
+                .chain([&pool.spec.resource_name])
+        })
+        .cloned()
+        .collect()
+}
+
+fn allocation(class: &WorkloadClass, pools: &BTreeMap<&str, &GPUPool>) -> Allocation {
+    let spec = &class.spec;
+    let used: Vec<&GPUPool> = spec
+        .pools
+        .iter()
+        .filter_map(|pool| pools.get(pool.name.as_str()).copied())
+        .collect();
+    let gpus = spec.gpus.unwrap_or(Gpus {
+        default: None,
+        max: None,
+    });
+    let default_gpus = u64::from(gpus.default.unwrap_or(1));
+    Allocation {
+        name: name(&class.metadata).to_owned(),
+        groups: Group::all_of(&used),
+        default_gpus,
+        max_gpus: gpus.max.map_or(default_gpus, u64::from),
+        container_names: spec.container_names.clone(),
+        namespaces: spec
+            .namespace_selector
+            .as_ref()
+            .map(|selector| Selector::new(selector).expect("validated")),
+        scheduler: spec.scheduler_name.as_deref().map(Fragment::string),
+    }
+}
+
+impl Fragment {
+    /// A text and its JSON string.
+    pub(super) fn string(text: &str) -> Self {
+        Self {
+            text: text.to_owned(),
+            json: json(text),
+        }
+    }
+}
+
+/// The JSON of a value that cannot fail to serialise: strings, and lists and maps of them.
+pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
+    serde_json::to_string(value).expect("strings serialise")
+}
+
+/// FNV-1a, 48 bits of it in hex, of the manifests by kind and name: it tells two tables apart in a message, no more.
+fn revision(valid: &Valid<'_>, settings: &Settings) -> String {
+    let pools = valid
+        .pools
+        .iter()
+        .map(|pool| json(&(name(&pool.metadata), &pool.spec)));
+    let classes = valid
+        .classes
+        .iter()
+        .map(|class| json(&(name(&class.metadata), &class.spec)));
+    let mut hasher = fnv::FnvHasher::default();
+    for part in pools
+        .chain(["\n".to_owned()])
+        .chain(classes)
+        .chain([settings.class_label.clone()])
+    {
+        std::hash::Hasher::write(&mut hasher, part.as_bytes());
+    }
+    format!("{:012x}", std::hash::Hasher::finish(&hasher) >> 16)
+}

@@ -1,0 +1,238 @@
+//! From the pools of a class to its groups.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::{Alternative, Fragment, Group, Preference, TolerableTaint, compile};
+use crate::{
+    api::{GPUPool, Taint, TaintEffect},
+    patch::pointer_segment,
+    selector::{Operator, Requirement, Selector},
+};
+
+/// The node label that `hostnames` are values of: not the node's name, they can differ.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+impl Group {
+    /// The groups of a class's pools, in order of preference.
+    pub(super) fn all_of(pools: &[&GPUPool]) -> Vec<Self> {
+        let mut groups: Vec<Vec<&GPUPool>> = Vec::new();
+        for pool in pools {
+            match groups
+                .iter_mut()
+                .find(|group| asks_the_same(group[0], pool))
+            {
+                Some(group) => group.push(pool),
+                None => groups.push(vec![pool]),
+            }
+        }
+        groups.iter().map(|group| Self::of(group)).collect()
+    }
+
+    fn of(pools: &[&GPUPool]) -> Self {
+        let first = &pools[0].spec;
+        let names: Vec<String> = pools
+            .iter()
+            .map(|pool| pool.metadata.name.clone().unwrap_or_default())
+            .collect();
+        let selected: Vec<Vec<Requirement>> = pools.iter().map(|pool| requirements(pool)).collect();
+        let preferences = preferences(&selected);
+        let windows = selected.iter().flatten().any(selects_windows);
+        let alternatives: Vec<Alternative> = collapse(selected)
+            .into_iter()
+            .map(Alternative::new)
+            .collect();
+        Self {
+            name: Fragment::string(&names.join(",")),
+            pools: names,
+            resource: first.resource_name.clone(),
+            pointer: pointer_segment(&first.resource_name),
+            aliases: first.resource_aliases.clone(),
+            runtime_class: first.runtime_class_name.as_deref().map(Fragment::string),
+            env: first
+                .env
+                .iter()
+                .map(|var| Fragment {
+                    text: var.name.clone(),
+                    json: compile::json(var),
+                })
+                .collect(),
+            preferences,
+            windows,
+            required: required(&alternatives),
+            alternatives,
+            taints: taints(pools),
+        }
+    }
+}
+
+/// Whether two pools ask the same of the Pod itself; aliases and environment as sets.
+pub(crate) fn asks_the_same(a: &GPUPool, b: &GPUPool) -> bool {
+    let (a, b) = (&a.spec, &b.spec);
+    let aliases = |aliases: &[String]| aliases.iter().cloned().collect::<BTreeSet<_>>();
+    let env = |env: &[crate::api::EnvVar]| {
+        env.iter()
+            .map(|var| (var.name.clone(), var.value.clone()))
+            .collect::<BTreeSet<_>>()
+    };
+    a.resource_name == b.resource_name
+        && a.runtime_class_name == b.runtime_class_name
+        && aliases(&a.resource_aliases) == aliases(&b.resource_aliases)
+        && env(&a.env) == env(&b.env)
+}
+
+/// What a pool's nodes have in common.
+fn requirements(pool: &GPUPool) -> Vec<Requirement> {
+    match (&pool.spec.hostnames, &pool.spec.node_selector) {
+        (Some(hostnames), _) => {
+            vec![Requirement {
+                key: HOSTNAME.to_owned(),
+                operator: Operator::In,
+                values: hostnames.clone(),
+            }]
+        }
+        (None, Some(selector)) => Selector::new(selector)
+            .expect("validated")
+            .into_requirements(),
+        (None, None) => Vec::new(),
+    }
+}
+
+fn required(alternatives: &[Alternative]) -> String {
+    let term =
+        |alternative: &Alternative| format!(r#"{{"matchExpressions":{}}}"#, alternative.json);
+    let terms: Vec<String> = alternatives.iter().map(term).collect();
+    format!(r#"{{"nodeSelectorTerms":[{}]}}"#, terms.join(","))
+}
+
+fn selects_windows(requirement: &Requirement) -> bool {
+    let Requirement {
+        key,
+        operator,
+        values,
+    } = requirement;
+    key == "kubernetes.io/os"
+        && *operator == Operator::In
+        && values.iter().any(|value| value == "windows")
+}
+
+/// Pools that select by the same single key and `In` become one `In` over all their values.
+fn collapse(selected: Vec<Vec<Requirement>>) -> Vec<Vec<Requirement>> {
+    let mut alternatives: Vec<Vec<Requirement>> = Vec::new();
+    for pool in selected {
+        let twin = alternatives
+            .iter_mut()
+            .find(|other| **other == pool || collapsible(other, &pool));
+        match (twin.map(Vec::as_mut_slice), &*pool) {
+            (Some([one]), [more]) => {
+                let new = more
+                    .values
+                    .iter()
+                    .filter(|value| !one.values.contains(value))
+                    .cloned();
+                let new: Vec<String> = new.collect();
+                one.values.extend(new);
+            }
+            (Some(_), _) => {}
+            (None, _) => alternatives.push(pool),
+        }
+    }
+    alternatives
+}
+
+fn collapsible(a: &[Requirement], b: &[Requirement]) -> bool {
+    let is_in = |requirement: &Requirement| requirement.operator == Operator::In;
+    matches!((a, b), ([a], [b]) if a.key == b.key && is_in(a) && is_in(b))
+}
+
+/// Weights fall from 100 in the order of preference. With one pool there is nothing to prefer.
+fn preferences(selected: &[Vec<Requirement>]) -> Vec<Preference> {
+    if selected.len() < 2 {
+        return Vec::new();
+    }
+    let first_of_its_kind = |(i, pool): &(usize, &Vec<Requirement>)| {
+        !selected.iter().take(*i).any(|other| other == *pool)
+    };
+    selected
+        .iter()
+        .enumerate()
+        .filter(first_of_its_kind)
+        .map(|(i, pool)| preference(i, pool))
+        .collect()
+}
+
+fn preference(i: usize, requirements: &[Requirement]) -> Preference {
+    let weight = 100_usize.saturating_sub(10 * i).max(1);
+    let expressions: Vec<_> = requirements.iter().map(expression).collect();
+    let term = json!({"weight": weight, "preference": {"matchExpressions": expressions}});
+    Preference {
+        requirements: requirements.to_vec(),
+        json: term.to_string(),
+    }
+}
+
+impl Alternative {
+    fn new(requirements: Vec<Requirement>) -> Self {
+        let requirements: Vec<(Requirement, String)> = requirements
+            .into_iter()
+            .map(|requirement| {
+                let json = expression(&requirement).to_string();
+                (requirement, json)
+            })
+            .collect();
+        let expressions: Vec<&str> = requirements.iter().map(|(_, json)| json.as_str()).collect();
+        Self {
+            json: format!("[{}]", expressions.join(",")),
+            requirements,
+        }
+    }
+}
+
+/// A requirement as Kubernetes writes it: `Exists` and `DoesNotExist` have no values.
+fn expression(requirement: &Requirement) -> serde_json::Value {
+    let Requirement {
+        key,
+        operator,
+        values,
+    } = requirement;
+    if values.is_empty() {
+        return json!({"key": key, "operator": operator.as_str()});
+    }
+    json!({"key": key, "operator": operator.as_str(), "values": values})
+}
+
+fn taints(pools: &[&GPUPool]) -> Vec<TolerableTaint> {
+    let mut taints: Vec<&Taint> = Vec::new();
+    for taint in pools.iter().flat_map(|pool| &pool.spec.taints) {
+        let same = |other: &&Taint| tolerable_parts(other) == tolerable_parts(taint);
+        if !taints.iter().any(same) {
+            taints.push(taint);
+        }
+    }
+    taints.into_iter().map(TolerableTaint::new).collect()
+}
+
+fn tolerable_parts(taint: &Taint) -> (&str, &str, TaintEffect) {
+    (
+        &taint.key,
+        taint.value.as_deref().unwrap_or_default(),
+        taint.effect,
+    )
+}
+
+impl TolerableTaint {
+    fn new(taint: &Taint) -> Self {
+        let (key, value, effect) = tolerable_parts(taint);
+        let mut toleration = json!({"key": key, "operator": "Equal", "effect": effect});
+        if !value.is_empty() {
+            toleration["value"] = json!(value);
+        }
+        Self {
+            key: key.to_owned(),
+            value: value.to_owned(),
+            effect,
+            json: toleration.to_string(),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! What is wrong with the manifests: all of it, each with its field and what to change.
+//!
+//! A schema says some of it, too; here it is said for files, and for what no schema can say.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+
+use crate::{
+    api::{GPUPool, WorkloadClass},
+    manifest::{Document, Manifest, Problem},
+};
+
+mod class;
+mod pool;
+
+/// The objects without a problem, sorted by name. Every reference from a class resolves.
+#[derive(Debug, Default)]
+pub struct Valid<'a> {
+    /// Hardware.
+    pub pools: Vec<&'a GPUPool>,
+    /// Demand.
+    pub classes: Vec<&'a WorkloadClass>,
+}
+
+/// Checks every document. An object with a problem is left out, and so is a class whose pool is.
+#[must_use]
+pub fn validate(documents: &[Document]) -> (Valid<'_>, Vec<Problem>) {
+    let mut problems = Problems::default();
+    let (mut pools, mut left_out) = (BTreeMap::new(), BTreeSet::new());
+    let mut names = Names::default();
+    for (origin, pool) in documents.iter().filter_map(as_pool) {
+        let mut found = Found::new(origin);
+        let is_new = names.take(&pool.metadata, "GPUPool", &mut found);
+        pool::check(pool, &mut found);
+        let name = name(&pool.metadata);
+        if found.is_empty() {
+            pools.insert(name, pool);
+        } else if is_new {
+            left_out.insert(name);
+        }
+        problems.0.extend(found.problems);
+    }
+    let mut classes = BTreeMap::new();
+    let mut names = Names::default();
+    for (origin, class) in documents.iter().filter_map(as_class) {
+        let mut found = Found::new(origin);
+        names.take(&class.metadata, "WorkloadClass", &mut found);
+        class::check(class, &pools, &left_out, &mut found);
+        if found.is_empty() {
+            classes.insert(name(&class.metadata), class);
+        }
+        problems.0.extend(found.problems);
+    }
+    let valid = Valid {
+        pools: pools.into_values().collect(),
+        classes: classes.into_values().collect(),
+    };
+    problems.0.sort_by_key(|problem| problem.origin);
+    (valid, problems.0)
+}
+
+#[derive(Default)]
+struct Problems(Vec<Problem>);
+
+/// The names of one kind that are taken.
+#[derive(Default)]
+struct Names<'a>(HashSet<&'a str>);
+
+impl<'a> Names<'a> {
+    /// Takes a name, unless it is taken.
+    fn take(&mut self, metadata: &'a ObjectMeta, kind: &str, found: &mut Found) -> bool {
+        let name = name(metadata);
+        let is_new = self.0.insert(name);
+        if !is_new {
+            found.add(
+                "metadata.name",
+                format!("there is another {kind} {name:?}"),
+                "rename one, or leave one out",
+            );
+        }
+        is_new
+    }
+}
+
+/// The problems of one object.
+struct Found {
+    origin: usize,
+    problems: Vec<Problem>,
+}
+
+impl Found {
+    fn new(origin: usize) -> Self {
+        Self {
+            origin,
+            problems: Vec::new(),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.problems.is_empty()
+    }
+
+    fn add(
+        &mut self,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.problems.push(Problem {
+            origin: self.origin,
+            field: field.into(),
+            message: message.into(),
+            help: help.into(),
+        });
+    }
+
+    /// Adds a problem unless the rule holds for the text.
+    fn must(&mut self, rule: Syntax, field: impl Into<String>, text: &str) {
+        if !(rule.holds)(text) {
+            self.add(field, format!("{text:?} is no {}", rule.name), rule.help);
+        }
+    }
+}
+
+/// A rule for names.
+#[derive(Clone, Copy)]
+struct Syntax {
+    holds: fn(&str) -> bool,
+    name: &'static str,
+    help: &'static str,
+}
+
+const SUBDOMAIN: Syntax = Syntax {
+    holds: super::syntax::is_dns_subdomain,
+    name: "name that Kubernetes takes",
+    help: "use lower-case letters, digits, - and . alone, at most 253 of them, framed by letters or digits",
+};
+const LABEL_VALUE: Syntax = Syntax {
+    holds: super::syntax::is_label_value,
+    name: "label value",
+    help: "use at most 63 letters, digits, -, _ and ., framed by letters or digits",
+};
+const DNS_LABEL: Syntax = Syntax {
+    holds: super::syntax::is_dns_label,
+    name: "DNS label",
+    help: "use lower-case letters, digits and - alone, at most 63 of them, framed by letters or digits",
+};
+
+fn as_pool(document: &Document) -> Option<(usize, &GPUPool)> {
+    match &document.manifest {
+        Manifest::Pool(pool) => Some((document.origin, pool)),
+        Manifest::Class(_) => None,
+    }
+}
+
+fn as_class(document: &Document) -> Option<(usize, &WorkloadClass)> {
+    match &document.manifest {
+        Manifest::Class(class) => Some((document.origin, class)),
+        Manifest::Pool(_) => None,
+    }
+}
+
+fn name(metadata: &ObjectMeta) -> &str {
+    metadata.name.as_deref().unwrap_or_default()
+}
+
+/// A memory size must be a quantity above zero.
+fn memory(field: &str, quantity: Option<&str>, found: &mut Found) {
+    let Some(text) = quantity else {
+        return;
+    };
+    let positive =
+        super::quantity::Quantity::parse(text).is_some_and(super::quantity::Quantity::is_positive);
+    if !positive {
+        found.add(
+            field,
+            format!("{text:?} is no amount of memory"),
+            "write it as 8Gi or 512Mi",
+        );
+    }
+}
+
+/// What stands in a list twice, each with the index of the second.
+fn repeated<T: PartialEq>(list: &[T]) -> impl Iterator<Item = (usize, &T)> {
+    let earlier = |(i, item): &(usize, &T)| list.iter().take(*i).any(|other| other == *item);
+    list.iter().enumerate().filter(earlier)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,208 @@
+//! What is wrong with a `WorkloadClass`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{DNS_LABEL, Found, SUBDOMAIN, memory, name, repeated};
+use crate::{
+    api::{GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec},
+    selector::Selector,
+    table::asks_the_same,
+};
+
+/// The one label of a namespace that is known without the cluster.
+const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
+
+pub(super) fn check(
+    class: &WorkloadClass,
+    pools: &BTreeMap<&str, &GPUPool>,
+    left_out: &BTreeSet<&str>,
+    found: &mut Found,
+) {
+    let spec = &class.spec;
+    found.must(DNS_LABEL, "metadata.name", name(&class.metadata));
+    let used = references(spec, pools, left_out, found);
+    gpus(spec, &used, found);
+    groups(&used, found);
+    memory(
+        "spec.gpuMemory",
+        spec.gpu_memory.as_ref().map(|it| it.0.as_str()),
+        found,
+    );
+    for (i, container) in spec.container_names.iter().enumerate() {
+        found.must(DNS_LABEL, format!("spec.containerNames[{i}]"), container);
+    }
+    for (i, container) in repeated(&spec.container_names) {
+        found.add(
+            format!("spec.containerNames[{i}]"),
+            format!("container {container:?} is there twice"),
+            "leave one out",
+        );
+    }
+    namespaces(spec, found);
+    if let Some(scheduler) = &spec.scheduler_name {
+        found.must(SUBDOMAIN, "spec.schedulerName", scheduler);
+    }
+}
+
+/// A pool that the class uses, and which of its references names it.
+type Used<'a> = (usize, &'a GPUPool);
+
+fn references<'a>(
+    spec: &WorkloadClassSpec,
+    pools: &BTreeMap<&str, &'a GPUPool>,
+    left_out: &BTreeSet<&str>,
+    found: &mut Found,
+) -> Vec<Used<'a>> {
+    if spec.pools.is_empty() {
+        found.add("spec.pools", "no pools", "name at least one GPUPool");
+    }
+    for (i, pool) in repeated(&spec.pools) {
+        found.add(
+            format!("spec.pools[{i}].name"),
+            format!("pool {:?} is there twice", pool.name),
+            "leave one out: the order is the preference",
+        );
+    }
+    let mut used = Vec::new();
+    for (i, reference) in spec.pools.iter().enumerate() {
+        let wanted = reference.name.as_str();
+        let field = format!("spec.pools[{i}].name");
+        if let Some(pool) = pools.get(wanted) {
+            used.push((i, *pool));
+        } else if left_out.contains(wanted) {
+            let message = format!("GPUPool {wanted:?} has a problem itself");
+            found.add(
+                field,
+                message,
+                "mend the pool, and the class is served again",
+            );
+        } else {
+            found.add(
+                field,
+                format!("there is no GPUPool {wanted:?}"),
+                known(wanted, pools),
+            );
+        }
+    }
+    used
+}
+
+fn known(wanted: &str, pools: &BTreeMap<&str, &GPUPool>) -> String {
+    let distance = |name: &&&str| strsim::damerau_levenshtein(name, wanted);
+    match pools.keys().min_by_key(distance) {
+        Some(near) if distance(&near) <= 2 => format!("did you mean {near:?}?"),
+        Some(_) => {
+            let names: Vec<&str> = pools.keys().copied().take(10).collect();
+            format!("the pools are {}", names.join(", "))
+        }
+        None => "add the GPUPool to the table".to_owned(),
+    }
+}
+
+fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
+    let Some(gpus) = spec.gpus else {
+        return;
+    };
+    let default = gpus.default.unwrap_or(1);
+    let max = gpus.max.unwrap_or(default);
+    for (field, count) in [
+        ("spec.gpus.default", gpus.default),
+        ("spec.gpus.max", gpus.max),
+    ] {
+        if count == Some(0) {
+            found.add(
+                field,
+                "0 GPUs",
+                "give at least 1: a Pod opts out by itself, with the limit \"0\"",
+            );
+        }
+    }
+    if default > max {
+        found.add(
+            "spec.gpus.max",
+            format!("default {default} is above max {max}"),
+            "raise max, or lower default (1 where absent)",
+        );
+    }
+    let shared = |(_, pool): &&Used<'_>| {
+        let sharing = pool.spec.sharing;
+        sharing.is_some_and(|sharing| sharing.strategy != SharingStrategy::None)
+    };
+    if let Some((_, pool)) = used.iter().find(shared).filter(|_| max > 1) {
+        let pool = name(&pool.metadata);
+        found.add(
+            if gpus.max.is_some() {
+                "spec.gpus.max"
+            } else {
+                "spec.gpus.default"
+            },
+            format!("max {max} on the shared pool {pool:?}"),
+            "give 1: several slices may be of the same card",
+        );
+    }
+}
+
+/// No name may stand for two groups of a class: a Pod that asks by it could not be understood.
+fn groups(used: &[Used<'_>], found: &mut Found) {
+    for (i, pool) in used {
+        let others = used
+            .iter()
+            .take_while(|(j, _)| j < i)
+            .map(|(_, other)| *other);
+        for other in others.filter(|other| !asks_the_same(other, pool)) {
+            for shared in names(pool).filter(|name| names(other).any(|theirs| theirs == *name)) {
+                // two groups may have one resource, and differ in their runtime class, say
+                if pool.spec.resource_name == shared && other.spec.resource_name == shared {
+                    continue;
+                }
+                found.add(
+                    format!("spec.pools[{i}].name"),
+                    format!(
+                        "{shared:?} stands for pool {:?} and for pool {:?}, which ask for different things",
+                        name(&other.metadata),
+                        name(&pool.metadata)
+                    ),
+                    "take the alias out of one, or use two classes",
+                );
+            }
+        }
+    }
+}
+
+/// The resource of a pool and its aliases.
+fn names(pool: &GPUPool) -> impl Iterator<Item = &str> {
+    let aliases = pool.spec.resource_aliases.iter();
+    aliases
+        .chain([&pool.spec.resource_name])
+        .map(String::as_str)
+}
+
+fn namespaces(spec: &WorkloadClassSpec, found: &mut Found) {
+    let Some(selector) = &spec.namespace_selector else {
+        return;
+    };
+    let field = "spec.namespaceSelector";
+    match Selector::new(selector) {
+        Err(error) => found.add(
+            format!("{field}.{}", error.field),
+            error.message,
+            "write a LabelSelector as Kubernetes takes it",
+        ),
+        Ok(selector) => {
+            let unknown = selector
+                .into_requirements()
+                .into_iter()
+                .find(|requirement| requirement.key != NAMESPACE_NAME);
+            if let Some(requirement) = unknown {
+                found.add(
+                    field,
+                    format!(
+                        "label {:?} of a namespace is not known without the cluster",
+                        requirement.key
+                    ),
+                    format!("select by {NAMESPACE_NAME}, or use the cluster as the table's source"),
+                );
+            }
+        }
+    }
+}

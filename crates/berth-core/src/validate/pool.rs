@@ -1,0 +1,188 @@
+//! What is wrong with a `GPUPool`.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use super::{Found, LABEL_VALUE, SUBDOMAIN, Syntax, memory, name, repeated};
+use crate::{
+    api::{GPUPool, GPUPoolSpec, Sharing, SharingStrategy},
+    selector::Selector,
+    syntax::{is_env_name, is_extended_resource, is_qualified_name},
+};
+
+const RESOURCE: Syntax = Syntax {
+    holds: is_extended_resource,
+    name: "extended resource",
+    help: "name the resource that the device plugin advertises, as nvidia.com/gpu",
+};
+const TAINT_KEY: Syntax = Syntax {
+    holds: is_qualified_name,
+    name: "taint key",
+    help: "write it as dedicated or example.com/dedicated",
+};
+const ENV_NAME: Syntax = Syntax {
+    holds: is_env_name,
+    name: "variable name",
+    help: "use printable ASCII without =",
+};
+
+pub(super) fn check(pool: &GPUPool, found: &mut Found) {
+    let spec = &pool.spec;
+    found.must(SUBDOMAIN, "metadata.name", name(&pool.metadata));
+    nodes(spec, found);
+    taints(spec, found);
+    resources(spec, found);
+    memory(
+        "spec.memoryPerGPU",
+        spec.memory_per_gpu.as_ref().map(|it| it.0.as_str()),
+        found,
+    );
+    if let Some(sharing) = spec.sharing {
+        replicas(sharing, found);
+    }
+    if let Some(class) = &spec.runtime_class_name {
+        found.must(SUBDOMAIN, "spec.runtimeClassName", class);
+    }
+    env(spec, found);
+}
+
+/// Exactly one of `hostnames` and `nodeSelector`, and it selects.
+fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
+    const EITHER: &str = "give hostnames, or a nodeSelector over the nodes' labels";
+    match (&spec.hostnames, &spec.node_selector) {
+        (Some(_), Some(_)) => found.add(
+            "spec.nodeSelector",
+            "both hostnames and nodeSelector",
+            "leave one of them out",
+        ),
+        (None, None) => found.add("spec", "neither hostnames nor nodeSelector", EITHER),
+        (Some(hostnames), None) => {
+            if hostnames.is_empty() {
+                found.add("spec.hostnames", "hostnames is empty", EITHER);
+            }
+            for (i, hostname) in hostnames.iter().enumerate() {
+                let field = format!("spec.hostnames[{i}]");
+                if hostname.is_empty() {
+                    found.add(field, "a hostname is empty", "leave it out");
+                } else {
+                    found.must(LABEL_VALUE, field, hostname);
+                }
+            }
+            for (i, hostname) in repeated(hostnames) {
+                found.add(
+                    format!("spec.hostnames[{i}]"),
+                    format!("hostname {hostname:?} is there twice"),
+                    "leave one out",
+                );
+            }
+        }
+        (None, Some(selector)) => node_selector(selector, found),
+    }
+}
+
+fn node_selector(selector: &LabelSelector, found: &mut Found) {
+    let selector = match Selector::new(selector) {
+        Ok(selector) => selector,
+        Err(error) => {
+            return found.add(
+                format!("spec.nodeSelector.{}", error.field),
+                error.message,
+                "write a LabelSelector as Kubernetes takes it",
+            );
+        }
+    };
+    if selector.requirements().is_empty() {
+        found.add(
+            "spec.nodeSelector",
+            "an empty nodeSelector selects every node",
+            "select by a label that the GPU nodes alone carry",
+        );
+    }
+    if let Some(key) = selector.contradicts_itself() {
+        found.add(
+            "spec.nodeSelector",
+            format!("no node can meet what is required of its label {key:?}"),
+            "remove one of the requirements: they contradict each other",
+        );
+    }
+}
+
+fn taints(spec: &GPUPoolSpec, found: &mut Found) {
+    for (i, taint) in spec.taints.iter().enumerate() {
+        found.must(TAINT_KEY, format!("spec.taints[{i}].key"), &taint.key);
+        let value = taint.value.as_deref().unwrap_or_default();
+        found.must(LABEL_VALUE, format!("spec.taints[{i}].value"), value);
+    }
+    let identities: Vec<_> = spec
+        .taints
+        .iter()
+        .map(|taint| (taint.key.as_str(), taint.effect.as_str()))
+        .collect();
+    for (i, (key, effect)) in repeated(&identities) {
+        found.add(
+            format!("spec.taints[{i}]"),
+            format!("taint {key}:{effect} is there twice"),
+            "leave one out: a node has one value for a key and an effect",
+        );
+    }
+}
+
+fn resources(spec: &GPUPoolSpec, found: &mut Found) {
+    found.must(RESOURCE, "spec.resourceName", &spec.resource_name);
+    for (i, alias) in spec.resource_aliases.iter().enumerate() {
+        let field = format!("spec.resourceAliases[{i}]");
+        found.must(RESOURCE, field.as_str(), alias);
+        if *alias == spec.resource_name {
+            found.add(
+                field,
+                format!("alias {alias:?} is the pool's own resource"),
+                "leave it out",
+            );
+        }
+    }
+    for (i, alias) in repeated(&spec.resource_aliases) {
+        found.add(
+            format!("spec.resourceAliases[{i}]"),
+            format!("alias {alias:?} is there twice"),
+            "leave one out",
+        );
+    }
+}
+
+fn replicas(sharing: Sharing, found: &mut Found) {
+    let (field, shared) = (
+        "spec.sharing.replicas",
+        sharing.strategy != SharingStrategy::None,
+    );
+    match sharing.replicas {
+        None if shared => found.add(
+            "spec.sharing",
+            "a shared GPU without replicas",
+            "say how many Pods share one GPU, as the device plugin is configured",
+        ),
+        Some(_) if !shared => found.add(
+            field,
+            "replicas of a GPU that is not shared",
+            "leave replicas out, or set strategy to TimeSlicing or MPS",
+        ),
+        Some(replicas) if replicas < 2 => found.add(
+            field,
+            format!("replicas {replicas} is no sharing"),
+            "give at least 2, or leave sharing out",
+        ),
+        _ => {}
+    }
+}
+
+fn env(spec: &GPUPoolSpec, found: &mut Found) {
+    let names: Vec<&str> = spec.env.iter().map(|var| var.name.as_str()).collect();
+    for (i, name) in names.iter().enumerate() {
+        found.must(ENV_NAME, format!("spec.env[{i}].name"), name);
+    }
+    for (i, name) in repeated(&names) {
+        found.add(
+            format!("spec.env[{i}].name"),
+            format!("variable {name:?} is there twice"),
+            "leave one out",
+        );
+    }
+}

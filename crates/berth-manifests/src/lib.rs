@@ -1,0 +1,16 @@
+//! Manifests in files and streams.
+pub mod files;
+
+pub mod documents;
+pub mod table_files;
+pub mod yaml;
+
+pub mod lint;
+pub mod table_lint;
+
+pub mod preview;
+pub mod trial;
+pub mod workload;
+
+pub mod case;
+pub mod case_files;

@@ -1,0 +1,214 @@
+//! What is suspicious in a table that loads: findings with stable codes, for `berth lint`.
+//!
+//! A check is a function of the manifests; `CHECKS` lists them all, and each group of them has a file with its table
+//! of cases.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+
+use berth_core::{
+    api::{GPUPool, WorkloadClass},
+    manifest::{Document, Manifest},
+    selector::{Operator, Requirement, Selector},
+};
+
+mod code;
+mod nodes;
+mod reach;
+mod resources;
+mod sharing;
+pub mod silence;
+mod taints;
+
+pub use code::{CODES, Code, REFUSED, SILENCE, Severity};
+
+/// The node label that a pool's `hostnames` are values of.
+const HOSTNAME: &str = "kubernetes.io/hostname";
+
+/// Every check, in the order of the codes.
+const CHECKS: &[Check] = &[
+    Check(&code::UNUSED_POOL, reach::unused_pool),
+    Check(&code::CLOSED_CLASS, reach::closed_class),
+    Check(&code::IMPOSSIBLE_NODE, nodes::impossible_node),
+    Check(&code::COVERED_POOL, reach::covered_pool),
+    Check(&code::MEMORY_BUDGET, sharing::memory_budget),
+    Check(&code::SOFT_TAINT, taints::soft_taint),
+    Check(&code::FOREIGN_RUNTIME, resources::foreign_runtime),
+    Check(&code::UNKNOWN_RESOURCE, resources::unknown_resource),
+    Check(&code::INTEL_DRIVER, resources::intel_driver),
+    Check(&code::SHARED_PRODUCT, sharing::shared_product),
+    Check(&code::REPLACED_HOSTNAME, nodes::replaced_hostname),
+    Check(&code::TENANT_LABEL, reach::tenant_label),
+    Check(&code::UNSAID_TAINT, taints::unsaid_taint),
+];
+
+/// A code, and the function that finds it.
+struct Check(&'static Code, fn(&Manifests<'_>, &mut Found));
+
+/// Something that a check found.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Finding {
+    /// What kind of finding it is.
+    pub code: &'static Code,
+    /// The [`Document::origin`] of the object.
+    pub origin: usize,
+    /// The field, as `spec.resourceName`.
+    pub field: String,
+    /// What is suspicious: names the value.
+    pub message: String,
+    /// What to change.
+    pub help: String,
+}
+
+/// The manifests by kind, with their origins.
+#[derive(Debug, Default)]
+struct Manifests<'m> {
+    pools: Vec<(usize, &'m GPUPool)>,
+    classes: Vec<(usize, &'m WorkloadClass)>,
+    pools_by_name: BTreeMap<&'m str, &'m GPUPool>,
+}
+
+/// The findings of one code.
+struct Found {
+    code: &'static Code,
+    findings: Vec<Finding>,
+}
+
+/// Every finding, by the order of the documents, then by code. The documents need not be valid: what loading refuses
+/// of them is not said again.
+#[must_use]
+pub fn lint(documents: &[Document]) -> Vec<Finding> {
+    let manifests = Manifests::of(documents);
+    let run = |Check(code, check): &Check| {
+        let mut found = Found {
+            code,
+            findings: Vec::new(),
+        };
+        check(&manifests, &mut found);
+        found.findings
+    };
+    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(run).collect();
+    findings.sort_by_key(|finding| finding.origin);
+    findings
+}
+
+impl Found {
+    fn add(
+        &mut self,
+        origin: usize,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.findings.push(Finding {
+            code: self.code,
+            origin,
+            field: field.into(),
+            message: message.into(),
+            help: help.into(),
+        });
+    }
+}
+
+impl<'m> Manifests<'m> {
+    fn of(documents: &'m [Document]) -> Self {
+        let mut manifests = Self::default();
+        for document in documents {
+            match &document.manifest {
+                Manifest::Pool(pool) => {
+                    manifests.pools.push((document.origin, pool));
+                    manifests.pools_by_name.insert(name_of(pool), pool);
+                }
+                Manifest::Class(class) => manifests.classes.push((document.origin, class)),
+            }
+        }
+        manifests
+    }
+
+    /// The pools of a class, with their place in its list.
+    fn pools_of(&self, class: &WorkloadClass) -> Vec<(usize, &'m GPUPool)> {
+        let pools = class.spec.pools.iter().enumerate();
+        let known = |(i, pool): (usize, &berth_core::api::PoolReference)| {
+            Some((i, *self.pools_by_name.get(pool.name.as_str())?))
+        };
+        pools.filter_map(known).collect()
+    }
+}
+
+fn name_of(pool: &GPUPool) -> &str {
+    pool.metadata.name.as_deref().unwrap_or_default()
+}
+
+/// The requirements of a selector, each with its field below `field`; none where Kubernetes would refuse it.
+fn requirements(field: &str, selector: Option<&LabelSelector>) -> Vec<(String, Requirement)> {
+    let Some((selector, Ok(requirements))) =
+        selector.map(|selector| (selector, Selector::new(selector)))
+    else {
+        return Vec::new();
+    };
+    let labels = selector.match_labels.iter().flatten();
+    let labels = labels.map(|(key, _)| format!("{field}.matchLabels.{key}"));
+    let expressions = (0..).map(|i| format!("{field}.matchExpressions[{i}]"));
+    labels
+        .chain(expressions)
+        .zip(requirements.into_requirements())
+        .collect()
+}
+
+/// What a pool's nodes must all be, with the field that says so.
+fn node_requirements(pool: &GPUPool) -> Vec<(String, Requirement)> {
+    let spec = &pool.spec;
+    match &spec.hostnames {
+        Some(hostnames) => {
+            let requirement = Requirement {
+                key: HOSTNAME.to_owned(),
+                operator: Operator::In,
+                values: hostnames.clone(),
+            };
+            vec![("spec.hostnames".to_owned(), requirement)]
+        }
+        None => requirements("spec.nodeSelector", spec.node_selector.as_ref()),
+    }
+}
+
+#[cfg(test)]
+mod testing {
+    use serde_json::Value;
+
+    use super::{Code, lint};
+    use berth_core::{manifest::Document, testing};
+
+    /// A pool whose class uses it, so that nothing is to be said of either.
+    pub(super) fn used_pool(spec: Value) -> Vec<Document> {
+        vec![
+            testing::pool("p", spec),
+            testing::class("c", &["p"], serde_json::json!({})),
+        ]
+    }
+
+    /// The findings of one code: the field, and the message with the help.
+    pub(super) fn findings(code: &Code, documents: &[Document]) -> Vec<(String, String)> {
+        lint(documents)
+            .into_iter()
+            .filter(|finding| finding.code == code)
+            .map(|finding| {
+                (
+                    finding.field,
+                    format!("{}; {}", finding.message, finding.help),
+                )
+            })
+            .collect()
+    }
+
+    /// Whether the code fires once, on this field, or not at all.
+    pub(super) fn fires(code: &Code, documents: &[Document], expected: Option<&str>) {
+        let found = findings(code, documents);
+        let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
+        assert_eq!(
+            fields,
+            expected.into_iter().collect::<Vec<_>>(),
+            "{documents:#?}"
+        );
+    }
+}

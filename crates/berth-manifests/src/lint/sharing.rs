@@ -1,0 +1,258 @@
+//! GPUs that several Pods share: their memory, and their name.
+
+use std::fmt;
+
+use super::{Found, Manifests, name_of, requirements};
+use berth_core::{
+    api::{GPUPool, SharingStrategy, WorkloadClass},
+    quantity::Quantity,
+    selector::Operator,
+};
+
+/// The label by which NVIDIA's feature discovery names the product.
+const PRODUCT: &str = "nvidia.com/gpu.product";
+
+/// The memory of a pool's GPU, for those that meet on it.
+struct Budget {
+    bytes: u64,
+    /// So many classes may meet within these bytes; with one, each is judged by itself.
+    together: usize,
+    text: String,
+}
+
+/// The memory that a class expects.
+struct Need<'m> {
+    bytes: u64,
+    class: &'m str,
+    text: &'m str,
+}
+
+pub(super) fn memory_budget(manifests: &Manifests<'_>, found: &mut Found) {
+    for (origin, pool) in &manifests.pools {
+        let Some(budget) = Budget::of(pool) else {
+            continue;
+        };
+        let users = manifests.classes.iter().map(|(_, class)| *class);
+        let users =
+            users.filter(|class| class.spec.pools.iter().any(|it| it.name == name_of(pool)));
+        let mut needs: Vec<Need<'_>> = users.filter_map(Need::of).collect();
+        needs.sort_by(|a, b| b.bytes.cmp(&a.bytes).then(a.class.cmp(b.class)));
+        if budget.together > 1 {
+            needs.truncate(budget.together);
+        }
+        for meeting in needs
+            .chunks(budget.together)
+            .filter(|it| total(it) > budget.bytes)
+        {
+            let classes: Vec<String> = meeting.iter().map(Need::to_string).collect();
+            found.add(
+                *origin,
+                "spec.memoryPerGPU",
+                format!(
+                    "{} on one GPU of pool {:?} is more than {}",
+                    classes.join(" and "),
+                    name_of(pool),
+                    budget.text
+                ),
+                "lower gpuMemory, share by fewer replicas, or move a class to another pool",
+            );
+        }
+    }
+}
+
+impl Budget {
+    fn of(pool: &GPUPool) -> Option<Self> {
+        let quantity = &pool.spec.memory_per_gpu.as_ref()?.0;
+        let (bytes, replicas) = (memory(quantity)?, sharers(pool));
+        let strategy = pool.spec.sharing.map(|sharing| sharing.strategy);
+        Some(if strategy == Some(SharingStrategy::MPS) {
+            Self {
+                bytes: bytes / u64::from(replicas),
+                together: 1,
+                text: format!("an equal share of {quantity} by {replicas}"),
+            }
+        } else {
+            Self {
+                bytes,
+                together: usize::try_from(replicas).unwrap_or(usize::MAX),
+                text: format!("its {quantity}"),
+            }
+        })
+    }
+}
+
+impl<'m> Need<'m> {
+    /// What a class expects of one GPU. A Pod that has several spreads over them: each is its own then.
+    fn of(class: &'m WorkloadClass) -> Option<Self> {
+        let text = &class.spec.gpu_memory.as_ref()?.0;
+        let gpus = class.spec.gpus.and_then(|gpus| gpus.default);
+        Some(Self {
+            bytes: memory(text)?.div_ceil(u64::from(gpus.unwrap_or(1).max(1))),
+            class: class.metadata.name.as_deref()?,
+            text,
+        })
+    }
+}
+
+impl fmt::Display for Need<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.class, self.text)
+    }
+}
+
+fn total(needs: &[Need<'_>]) -> u64 {
+    needs
+        .iter()
+        .fold(0, |sum, need| sum.saturating_add(need.bytes))
+}
+
+/// How many Pods share a GPU of the pool.
+fn sharers(pool: &GPUPool) -> u32 {
+    let sharing = pool
+        .spec
+        .sharing
+        .filter(|it| it.strategy != SharingStrategy::None);
+    sharing
+        .and_then(|sharing| sharing.replicas)
+        .unwrap_or(1)
+        .max(1)
+}
+
+fn memory(quantity: &str) -> Option<u64> {
+    Quantity::parse(quantity)?.whole()
+}
+
+/// Where a GPU is shared under its own name, feature discovery appends `-SHARED` to its product.
+pub(super) fn shared_product(manifests: &Manifests<'_>, found: &mut Found) {
+    for (origin, pool) in &manifests.pools {
+        let spec = &pool.spec;
+        if sharers(pool) == 1 || spec.resource_name == "nvidia.com/gpu.shared" {
+            continue;
+        }
+        for (field, product) in requirements("spec.nodeSelector", spec.node_selector.as_ref()) {
+            let shared = |value: &String| value.ends_with("-SHARED");
+            let selects = product.key == PRODUCT && product.operator == Operator::In;
+            if let Some(value) = product.values.first()
+                && selects
+                && !product.values.iter().any(shared)
+            {
+                found.add(
+                    *origin,
+                    field,
+                    format!("no node matches {value:?}: {PRODUCT} of a shared GPU ends in -SHARED"),
+                    format!("select {:?}", format!("{value}-SHARED")),
+                );
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::lint::{
+        code,
+        testing::{findings, fires, used_pool},
+    };
+    use berth_core::{
+        manifest::Document,
+        testing::{class, pool},
+    };
+
+    fn table(spec: Value, needs: &[&str]) -> Vec<Document> {
+        let classes = needs
+            .iter()
+            .enumerate()
+            .map(|(i, memory)| class(&format!("c{i}"), &["p"], json!({"gpuMemory": memory})));
+        classes.chain([pool("p", spec)]).collect()
+    }
+
+    #[test]
+    fn more_memory_than_there_is_is_found() {
+        let mps = json!({"memoryPerGPU": "8Gi", "sharing": {"strategy": "MPS", "replicas": 2}});
+        let alone = json!({"memoryPerGPU": "8Gi"});
+        let shared =
+            json!({"memoryPerGPU": "8Gi", "sharing": {"strategy": "TimeSlicing", "replicas": 2}});
+        let unshared = json!({"memoryPerGPU": "8Gi", "sharing": {"strategy": "None"}});
+        let field = Some("spec.memoryPerGPU");
+        for (spec, needs, expected) in [
+            (&alone, &["8Gi", "7Gi"][..], None),
+            (&alone, &["8Gi", "9Gi"], field),
+            (&unshared, &["8Gi", "8Gi"], None),
+            (&shared, &["4Gi", "4Gi"], None),
+            (&shared, &["4Gi", "4100Mi"], field),
+            // only two meet on one GPU
+            (&shared, &["4Gi", "4Gi", "4Gi"], None),
+            (&shared, &["1Gi", "4Gi", "5Gi"], field),
+            // MPS gives each its share, whatever the other needs
+            (&mps, &["4Gi", "4Gi"], None),
+            (&mps, &["5Gi", "1Gi"], field),
+            (&json!({}), &["90Gi"], None),
+        ] {
+            fires(&code::MEMORY_BUDGET, &table(spec.clone(), needs), expected);
+        }
+        let text = &findings(&code::MEMORY_BUDGET, &table(shared, &["1Gi", "4Gi", "5Gi"]))[0].1;
+        assert!(
+            text.starts_with("c2 (5Gi) and c1 (4Gi) on one GPU of pool \"p\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_pod_with_several_gpus_has_the_memory_of_all() {
+        let two = |memory: &str| {
+            let spec = json!({"gpuMemory": memory, "gpus": {"default": 2}});
+            [
+                pool("p", json!({"memoryPerGPU": "24Gi"})),
+                class("c", &["p"], spec),
+            ]
+        };
+        fires(&code::MEMORY_BUDGET, &two("48Gi"), None);
+        fires(
+            &code::MEMORY_BUDGET,
+            &two("49Gi"),
+            Some("spec.memoryPerGPU"),
+        );
+    }
+
+    #[test]
+    fn a_product_that_a_shared_gpu_does_not_have_is_found() {
+        let sliced = json!({"strategy": "TimeSlicing", "replicas": 2});
+        let named = |sharing: &Value, resource: &str, values: &[&str]| {
+            let expression = json!({"key": PRODUCT, "operator": "In", "values": values});
+            let selector = json!({"matchExpressions": [expression]});
+            used_pool(
+                json!({"sharing": sharing, "resourceName": resource, "nodeSelector": selector}),
+            )
+        };
+        let field = Some("spec.nodeSelector.matchExpressions[0]");
+        let gpu = "nvidia.com/gpu";
+        for (documents, expected) in [
+            (named(&sliced, gpu, &["Tesla-T4"]), field),
+            (
+                named(
+                    &json!({"strategy": "MPS", "replicas": 4}),
+                    gpu,
+                    &["Tesla-T4"],
+                ),
+                field,
+            ),
+            (named(&sliced, gpu, &["Tesla-T4-SHARED"]), None),
+            (named(&sliced, gpu, &["Tesla-T4", "Tesla-T4-SHARED"]), None),
+            (
+                named(&json!({"strategy": "None"}), gpu, &["Tesla-T4"]),
+                None,
+            ),
+            // renamed by default, the product keeps its name
+            (named(&sliced, "nvidia.com/gpu.shared", &["Tesla-T4"]), None),
+        ] {
+            fires(&code::SHARED_PRODUCT, &documents, expected);
+        }
+        let label =
+            json!({"sharing": sliced, "nodeSelector": {"matchLabels": {PRODUCT: "Tesla-T4"}}});
+        let field = Some("spec.nodeSelector.matchLabels.nvidia.com/gpu.product");
+        fires(&code::SHARED_PRODUCT, &used_pool(label), field);
+    }
+}

@@ -1,0 +1,298 @@
+use serde_json::{Value, json};
+
+use super::*;
+use berth_core::testing::{class, pool, table as table_of};
+
+fn table() -> AllocationTable {
+    let taint = json!([{"key": "gpu", "effect": "NoSchedule"}]);
+    table_of(&[
+        pool("p", json!({"taints": taint})),
+        class("c", &["p"], json!({})),
+    ])
+}
+
+fn previewed(document: &Value) -> Preview {
+    preview(document, &table(), "ai")
+}
+
+/// A template of class `c` with one container.
+fn template() -> Value {
+    labelled(json!({"berth.dev/workload-class": "c"}))
+}
+
+fn labelled(labels: Value) -> Value {
+    json!({"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main"}]}})
+}
+
+fn object(api_version: &str, kind: &str, spec: Value) -> Value {
+    json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": "x"}, "spec": spec})
+}
+
+fn deployment(strategy: Value, replicas: u64) -> Value {
+    let spec = json!({"strategy": strategy, "replicas": replicas, "template": template()});
+    object("apps/v1", "Deployment", spec)
+}
+
+fn topics(document: &Value) -> Vec<(&'static str, String)> {
+    let findings = previewed(document).findings;
+    findings
+        .into_iter()
+        .map(|finding| (finding.topic.as_str(), finding.path))
+        .collect()
+}
+
+#[test]
+fn a_template_is_previewed_as_the_pod_that_its_controller_makes() {
+    let document = deployment(json!({"type": "Recreate"}), 1);
+    let preview = previewed(&document);
+    let pod = &preview.pods[0];
+    assert_eq!(
+        (pod.reason, pod.pool.as_deref(), pod.container.as_deref()),
+        (Reason::Placed, Some("p"), Some("main"))
+    );
+    assert_eq!(
+        (&*pod.kind, &*pod.name, &*pod.namespace),
+        ("Deployment", "x", "ai")
+    );
+    assert_eq!(
+        pod.summary,
+        "1 term, 1 toleration, amd.com/gpu=1 on \"main\""
+    );
+    let patched = preview.patched.expect("it changes");
+    let spec = &patched["spec"]["template"]["spec"];
+    assert_eq!(
+        spec["containers"][0]["resources"]["limits"]["amd.com/gpu"],
+        "1"
+    );
+    // and again: nothing is left to do
+    let again = previewed(&patched);
+    assert_eq!(again.pods[0].reason, Reason::InPlace);
+    assert_eq!(again.patched, None);
+}
+
+#[test]
+fn a_review_is_answered_as_the_server_answers_it() {
+    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template()["metadata"], "spec": template()["spec"]});
+    let mut review = creation(&pod, "team");
+    let preview = previewed(&review);
+    assert_eq!(preview.pods[0].namespace, "team");
+    assert!(
+        preview.patched.expect("it changes")["request"]["object"]["spec"]["tolerations"].is_array()
+    );
+    review["request"]["operation"] = json!("UPDATE");
+    assert_eq!(previewed(&review).pods[0].reason, Reason::NotPodCreate);
+    review["request"]["uid"] = json!("");
+    let preview = previewed(&review);
+    assert_eq!(preview.pods[0].reason, Reason::BadReview);
+    assert!(preview.is_trouble());
+}
+
+#[test]
+fn an_object_with_a_denied_pod_is_as_it_was() {
+    let denied = labelled(json!({"berth.dev/workload-class": "cc"}));
+    let mixed = object(
+        "example.com/v1",
+        "Mixed",
+        json!({"one": template(), "two": denied}),
+    );
+    let preview = previewed(&mixed);
+    let reasons: Vec<Reason> = preview.pods.iter().map(|pod| pod.reason).collect();
+    assert_eq!(reasons, [Reason::Placed, Reason::ClassUnavailable]);
+    assert_eq!(preview.patched, None);
+    assert!(preview.is_trouble());
+    // another object of the same list is another matter
+    let right = object("example.com/v1", "Right", json!({"one": template()}));
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": [mixed, right]});
+    let patched = previewed(&list).patched.expect("it changes");
+    assert_eq!(patched["items"][0], list["items"][0]);
+    assert_ne!(patched["items"][1], list["items"][1]);
+}
+
+#[test]
+fn a_label_that_no_pod_gets_is_found() {
+    let label = json!({"berth.dev/workload-class": "c"});
+    let mut document = object(
+        "apps/v1",
+        "Deployment",
+        json!({"template": labelled(json!({}))}),
+    );
+    assert_eq!(topics(&document), []);
+    document["metadata"]["labels"] = label.clone();
+    let finding = previewed(&document).findings.remove(0);
+    assert_eq!(finding.topic, Topic::LabelElsewhere);
+    assert_eq!(finding.path, "/metadata/labels/berth.dev~1workload-class");
+    assert_eq!(finding.help, "move it to spec.template.metadata.labels");
+    document["metadata"]["labels"] = json!({});
+    document["spec"]["template"]["metadata"]["annotations"] = label;
+    assert_eq!(topics(&document)[0].0, "LabelElsewhere");
+}
+
+#[test]
+fn a_rollout_that_needs_a_spare_gpu_is_found() {
+    let rolling = |update: Value| json!({"type": "RollingUpdate", "rollingUpdate": update});
+    for (strategy, replicas, hangs) in [
+        (json!(null), 1, true),
+        (json!(null), 3, true),
+        // a quarter of four may be gone meanwhile
+        (json!(null), 4, false),
+        (json!(null), 0, false),
+        (json!({"type": "Recreate"}), 1, false),
+        (rolling(json!({"maxSurge": 0})), 1, false),
+        (
+            rolling(json!({"maxSurge": "0%", "maxUnavailable": 1})),
+            1,
+            false,
+        ),
+        (rolling(json!({"maxUnavailable": 1})), 1, false),
+        (rolling(json!({"maxUnavailable": "50%"})), 2, false),
+        (
+            rolling(json!({"maxSurge": 1, "maxUnavailable": 0})),
+            9,
+            true,
+        ),
+    ] {
+        let document = deployment(strategy, replicas);
+        let found = topics(&document);
+        assert_eq!(
+            found.iter().any(|(topic, _)| *topic == "SurgeNeedsGpu"),
+            hangs,
+            "{document}"
+        );
+    }
+}
+
+#[test]
+fn a_daemon_sets_template_must_say_what_its_controller_reads() {
+    let document = object("apps/v1", "DaemonSet", json!({"template": template()}));
+    let preview = previewed(&document);
+    assert_eq!(
+        topics(&document),
+        [("DaemonSetTemplate", "/spec/template/spec".to_owned())]
+    );
+    assert_eq!(topics(&preview.patched.expect("it changes")), []);
+}
+
+#[test]
+fn who_reads_the_limit_early_is_named() {
+    let ray = |params: Value| {
+        let group = json!({"rayStartParams": params, "template": template()});
+        object(
+            "ray.io/v1",
+            "RayCluster",
+            json!({"workerGroupSpecs": [group]}),
+        )
+    };
+    let mut job = object("batch/v1", "Job", json!({"template": template()}));
+    let volcano = json!({"tasks": [{"template": template()}]});
+    for (document, reader) in [
+        (ray(json!({})), Some("KubeRay")),
+        (ray(json!({"num-gpus": "1"})), None),
+        (
+            object("batch.volcano.sh/v1alpha1", "Job", volcano),
+            Some("Volcano"),
+        ),
+        (job.clone(), None),
+    ] {
+        let findings = previewed(&document).findings;
+        let found = findings
+            .first()
+            .map(|finding| finding.message.split(' ').next().unwrap_or_default());
+        assert_eq!(found, reader, "{document}");
+    }
+    job["metadata"]["labels"] = json!({"kueue.x-k8s.io/queue-name": "q"});
+    let preview = previewed(&job);
+    assert!(preview.findings[0].message.starts_with("Kueue"));
+    assert_eq!(topics(&preview.patched.expect("it changes")), []);
+}
+
+#[test]
+fn what_is_no_quantity_and_who_has_no_name_are_found_by_their_field() {
+    let mut document = deployment(json!({"type": "Recreate"}), 1);
+    let containers = &mut document["spec"]["template"]["spec"]["containers"];
+    containers[0]["resources"] =
+        json!({"limits": {"cpu": "<N>", "memory": "2Gi"}, "requests": {"cpu": 1}});
+    *containers = json!([containers[0], {"image": "x"}]);
+    let path = "/spec/template/spec/containers";
+    assert_eq!(
+        topics(&document),
+        [
+            ("NotAQuantity", format!("{path}/0/resources/limits/cpu")),
+            ("ContainerWithoutName", format!("{path}/1/name"))
+        ]
+    );
+}
+
+#[test]
+fn knative_gets_what_it_takes_and_the_rest_is_said() {
+    let document = object(
+        "serving.knative.dev/v1",
+        "Service",
+        json!({"template": template()}),
+    );
+    let preview = previewed(&document);
+    assert_eq!(
+        topics(&document),
+        [("NotInTemplate", "/spec/template/spec".to_owned())]
+    );
+    assert!(!preview.is_trouble());
+    let patched = preview.patched.expect("it changes");
+    let spec = patched["spec"]["template"]["spec"].as_object().unwrap();
+    assert_eq!(spec.keys().collect::<Vec<_>>(), ["containers"]);
+    assert_eq!(previewed(&patched).patched, None);
+}
+
+#[test]
+fn what_is_no_object_is_said() {
+    for document in [
+        json!("text"),
+        json!(["a"]),
+        json!({"replicaCount": 1}),
+        json!({"kind": "Pod"}),
+    ] {
+        assert_eq!(topics(&document), [("NotAnObject", String::new())]);
+    }
+    let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {}});
+    assert_eq!(topics(&other), []);
+}
+
+#[test]
+fn a_pod_without_containers_is_answered_as_the_server_answers() {
+    let label = json!({"berth.dev/workload-class": "c"});
+    for spec in [json!(null), json!("text"), json!({})] {
+        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": label}, "spec": spec});
+        let preview = previewed(&pod);
+        assert!(preview.is_trouble(), "{preview:?}");
+        assert!(!preview.pods[0].is_allowed());
+    }
+}
+
+#[test]
+fn where_no_container_is_to_be_seen_that_is_said() {
+    let label = json!({"berth.dev/workload-class": "c"});
+    let predictor = |labels: Value| {
+        let spec =
+            json!({"predictor": {"labels": labels, "model": {"modelFormat": {"name": "x"}}}});
+        object("serving.kserve.io/v1beta1", "InferenceService", spec)
+    };
+    assert_eq!(
+        topics(&predictor(label.clone())),
+        [("NoContainer", "/spec/predictor".to_owned())]
+    );
+    assert_eq!(topics(&predictor(json!({}))), []);
+    let runtime = object(
+        "serving.kserve.io/v1alpha1",
+        "ClusterServingRuntime",
+        template()["spec"].clone(),
+    );
+    assert_eq!(topics(&runtime)[0].0, "NotATemplate");
+    let other = object(
+        "example.com/v1",
+        "Model",
+        json!({"pods": {"labels": label}}),
+    );
+    let path = "/spec/pods/labels/berth.dev~1workload-class".to_owned();
+    assert_eq!(topics(&other), [("NoContainer", path)]);
+    for document in [&runtime, &other] {
+        assert!(!previewed(document).is_trouble());
+    }
+}

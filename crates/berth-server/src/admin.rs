@@ -1,0 +1,94 @@
+//! The admin port: health, metrics, and the table for who is on the machine. Plain HTTP.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Json, Router,
+    extract::{ConnectInfo, State},
+    http::{StatusCode, header::CONTENT_TYPE},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Value, json};
+
+use crate::{metrics::Metrics, state::ServerState};
+use berth_core::table::{Allocation, AllocationTable, Group};
+
+/// The format of [`Metrics::text`].
+const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What the port shows.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// Whether it is ready, and the table.
+    pub state: Arc<ServerState>,
+    /// The metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The routes. They need the peer's address.
+pub fn router(admin: Admin) -> Router {
+    Router::new()
+        .route("/livez", get(async || "ok\n"))
+        .route("/readyz", get(readyz))
+        .route("/metrics", get(metrics))
+        .route("/debug/table", get(table))
+        .with_state(admin)
+}
+
+async fn readyz(State(admin): State<Admin>) -> Response {
+    match admin.state.ready() {
+        Ok(()) => "ok\n".into_response(),
+        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+    }
+}
+
+async fn metrics(State(admin): State<Admin>) -> Response {
+    match admin.metrics.text() {
+        Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The table names every class: to everyone it would undo the one message of a 403.
+async fn table(State(admin): State<Admin>, ConnectInfo(peer): ConnectInfo<SocketAddr>) -> Response {
+    if !peer.ip().to_canonical().is_loopback() {
+        let text = "for loopback peers only: use kubectl port-forward\n";
+        return (StatusCode::FORBIDDEN, text).into_response();
+    }
+    match admin.state.table().as_deref() {
+        Some(table) => Json(table_json(table)).into_response(),
+        None => (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "no table has been loaded yet\n",
+        )
+            .into_response(),
+    }
+}
+
+fn table_json(table: &AllocationTable) -> Value {
+    let classes = table.class_names().filter_map(|name| table.class(name));
+    json!({
+        "revision": table.revision(),
+        "classLabel": table.class_label(),
+        "classes": classes.map(class_json).collect::<Vec<_>>(),
+    })
+}
+
+fn class_json(class: &Allocation) -> Value {
+    json!({
+        "name": class.name,
+        "gpus": {"default": class.default_gpus, "max": class.max_gpus},
+        "groups": class.groups.iter().map(group_json).collect::<Vec<_>>(),
+    })
+}
+
+fn group_json(group: &Group) -> Value {
+    let alternatives = group.alternatives.iter().map(ToString::to_string);
+    json!({
+        "pools": group.pools,
+        "resource": group.resource,
+        "aliases": group.aliases,
+        "nodes": alternatives.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,223 @@
+//! What berth counts, as Prometheus names it: seconds and bytes, and labels with few values.
+
+use std::{
+    sync::atomic::{AtomicI64, AtomicU64},
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, text::encode},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    registry::Registry,
+};
+
+use crate::process::Process;
+use berth_core::{outcome::Reason, table::AllocationTable};
+
+/// Seconds; a review takes microseconds, and its body may take longer to arrive.
+const DURATIONS: [f64; 14] = [
+    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 1.0,
+    5.0,
+];
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Outcome {
+    result: &'static str,
+    reason: &'static str,
+    class: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct SourceLabel {
+    source: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Reload {
+    source: &'static str,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Revision {
+    revision: String,
+}
+
+/// What is read again when it changes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// The manifests.
+    Table,
+    /// The certificate with its key, and the CA of the clients.
+    Certificate,
+}
+
+impl Source {
+    /// The word for it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::Certificate => "certificate",
+        }
+    }
+}
+
+/// Every metric.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reviews: Family<Outcome, Counter>,
+    duration: Histogram,
+    table_info: Family<Revision, Gauge>,
+    table_classes: Gauge,
+    table_pools: Gauge,
+    reloads: Family<Reload, Counter>,
+    last_reload: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    certificate_not_after: Gauge<i64, AtomicI64>,
+    /// Reviews that are being read or answered.
+    pub in_flight: Gauge,
+    /// Bugs that a review met.
+    pub panics: Counter,
+    /// Open connections to the webhook.
+    pub connections: Gauge,
+    /// Connections refused because there were too many.
+    pub connections_refused: Counter,
+    /// Connections that failed before a request: mostly TLS handshakes.
+    pub connection_errors: Counter,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            reviews: Family::default(),
+            duration: Histogram::new(DURATIONS),
+            table_info: Family::default(),
+            table_classes: Gauge::default(),
+            table_pools: Gauge::default(),
+            reloads: Family::default(),
+            last_reload: Family::default(),
+            certificate_not_after: Gauge::default(),
+            in_flight: Gauge::default(),
+            panics: Counter::default(),
+            connections: Gauge::default(),
+            connections_refused: Counter::default(),
+            connection_errors: Counter::default(),
+        };
+        metrics.register();
+        metrics
+    }
+}
+
+impl Metrics {
+    fn register(&mut self) {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(Process));
+        let ours = registry.sub_registry_with_prefix("berth");
+        self.register_reviews(ours);
+        self.register_sources(ours);
+        self.register_connections(ours);
+        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
+        ours.register("build", "The version that runs", build);
+        self.registry = registry;
+    }
+
+    fn register_reviews(&self, r: &mut Registry) {
+        let help = "Requests answered, by what they came to";
+        r.register("reviews", help, self.reviews.clone());
+        let help = "From the request's head to its answer";
+        r.register("review_duration_seconds", help, self.duration.clone());
+        let help = "Requests that are being read or answered";
+        r.register("reviews_in_flight", help, self.in_flight.clone());
+        let help = "Bugs that a review met, each answered with a 500";
+        r.register("panics", help, self.panics.clone());
+    }
+
+    fn register_sources(&self, r: &mut Registry) {
+        let help = "The revision of the table in force";
+        r.register("table_info", help, self.table_info.clone());
+        let help = "Workload classes in the table";
+        r.register("table_classes", help, self.table_classes.clone());
+        let help = "GPU pools in the table";
+        r.register("table_pools", help, self.table_pools.clone());
+        let help = "What was read because it was new, by whether it is in force now";
+        r.register("reloads", help, self.reloads.clone());
+        let help = "When a source was last put in force";
+        let name = "last_reload_success_timestamp_seconds";
+        r.register(name, help, self.last_reload.clone());
+        let help = "When the serving certificate ends";
+        let name = "certificate_not_after_timestamp_seconds";
+        r.register(name, help, self.certificate_not_after.clone());
+    }
+
+    fn register_connections(&self, r: &mut Registry) {
+        let help = "Open connections to the webhook";
+        r.register("connections", help, self.connections.clone());
+        let help = "Connections over the limit, closed at once";
+        r.register(
+            "connections_refused",
+            help,
+            self.connections_refused.clone(),
+        );
+        let help = "Connections that failed before a request, in the handshake mostly";
+        r.register("connection_errors", help, self.connection_errors.clone());
+    }
+
+    /// Counts an answer.
+    pub fn answered(&self, reason: Reason, class: Option<&str>, elapsed: Duration) {
+        let outcome = Outcome {
+            result: reason.verdict().as_str(),
+            reason: reason.as_str(),
+            class: class.unwrap_or_default().to_owned(),
+        };
+        self.reviews.get_or_create(&outcome).inc();
+        self.duration.observe(elapsed.as_secs_f64());
+    }
+
+    /// Shows the table in force.
+    pub fn table(&self, table: &AllocationTable) {
+        let revision = table.revision().to_owned();
+        self.table_info.clear();
+        self.table_info.get_or_create(&Revision { revision }).set(1);
+        self.table_classes.set(count(table.len()));
+        self.table_pools.set(count(table.pool_count()));
+    }
+
+    /// Shows when the serving certificate ends, in seconds since the epoch.
+    pub fn certificate_not_after(&self, seconds: i64) {
+        self.certificate_not_after.set(seconds);
+    }
+
+    /// Counts a source that was put in force.
+    pub fn reloaded(&self, source: Source) {
+        self.count_reload(source, "success");
+        let source = source.as_str();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.unwrap_or_default().as_secs_f64();
+        self.last_reload
+            .get_or_create(&SourceLabel { source })
+            .set(now);
+    }
+
+    /// Counts a source that was refused, so that the last good one stays in force.
+    pub fn refused(&self, source: Source) {
+        self.count_reload(source, "refused");
+    }
+
+    fn count_reload(&self, source: Source, result: &'static str) {
+        let source = source.as_str();
+        self.reloads.get_or_create(&Reload { source, result }).inc();
+    }
+
+    /// The text of a scrape, in the OpenMetrics format.
+    pub fn text(&self) -> Result<String, std::fmt::Error> {
+        let mut text = String::new();
+        encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+}
+
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

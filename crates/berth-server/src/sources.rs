@@ -1,0 +1,105 @@
+//! Sources that are read again and again, and the one place that puts what they give in force.
+
+use std::{fmt::Display, sync::Arc};
+
+use berth_core::table::AllocationTable;
+
+use crate::{
+    metrics::{Metrics, Source},
+    state::ServerState,
+};
+
+pub mod files;
+
+/// What came of reading a source again.
+#[derive(Debug)]
+pub enum Reloaded {
+    /// It is what is in force already.
+    Same,
+    /// It is in force from now on; the text says what it is.
+    New(String),
+}
+
+/// What the log and the metrics are told about a source that is read again and again.
+#[derive(Debug)]
+pub struct Reporter {
+    source: Source,
+    metrics: Arc<Metrics>,
+    refused: Option<String>,
+}
+
+impl Reporter {
+    /// A reporter for a source whose first reading was put in force.
+    #[must_use]
+    pub fn new(source: Source, metrics: Arc<Metrics>) -> Self {
+        metrics.reloaded(source);
+        Self {
+            source,
+            metrics,
+            refused: None,
+        }
+    }
+
+    /// Tells of a reading: what is in force once, and why one was refused once, however often it is read.
+    pub fn tell<E: Display>(&mut self, outcome: Result<Reloaded, E>) {
+        let source = self.source.as_str();
+        match outcome {
+            Ok(Reloaded::Same) => self.refused = None,
+            Ok(Reloaded::New(what)) => {
+                self.refused = None;
+                self.metrics.reloaded(self.source);
+                tracing::info!(source, %what, "reloaded");
+            }
+            Err(error) => {
+                let error = error.to_string();
+                if self.refused.as_ref() != Some(&error) {
+                    self.metrics.refused(self.source);
+                    tracing::error!(source, %error, "refused: the last good one stays in force");
+                    self.refused = Some(error);
+                }
+            }
+        }
+    }
+}
+
+/// Puts tables in force: in the state that requests are answered from, in the metrics and in the log.
+#[derive(Debug)]
+pub struct Publisher {
+    state: Arc<ServerState>,
+    metrics: Arc<Metrics>,
+    reporter: Reporter,
+}
+
+impl Publisher {
+    /// A publisher that has put its first table in force.
+    #[must_use]
+    pub fn new(state: Arc<ServerState>, metrics: Arc<Metrics>, first: AllocationTable) -> Self {
+        let reporter = Reporter::new(Source::Table, Arc::clone(&metrics));
+        let publisher = Self {
+            state,
+            metrics,
+            reporter,
+        };
+        publisher.put(first);
+        publisher
+    }
+
+    /// Takes what came of reading the source again: a new table, none where nothing changed, or why it is invalid, which
+    /// leaves the last good one in force.
+    pub fn take<E: Display>(&mut self, read: Result<Option<AllocationTable>, E>) {
+        let outcome = read.map(|table| match table {
+            None => Reloaded::Same,
+            Some(table) => {
+                let what = format!("revision {}", table.revision());
+                self.put(table);
+                Reloaded::New(what)
+            }
+        });
+        self.reporter.tell(outcome);
+    }
+
+    fn put(&self, table: AllocationTable) {
+        self.metrics.table(&table);
+        self.state.set_table(table);
+    }
+}

@@ -1,0 +1,136 @@
+//! The answers that are no review. The `failurePolicy` decides on the Pod.
+//!
+//! The body is a Kubernetes `Status`: of any other, the API server tells its user nothing but the code.
+
+use std::{error::Error, time::Duration};
+
+use axum::{
+    Json,
+    http::{
+        HeaderValue, Method, StatusCode,
+        header::{ALLOW, CONNECTION, RETRY_AFTER},
+    },
+    response::{IntoResponse, Response},
+};
+
+use serde_json::json;
+
+use super::PATH;
+use berth_core::{outcome::Reason, review};
+
+/// An HTTP error.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) text: String,
+}
+
+impl Refusal {
+    fn new(reason: Reason, text: impl Into<String>) -> Self {
+        let text = text.into();
+        Self { reason, text }
+    }
+
+    pub(super) fn wrong_path(path: &str) -> Self {
+        let text = format!("no such path: {path:.200}; POST an AdmissionReview to {PATH}");
+        Self::new(Reason::WrongPath, text)
+    }
+
+    pub(super) fn wrong_method(method: &Method) -> Self {
+        let text = format!("method {method:.40} is not allowed on {PATH}; use POST");
+        Self::new(Reason::WrongMethod, text)
+    }
+
+    pub(super) fn media_type() -> Self {
+        let text = "send the review with Content-Type: application/json";
+        Self::new(Reason::MediaType, text)
+    }
+
+    pub(super) fn encoded() -> Self {
+        let text = "send the review as it is: no Content-Encoding is understood";
+        Self::new(Reason::MediaType, text)
+    }
+
+    pub(super) fn body_too_large(limit: usize) -> Self {
+        let text = format!(
+            "the review is larger than {limit} bytes; make the Pod smaller, or raise --max-body-bytes"
+        );
+        Self::new(Reason::BodyTooLarge, text)
+    }
+
+    pub(super) fn body_too_slow(limit: Duration) -> Self {
+        let text = format!(
+            "the review did not arrive within {limit:?}; send it faster, or raise --body-timeout"
+        );
+        Self::new(Reason::BodyTooSlow, text)
+    }
+
+    pub(super) fn broken_body(error: &(dyn Error + Send + Sync)) -> Self {
+        let text = format!("the review could not be read to its end: {error}; send it again");
+        Self::new(Reason::BadReview, text)
+    }
+
+    pub(super) fn no_table() -> Self {
+        let text = "no allocation table has been loaded yet; try again";
+        Self::new(Reason::NoTable, text)
+    }
+
+    pub(super) fn overloaded() -> Self {
+        let text = "too many reviews at once; try again, add replicas, or raise --max-in-flight";
+        Self::new(Reason::Overloaded, text)
+    }
+
+    pub(super) fn deadline_passed() -> Self {
+        let text =
+            "the deadline of ?timeout= passed; try again, or raise the webhook's timeoutSeconds";
+        Self::new(Reason::DeadlinePassed, text)
+    }
+
+    pub(super) fn panicked() -> Self {
+        let text = "berth met a bug in itself and goes on; its log has the place: please report it";
+        Self::new(Reason::Panicked, text)
+    }
+
+    /// Whether the body was left unread, so that nothing can follow on the connection.
+    fn closes(&self) -> bool {
+        use Reason::{BodyTooLarge, BodyTooSlow, MediaType, WrongMethod, WrongPath};
+        matches!(
+            self.reason,
+            BodyTooLarge | BodyTooSlow | MediaType | WrongMethod | WrongPath
+        )
+    }
+}
+
+impl From<review::Error> for Refusal {
+    fn from(error: review::Error) -> Self {
+        Self::new(error.reason(), error.to_string())
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.reason.code());
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let closes = self.closes();
+        let body = json!({
+            "apiVersion": "v1",
+            "kind": "Status",
+            "status": "Failure",
+            "code": status.as_u16(),
+            "message": self.text,
+        });
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        if closes {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.reason == Reason::WrongMethod {
+            headers.insert(ALLOW, HeaderValue::from_static("POST"));
+        }
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            // without it the API server does not try again
+            headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+        }
+        response
+    }
+}
