@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use berth::cli::bench::alternatives::{Idiom, scan};
+use berth::cli::bench::baseline::{Baseline, scan};
 use berth_core::table::{Settings, compile};
 use criterion::{BenchmarkId, Criterion, Throughput};
 
@@ -30,14 +30,14 @@ fn main() {
         let cases: Vec<Case> = cases.iter().map(|(_, make)| make()).collect();
         for case in &cases {
             case.answer();
-            let idiom = Idiom::new(&case.table);
-            assert!(scan(&case.body) && idiom.answer(&case.body).is_some());
+            let baseline = Baseline::new(&case.view.table);
+            assert!(scan(&case.body) && baseline.answer(&case.body).is_some());
             group.throughput(Throughput::Bytes(case.body.len() as u64));
             let id = |who| BenchmarkId::new(who, &case.name);
             group.bench_function(id("berth"), |b| b.iter(|| case.answer()));
             group.bench_function(id("scan"), |b| b.iter(|| scan(black_box(&case.body))));
             group.bench_function(id("kube-rs"), |b| {
-                b.iter(|| idiom.answer(black_box(&case.body)));
+                b.iter(|| baseline.answer(black_box(&case.body)));
             });
         }
         group.finish();
@@ -51,11 +51,11 @@ fn main() {
 /// Berth's time as a multiple of the scan's, and the usual way's as a multiple of berth's: medians. Each contender has
 /// its turn of several runs, so that it finds its own code and the review in the caches, and not the others'.
 fn ratios(case: &Case) -> String {
-    let idiom = Idiom::new(&case.table);
+    let baseline = Baseline::new(&case.view.table);
     let contenders: [&dyn Fn() -> bool; 3] = [
         &|| !black_box(case.answer()).body.is_empty(),
         &|| black_box(scan(black_box(&case.body))),
-        &|| black_box(idiom.answer(black_box(&case.body))).is_some(),
+        &|| black_box(baseline.answer(black_box(&case.body))).is_some(),
     ];
     let mut times: [Vec<Duration>; 3] = Default::default();
     let until = Instant::now() + 3 * RATIO_TIME;
@@ -68,7 +68,7 @@ fn ratios(case: &Case) -> String {
             }
         }
     }
-    let [berth, scan, idiom] = times.map(|mut times| {
+    let [berth, scan, baseline] = times.map(|mut times| {
         times.sort_unstable();
         times[times.len() / 2].as_secs_f64()
     });
@@ -76,7 +76,7 @@ fn ratios(case: &Case) -> String {
         "{}: {:.2} x scan, kube-rs {:.0} x berth",
         case.name,
         berth / scan,
-        idiom / berth
+        baseline / berth
     )
 }
 

@@ -52,7 +52,7 @@ impl Server {
             Arc::new(ServerState::default()),
             Arc::new(Metrics::default()),
         );
-        state.set_table(homelab());
+        state.set_view(homelab());
         let router = router(Webhook {
             review,
             state: Arc::clone(&state),
@@ -548,10 +548,10 @@ async fn a_pod_that_is_as_it_should_be_gets_no_patch() {
 async fn a_panic_is_500_and_counted_and_the_next_review_is_answered() {
     fn panics<'a>(
         body: &'a [u8],
-        table: &'a berth_core::table::AllocationTable,
+        view: &'a berth_core::view::View,
     ) -> Result<Answer<'a>, review::Error> {
         assert!(!body.ends_with(b" "), "invented");
-        review::review(body, table)
+        review::review(body, view)
     }
     let server = Server::with(panics, LIMITS);
     let body = example("vllm").to_string();

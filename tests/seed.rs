@@ -49,12 +49,12 @@ fn rows() -> [Row; 5] {
 
 #[test]
 fn every_row_of_the_seed_is_served() {
-    let table = common::homelab();
+    let view = common::homelab();
     for row in rows() {
         for owner in ["", "-replicaset"] {
             let review = common::example(&format!("{}{owner}", row.class));
             let body = review.to_string();
-            let answer = review::review(body.as_bytes(), &table).expect("a review");
+            let answer = review::review(body.as_bytes(), &view).expect("a review");
             let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
             row.holds(&review, &response);
         }

@@ -9,10 +9,7 @@ use std::{
 
 use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::post};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
-use berth_core::{
-    review::review,
-    table::{AllocationTable, Settings},
-};
+use berth_core::{review::review, table::Settings, view::View};
 use berth_manifests::table_files::TableFiles;
 use rustls::{
     ServerConfig,
@@ -42,9 +39,9 @@ pub(crate) async fn serve() -> Result<(), Failure> {
         paths: vec![flag("table")?],
         settings: Settings::default(),
     };
-    let table = Arc::new(files.load()?);
+    let view = Arc::new(View::from(files.load()?));
     let handler =
-        async move |body: Bytes| ([(CONTENT_TYPE, "application/json")], answer(&body, &table));
+        async move |body: Bytes| ([(CONTENT_TYPE, "application/json")], answer(&body, &view));
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
@@ -65,10 +62,10 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     Ok(())
 }
 
-fn answer(body: &[u8], table: &AllocationTable) -> Vec<u8> {
+fn answer(body: &[u8], view: &View) -> Vec<u8> {
     let uid = uid(body).unwrap_or_default();
     let (before, after) = ANSWER.get_or_init(|| {
-        let answer = review(body, table)
+        let answer = review(body, view)
             .map(|answer| answer.body)
             .unwrap_or_default();
         let at = answer

@@ -10,7 +10,8 @@
 use berth_core::{
     manifest::{Document, Manifest},
     review::{Answer, review},
-    table::{AllocationTable, Settings, compile},
+    table::{Settings, compile},
+    view::View,
 };
 use serde_json::{Value, json};
 
@@ -18,15 +19,20 @@ use serde_json::{Value, json};
 pub struct Case {
     pub name: String,
     pub body: Vec<u8>,
-    pub table: AllocationTable,
+    pub view: View,
     pub reason: &'static str,
 }
 
 impl Case {
     /// Answers the review, and holds the answer against what it must be.
     pub fn answer(&self) -> Answer<'_> {
-        let answer = review(&self.body, &self.table).expect("a review");
-        assert_eq!(answer.record.reason.as_str(), self.reason, "{}", self.name);
+        let answer = review(&self.body, &self.view).expect("a review");
+        assert_eq!(
+            answer.decision.reason.as_str(),
+            self.reason,
+            "{}",
+            self.name
+        );
         answer
     }
 }
@@ -144,7 +150,7 @@ fn case(name: &str, shape: &Shape) -> Case {
     Case {
         name: name.to_owned(),
         body,
-        table: table(shape.classes),
+        view: view(shape.classes),
         reason: "Placed",
     }
 }
@@ -183,11 +189,11 @@ fn unlabelled(name: &str) -> Case {
     }
 }
 
-/// A table of so many classes, each with a pool of its own.
-pub fn table(classes: usize) -> AllocationTable {
+/// The view of a table of so many classes, each with a pool of its own.
+pub fn view(classes: usize) -> View {
     let (table, problems) = compile(&documents(classes), &Settings::default());
     assert!(problems.is_empty(), "{problems:?}");
-    table
+    table.into()
 }
 
 /// The manifests of so many classes and pools.

@@ -14,11 +14,11 @@ use super::{
     TableOptions,
     report::{Ended, Failure, print},
 };
-use alternatives::{Idiom, scan};
-use berth_core::{review::review, table::AllocationTable};
+use baseline::{Baseline, scan};
+use berth_core::{review::review, view::View};
 use berth_manifests::table_files::TableFiles;
 
-pub mod alternatives;
+pub mod baseline;
 
 /// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
 const TURN: usize = 64;
@@ -57,24 +57,24 @@ struct Times(Vec<u64>);
 struct Measured {
     berth: Times,
     scan: Times,
-    idiom: Times,
+    baseline: Times,
     bytes: usize,
     classes: usize,
 }
 
 impl Bench {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let table = TableFiles::from(self.table).load()?;
+        let view = View::from(TableFiles::from(self.table).load()?);
         let body = fs::read(&self.review).map_err(|error| {
             Failure::unreadable(format!(
                 "--review {}: {error}; check the path",
                 self.review.display()
             ))
         })?;
-        review(&body, &table).map_err(|error| {
+        review(&body, &view).map_err(|error| {
             Failure::unreadable(format!("--review {}: {error}", self.review.display()))
         })?;
-        let measured = Measured::of(&body, &table, Duration::from_secs(self.seconds));
+        let measured = Measured::of(&body, &view, Duration::from_secs(self.seconds));
         print(match self.output {
             Format::Text => measured.text() + "\n",
             Format::Json => format!("{:#}\n", measured.json()),
@@ -84,65 +84,69 @@ impl Bench {
 }
 
 impl Measured {
-    fn of(body: &[u8], table: &AllocationTable, time: Duration) -> Self {
-        let idiom = Idiom::new(table);
+    fn of(body: &[u8], view: &View, time: Duration) -> Self {
+        let baseline = Baseline::new(&view.table);
         let mut measured = Self {
             berth: Times::default(),
             scan: Times::default(),
-            idiom: Times::default(),
+            baseline: Times::default(),
             bytes: body.len(),
-            classes: table.len(),
+            classes: view.table.len(),
         };
         let until = Instant::now() + time;
         while Instant::now() < until {
             measured
                 .berth
-                .turn(|| drop(black_box(review(black_box(body), table))));
+                .turn(|| drop(black_box(review(black_box(body), view))));
             measured
                 .scan
                 .turn(|| assert!(black_box(scan(black_box(body)))));
             measured
-                .idiom
-                .turn(|| drop(black_box(idiom.answer(black_box(body)))));
+                .baseline
+                .turn(|| drop(black_box(baseline.answer(black_box(body)))));
         }
-        for times in [&mut measured.berth, &mut measured.scan, &mut measured.idiom] {
+        for times in [
+            &mut measured.berth,
+            &mut measured.scan,
+            &mut measured.baseline,
+        ] {
             times.0.sort_unstable();
         }
         measured
     }
 
     fn ratios(&self) -> (f64, f64) {
-        let [berth, scan, idiom] =
-            [&self.berth, &self.scan, &self.idiom].map(|times| precise(times.at(50)));
-        (berth / scan, idiom / berth)
+        let [berth, scan, baseline] =
+            [&self.berth, &self.scan, &self.baseline].map(|times| precise(times.at(50)));
+        (berth / scan, baseline / berth)
     }
 
     fn json(&self) -> serde_json::Value {
-        let (scan, idiom) = self.ratios();
+        let (scan, baseline) = self.ratios();
         json!({
             "p50_ns": self.berth.at(50), "p99_ns": self.berth.at(99),
-            "scan_ns": self.scan.at(50), "idiom_ns": self.idiom.at(50),
-            "ratio_scan": scan, "ratio_idiom": idiom,
+            "scan_ns": self.scan.at(50), "idiom_ns": self.baseline.at(50),
+            "ratio_scan": scan, "ratio_idiom": baseline,
             "reviews_per_second": 1_000_000_000 / self.berth.at(50).max(1),
             "bytes": self.bytes, "classes": self.classes,
         })
     }
 
     fn text(&self) -> String {
-        let (scan, idiom) = self.ratios();
+        let (scan, baseline) = self.ratios();
         let micros = |nanos: u64| precise(nanos) / 1e3;
         format!(
             "review    {} bytes, a table of {} classes\n\
              berth     p50 {:.1} µs, p99 {:.1} µs: {} reviews a second on one core\n\
              scan      p50 {:.1} µs: berth takes {scan:.2} times the structure-only scan of the same bytes\n\
-             kube-rs   p50 {:.1} µs: berth is {idiom:.0} times faster than the usual way",
+             kube-rs   p50 {:.1} µs: berth is {baseline:.0} times faster than the usual way",
             self.bytes,
             self.classes,
             micros(self.berth.at(50)),
             micros(self.berth.at(99)),
             1_000_000_000 / self.berth.at(50).max(1),
             micros(self.scan.at(50)),
-            micros(self.idiom.at(50)),
+            micros(self.baseline.at(50)),
         )
     }
 }

@@ -9,7 +9,7 @@ use super::{
     TableOptions,
     report::{Ended, Failure},
 };
-use berth_core::table::AllocationTable;
+use berth_core::view::View;
 use berth_manifests::{
     documents::{self, Depth, Document, Source},
     preview::{Preview as Previewed, preview},
@@ -88,7 +88,7 @@ struct Seen {
 
 /// One run over all sources.
 struct Run<'t> {
-    table: &'t AllocationTable,
+    view: &'t View,
     namespace: String,
     format: Format,
     form: Box<dyn Form>,
@@ -106,18 +106,18 @@ fn namespace(text: &str) -> Result<String, String> {
 
 impl Preview {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let table = TableFiles::from(self.table).load()?;
+        let view = View::from(TableFiles::from(self.table).load()?);
         let depth = if self.recursive {
             Depth::All
         } else {
             Depth::Folder
         };
         let mut run = Run {
-            table: &table,
+            view: &view,
             namespace: self.namespace,
             format: self.output,
             form: self.output.form(),
-            prose: Prose::new(table.class_label(), self.output == Format::Diff),
+            prose: Prose::new(view.table.class_label(), self.output == Format::Diff),
             seen: Seen::default(),
         };
         let sources = self.filename.iter();
@@ -176,7 +176,7 @@ impl Run<'_> {
             }
         };
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
-        let preview = preview(&value, self.table, &self.namespace);
+        let preview = preview(&value, self.view, &self.namespace);
         self.seen.changes |= preview.patched.is_some();
         self.seen.trouble |= preview.is_trouble();
         let edited = match (&root, &preview.patched) {

@@ -15,11 +15,11 @@ use super::{
     diff::Diff,
     report::{Ended, Failure, print},
 };
-use berth_core::table::AllocationTable;
+use berth_core::view::View;
 use berth_manifests::{
     case_files::{self, CaseFile, TABLE_FILE},
+    dry_run::{DryRun, dry_run},
     table_files::TableFiles,
-    trial::{Trial, trial},
 };
 
 /// What a case looks like.
@@ -83,7 +83,7 @@ enum Outcome {
 struct Ran {
     path: PathBuf,
     outcome: Outcome,
-    trial: Trial,
+    run: DryRun,
     expected: Map<String, Value>,
     found: Map<String, Value>,
 }
@@ -91,7 +91,7 @@ struct Ran {
 /// The tables by path, each loaded once; none where it was refused.
 struct Tables {
     options: TableFiles,
-    loaded: BTreeMap<Vec<PathBuf>, Option<AllocationTable>>,
+    loaded: BTreeMap<Vec<PathBuf>, Option<View>>,
 }
 
 impl Test {
@@ -134,9 +134,9 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
     let Some(table) = tables.of(path)? else {
         return Ok(None);
     };
-    let trial = trial(&case.case.pod, &case.case.namespace, table)
+    let run = dry_run(&case.case.pod, &case.case.namespace, table)
         .map_err(|error| Failure::unreadable(format_args!("{}: {error}", path.display())))?;
-    let found = case.case.found(&trial);
+    let found = case.case.found(&run);
     let outcome = if found == case.case.expected {
         Outcome::Passed
     } else if update {
@@ -148,7 +148,7 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
     Ok(Some(Ran {
         path: path.clone(),
         outcome,
-        trial,
+        run,
         expected: case.case.expected.clone(),
         found,
     }))
@@ -156,7 +156,7 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
 
 impl Tables {
     /// The table of a case. That one is refused is said once.
-    fn of(&mut self, case: &Path) -> Result<Option<&AllocationTable>, Failure> {
+    fn of(&mut self, case: &Path) -> Result<Option<&View>, Failure> {
         let paths = if self.options.paths.is_empty() {
             let near = case_files::table_near(case).ok_or_else(|| {
                 Failure::usage(format_args!(
@@ -174,7 +174,8 @@ impl Tables {
                 paths: paths.clone(),
                 settings: self.options.settings.clone(),
             };
-            self.loaded.insert(paths.clone(), Some(files.load()?));
+            self.loaded
+                .insert(paths.clone(), Some(files.load()?.into()));
         }
         Ok(self.loaded.get(&paths).and_then(Option::as_ref))
     }
@@ -201,7 +202,7 @@ impl Ran {
         if self.outcome == Outcome::Passed {
             return;
         }
-        if let Some(message) = &self.trial.message {
+        if let Some(message) = &self.run.message {
             let _ = writeln!(out, "  {message}");
         }
         let (expected, found) = (
@@ -220,9 +221,9 @@ impl Ran {
         json!({
             "case": self.path.display().to_string(),
             "outcome": self.outcome.as_str(),
-            "result": self.trial.reason.verdict().as_str(),
-            "reason": self.trial.reason.as_str(),
-            "message": self.trial.message,
+            "result": self.run.reason.verdict().as_str(),
+            "reason": self.run.reason.as_str(),
+            "message": self.run.message,
             "expected": self.expected,
             "found": self.found,
         })

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::report::{Ended, Failure, print};
 use berth_core::{
-    api::{GROUP, VERSION},
+    names::{GROUP, VERSION},
     review::API_VERSION,
 };
 

@@ -9,7 +9,7 @@
 use std::path::PathBuf;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use berth_core::table::{AllocationTable, Settings};
+use berth_core::{table::Settings, view::View};
 use berth_manifests::table_files::TableFiles;
 use serde_json::{Value, json};
 
@@ -23,13 +23,14 @@ pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// The homelab's table.
-pub fn homelab() -> AllocationTable {
+/// The view of the homelab's table.
+pub fn homelab() -> View {
     let files = TableFiles {
         paths: vec![path("examples/homelab.yaml")],
         settings: Settings::default(),
     };
-    files.load().unwrap_or_else(|error| panic!("{error}"))
+    let table = files.load().unwrap_or_else(|error| panic!("{error}"));
+    table.into()
 }
 
 /// A review of `examples/reviews`.

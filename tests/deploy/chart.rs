@@ -166,10 +166,10 @@ fn runs(pod: &Value, pool: &str) -> i32 {
 }
 
 fn admitted(review: &Value) -> Value {
-    let table = common::homelab();
-    assert_eq!(reason(review, &table), Reason::Placed);
+    let view = common::homelab();
+    assert_eq!(reason(review, &view), Reason::Placed);
     let body = review.to_string();
-    let answer = berth_core::review::review(body.as_bytes(), &table).expect("a review");
+    let answer = berth_core::review::review(body.as_bytes(), &view).expect("a review");
     let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
     common::patched(review, &response)
 }

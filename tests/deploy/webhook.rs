@@ -2,11 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use berth_core::{
-    outcome::Reason,
-    review::review,
-    table::{AllocationTable, Settings},
-};
+use berth_core::{outcome::Reason, review::review, table::Settings, view::View};
 use berth_server::{
     metrics::{Metrics, Source},
     webhook,
@@ -41,7 +37,7 @@ fn the_api_server_asks_at_the_port_and_path_that_berth_serves() {
 
 #[test]
 fn it_asks_about_the_pods_that_berth_answers_for() {
-    let table = common::homelab();
+    let view = common::homelab();
     for rendering in renderings() {
         let name = rendering.name;
         let class_label: String = flag(&rendering.flags(), "class_label");
@@ -69,21 +65,21 @@ fn it_asks_about_the_pods_that_berth_answers_for() {
     let labelled = |key: &str, value: &str| {
         let mut review = common::example("vllm");
         review["request"]["object"]["metadata"]["labels"][key] = json!(value);
-        reason(&review, &table)
+        reason(&review, &view)
     };
     assert_eq!(labelled("berth.dev/inject", "disabled"), Reason::OptedOut);
     assert_eq!(labelled("berth.dev/inject", "enabled"), Reason::Placed);
     let mut mirror = common::example("vllm");
     mirror["request"]["object"]["metadata"]["annotations"] =
         json!({"kubernetes.io/config.mirror": ""});
-    assert_eq!(reason(&mirror, &table), Reason::MirrorPod);
+    assert_eq!(reason(&mirror, &view), Reason::MirrorPod);
 }
 
 /// What a review comes to.
-pub fn reason(review_: &Value, table: &AllocationTable) -> Reason {
+pub fn reason(review_: &Value, view: &View) -> Reason {
     let body = review_.to_string();
-    let answer = review(body.as_bytes(), table).expect("a review");
-    answer.record.reason
+    let answer = review(body.as_bytes(), view).expect("a review");
+    answer.decision.reason
 }
 
 #[test]
@@ -137,7 +133,7 @@ fn the_certificate_is_for_the_service_and_renewed_at_two_thirds() {
 #[test]
 fn the_alerts_speak_of_metrics_that_there_are() {
     let metrics = Metrics::default();
-    metrics.table(&common::homelab());
+    metrics.table(&common::homelab().table);
     metrics.refused(Source::Table);
     metrics.answered(Reason::Overloaded, None, Duration::ZERO);
     let text = metrics.text().expect("text");

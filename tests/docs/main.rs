@@ -16,8 +16,8 @@ use berth_core::{
 };
 use berth_manifests::{
     case_files::{self, CaseFile},
+    dry_run::dry_run,
     table_files::TableFiles,
-    trial::trial,
     yaml::{self, edit::edit},
 };
 use serde_json::Value;
@@ -170,14 +170,14 @@ fn case(name: &str, page: &Path) -> String {
         paths: vec![case_files::table_near(&file).expect("a table")],
         settings: Settings::default(),
     };
-    let table = files.load().expect("a table");
-    let trial = trial(&case.case.pod, &case.case.namespace, &table).expect("an answer");
+    let view = files.load().expect("a table").into();
+    let run = dry_run(&case.case.pod, &case.case.namespace, &view).expect("an answer");
     let before = pod_text(case);
     let mut text = format!("\n{}\n\n", sentence(case));
-    if trial.patch.is_empty() {
+    if run.patch.is_empty() {
         let _ = writeln!(text, "```yaml\n{before}```");
     } else {
-        let after = after(&before, trial.pod);
+        let after = after(&before, run.pod);
         let diff = TextDiff::from_lines(before.as_str(), after.as_str());
         text.push_str("```diff\n");
         for change in diff.iter_all_changes() {
@@ -185,10 +185,10 @@ fn case(name: &str, page: &Path) -> String {
         }
         text.push_str("```\n");
     }
-    for warning in &trial.warnings {
+    for warning in &run.warnings {
         let _ = writeln!(text, "\n> Warning: {warning}");
     }
-    match trial.message {
+    match run.message {
         Some(message) => {
             // the table's revision, which is another one with the next comma
             let message = message
@@ -197,14 +197,14 @@ fn case(name: &str, page: &Path) -> String {
             let _ = writeln!(
                 text,
                 "\nDenied, [`{}`]({up}reasons.md):\n\n> {message}",
-                trial.reason
+                run.reason
             );
         }
-        None if trial.patch.is_empty() => {
+        None if run.patch.is_empty() => {
             let _ = writeln!(
                 text,
                 "\nAllowed as it is: [`{}`]({up}reasons.md).",
-                trial.reason
+                run.reason
             );
         }
         None => {}

@@ -20,7 +20,8 @@ use axum_server::tls_rustls::RustlsConfig;
 use berth_cluster::{ControlPlane, Error, Options, PATIENCE, until};
 use berth_core::{
     review::{self, Answer},
-    table::{AllocationTable, Settings, compile},
+    table::{Settings, compile},
+    view::View,
 };
 use berth_server::{
     metrics::Metrics,
@@ -56,7 +57,7 @@ const PLAIN: &str = "plain";
 const AT_ONCE: usize = 8;
 
 /// The tables, by the Pods' numbers.
-static TABLES: OnceLock<Vec<AllocationTable>> = OnceLock::new();
+static VIEWS: OnceLock<Vec<View>> = OnceLock::new();
 
 /// What became of the Pods.
 #[derive(Clone, Copy, Debug, Default)]
@@ -137,15 +138,15 @@ fn draw() -> Vec<(String, Value)> {
     let mut runner = TestRunner::new(config(cases(), seed()));
     let strategy = case::cases();
     let drawn = (0..cases()).map(|_| strategy.new_tree(&mut runner).expect("a case").current());
-    let (mut tables, mut pods) = (Vec::new(), Vec::new());
+    let (mut views, mut pods) = (Vec::new(), Vec::new());
     for case in drawn {
         let mut pod = case.pod.clone();
-        prepare_pod(&mut pod, tables.len());
+        prepare_pod(&mut pod, views.len());
         let namespace = case.request["namespace"].as_str().unwrap_or("ai");
         pods.push((namespace.to_owned(), pod));
-        tables.push(case.compiled(0));
+        views.push(case.view(0));
     }
-    TABLES.set(tables).expect("there is one such test");
+    VIEWS.set(views).expect("there is one such test");
     pods
 }
 
@@ -163,11 +164,8 @@ fn prepare_pod(pod: &mut Value, number: usize) {
     }
 }
 
-/// [`review::review`] with the table of the Pod's number.
-fn review_by_number<'a>(
-    body: &'a [u8],
-    other: &'a AllocationTable,
-) -> Result<Answer<'a>, review::Error> {
+/// [`review::review`] with the view of the Pod's number.
+fn review_by_number<'a>(body: &'a [u8], other: &'a View) -> Result<Answer<'a>, review::Error> {
     #[derive(Deserialize)]
     struct Review {
         request: Request,
@@ -179,8 +177,8 @@ fn review_by_number<'a>(
     let number = serde_json::from_slice::<Review>(body)
         .ok()
         .and_then(|it| it.request.name.parse::<usize>().ok());
-    let table = number.and_then(|number| TABLES.get()?.get(number));
-    review::review(body, table.unwrap_or(other))
+    let view = number.and_then(|number| VIEWS.get()?.get(number));
+    review::review(body, view.unwrap_or(other))
 }
 
 /// Serves, and registers, the webhook, in namespaces in which it is called.
@@ -233,7 +231,7 @@ fn serve() -> (u16, String) {
     .expect("a pair");
     let state = Arc::new(ServerState::default());
     let (nothing, _) = compile(&[], &Settings::default());
-    state.set_table(nothing);
+    state.set_view(nothing.into());
     let webhook = Webhook {
         review: review_by_number,
         state,

@@ -1,12 +1,14 @@
-//! A case: a table, a review of a Pod's creation, and two live pictures; and what berth makes of it.
+//! A case: a table, a review of a Pod's creation, and two counts of what is free; and what berth makes of it.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
+    free_gpus::FreeGpus,
     outcome::{Reason, Warning},
     review::review,
-    table::{AllocationTable, LivePicture, Settings, compile},
+    table::{Settings, compile},
+    view::View,
 };
 use proptest::prelude::{Strategy, any};
 use serde_json::{Value, json};
@@ -29,7 +31,7 @@ pub(crate) struct Case {
     /// The request without its object.
     pub(crate) request: Value,
     /// Free GPUs by pool, on the first pass and on the second.
-    pub(crate) live: [Vec<(String, u64)>; 2],
+    pub(crate) free: [Vec<(String, u64)>; 2],
     pub(crate) style: Style,
     /// Another order of the documents.
     pub(crate) rotation: usize,
@@ -62,30 +64,30 @@ impl Case {
         let style = if draw.percent(60) { draw.number() } else { 0 };
         let rotation = draw.below(8);
         let table = Table::draw(draw);
-        let live = [live(draw, &table), live(draw, &table)];
+        let free = [free(draw, &table), free(draw, &table)];
         let request = request(draw);
         let pod = pod(draw, &table);
         Self {
             table,
             pod,
             request,
-            live,
+            free,
             style: Style::new(style),
             rotation,
         }
     }
 
-    /// The table with the live picture of the first pass (0) or the second (1).
-    pub(crate) fn compiled(&self, pass: usize) -> AllocationTable {
-        self.compiled_from(0)
-            .with_live(LivePicture::new(self.live[pass].clone()))
+    /// The view of the first pass (0) or the second (1).
+    pub(crate) fn view(&self, pass: usize) -> View {
+        self.view_from(0)
+            .with_free(FreeGpus::new(self.free[pass].clone()))
     }
 
-    /// The table without a live picture, from the documents in another order.
-    pub(crate) fn compiled_from(&self, first: usize) -> AllocationTable {
+    /// The view without any count of free GPUs, its table from the documents in another order.
+    pub(crate) fn view_from(&self, first: usize) -> View {
         let (table, problems) = compile(&self.table.documents(first), &Settings::default());
         assert!(problems.is_empty(), "the generator made {problems:?}");
-        table
+        table.into()
     }
 
     /// The review's bytes.
@@ -112,12 +114,12 @@ impl Case {
 
     /// The first pass, of the plain text.
     pub(crate) fn admit_plain(&self) -> Admission {
-        admit(&self.body_of(&self.pod, Style::new(0)), &self.compiled(0))
+        admit(&self.body_of(&self.pod, Style::new(0)), &self.view(0))
     }
 
     /// The first pass.
     pub(crate) fn admit(&self) -> Admission {
-        admit(&self.body(), &self.compiled(0))
+        admit(&self.body(), &self.view(0))
     }
 }
 
@@ -128,8 +130,8 @@ impl fmt::Debug for Case {
         }
         writeln!(
             f,
-            "live: {:?}\nrequest: {}\nPod: {:#}",
-            self.live, self.request, self.pod
+            "free: {:?}\nrequest: {}\nPod: {:#}",
+            self.free, self.request, self.pod
         )?;
         write!(f, "body: {}", String::from_utf8_lossy(&self.body()))
     }
@@ -152,8 +154,8 @@ impl Admission {
 }
 
 /// Admits the review's Pod as kube-apiserver does: the patch is applied to the object received.
-pub(crate) fn admit(body: &[u8], table: &AllocationTable) -> Admission {
-    let answer = review(body, table).expect("the review is readable");
+pub(crate) fn admit(body: &[u8], view: &View) -> Admission {
+    let answer = review(body, view).expect("the review is readable");
     let response: Value = serde_json::from_slice(&answer.body).expect("the response is JSON");
     let patch = patch_of(&response);
     let review: Value = serde_json::from_slice(body).expect("the review is JSON");
@@ -161,15 +163,16 @@ pub(crate) fn admit(body: &[u8], table: &AllocationTable) -> Admission {
     if let Some(patch) = &patch {
         apply(&mut result, patch);
     }
-    let pools = answer.record.pool.unwrap_or_default().split(',');
+    let decision = answer.decision;
+    let pools = decision.pool().unwrap_or_default().split(',');
     Admission {
-        reason: answer.record.reason,
+        reason: decision.reason,
         pools: pools
             .filter(|pool| !pool.is_empty())
             .map(str::to_owned)
             .collect(),
-        warnings: answer.record.warnings.iter().map(Warning::as_str).collect(),
-        message: answer.record.message,
+        warnings: decision.warnings().iter().map(Warning::as_str).collect(),
+        message: decision.message,
         patch,
         result,
         body: answer.body,
@@ -192,7 +195,7 @@ pub(crate) fn apply(pod: &mut Value, patch: &Value) {
     json_patch::patch(pod, &operations).expect("the patch applies");
 }
 
-fn live(draw: &mut Draw<'_>, table: &Table) -> Vec<(String, u64)> {
+fn free(draw: &mut Draw<'_>, table: &Table) -> Vec<(String, u64)> {
     let mut free = Vec::new();
     for pool in &table.pools {
         let name = pool["metadata"]["name"].as_str().unwrap_or_default();

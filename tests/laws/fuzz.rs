@@ -95,8 +95,8 @@ fn nesting_of_any_depth_is_skipped_where_berth_does_not_read() {
         let body = case.body_of(&case.pod, Style::new(0));
         let body = String::from_utf8_lossy(&body)
             .replace("\"xDeep\":\"deep\"", &format!("\"xDeep\":{deep}"));
-        let table = case.compiled(0);
-        let answer = review(body.as_bytes(), &table);
+        let view = case.view(0);
+        let answer = review(body.as_bytes(), &view);
         prop_assert!(answer.is_ok_and(|answer| answer.body == plain.admit_plain().body));
         Ok(())
     });
@@ -104,8 +104,8 @@ fn nesting_of_any_depth_is_skipped_where_berth_does_not_read() {
 
 /// Whether berth answers, and if so, well-formed.
 fn answers(case: &Case, bytes: &[u8]) -> Result<bool, TestCaseError> {
-    let table = case.compiled(0);
-    let answer = match review(bytes, &table) {
+    let view = case.view(0);
+    let answer = match review(bytes, &view) {
         Err(error) => {
             prop_assert_eq!(error.reason(), Reason::BadReview);
             prop_assert!(!error.to_string().is_empty());
@@ -115,7 +115,7 @@ fn answers(case: &Case, bytes: &[u8]) -> Result<bool, TestCaseError> {
     };
     let response: Value = serde_json::from_slice(&answer.body)
         .map_err(|error| TestCaseError::fail(format!("the response is no JSON: {error}")))?;
-    is_well_formed(&response, &answer.record.uid)?;
+    is_well_formed(&response, &answer.subject.uid)?;
     // duplicates in what berth skips, or a number that a Value cannot hold
     let review = serde_json::from_slice::<Value>(bytes).ok();
     if let (Some(patch), Some(mut review)) = (patch_of(&response), review) {

@@ -13,7 +13,7 @@ use proptest::{
 };
 use serde_json::Value;
 
-use berth_core::{outcome::Reason, table::LivePicture};
+use berth_core::{free_gpus::FreeGpus, outcome::Reason};
 
 use case::{Case, admit};
 use json_text::Style;
@@ -25,6 +25,7 @@ mod api_server;
 mod case;
 mod census;
 mod draw;
+
 mod fuzz;
 mod json_text;
 mod keeps;
@@ -75,9 +76,9 @@ fn law_2_the_result_is_admitted_again_without_a_patch_whatever_is_free() {
             return Ok(());
         }
         let again = case.body_of(&first.result, Style::new(0));
-        let nothing_known = case.compiled_from(case.rotation);
-        for table in [case.compiled(1), case.compiled(0), nothing_known] {
-            let second = admit(&again, &table);
+        let nothing_known = case.view_from(case.rotation);
+        for view in [case.view(1), case.view(0), nothing_known] {
+            let second = admit(&again, &view);
             prop_assert_eq!(second.message, None, "{:#}", first.result);
             prop_assert_eq!(second.patch, None, "{:#}", first.result);
             prop_assert_eq!(&second.pools, &first.pools);
@@ -139,9 +140,9 @@ fn law_4_what_the_author_wrote_stays_and_only_what_the_rules_add_appears() {
 fn law_5_the_same_bytes_and_table_get_the_same_answer_dry_run_or_not() {
     hold(|case| {
         let body = case.body();
-        let first = admit(&body, &case.compiled(0));
-        let live = || LivePicture::new(case.live[0].iter().rev().cloned());
-        let reordered = case.compiled_from(case.rotation).with_live(live());
+        let first = admit(&body, &case.view(0));
+        let free = FreeGpus::new(case.free[0].iter().rev().cloned());
+        let reordered = case.view_from(case.rotation).with_free(free);
         prop_assert_eq!(&admit(&body, &reordered).text(), &first.text());
         let [wet, dry] = [false, true].map(|dry| {
             let mut case = case.clone();

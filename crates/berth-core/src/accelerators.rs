@@ -1,4 +1,5 @@
-//! The names under which device plugins advertise accelerators, whatever the table says.
+//! The names under which device plugins advertise accelerators, whatever the table says: no Pod gets two vendors'
+//! (rule 17).
 
 /// Exact names, sorted; the vendors' device plugins document them.
 const NAMES: &[&str] = &[

@@ -1,12 +1,14 @@
 //! The two manifests, `GPUPool` (hardware) and `WorkloadClass` (demand): the product's API.
 //!
-//! The bounds and rules in the schemas are what the API server can check by itself; `core::validate` says the same, and
+//! The bounds and rules in the schemas are what the API server can check by itself; `validate` says the same, and
 //! the rest, with more words.
 #![allow(
     clippy::duplicated_attributes,
     unreachable_pub,
     reason = "each printcolumn has a type; KubeSchema repeats each struct where it cannot be reached"
 )]
+
+use std::collections::BTreeSet;
 
 use k8s_openapi::{
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
@@ -17,11 +19,6 @@ use kube_derive::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-
-/// The API group of both manifests; its name is also the prefix of every label and annotation of ours.
-pub const GROUP: &str = "berth.dev";
-/// The API version of both manifests.
-pub const VERSION: &str = "v1alpha1";
 
 /// What a label's value may be, and a taint's.
 const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
@@ -114,6 +111,31 @@ pub struct GPUPoolSpec {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub env: Vec<EnvVar>,
+}
+
+impl GPUPoolSpec {
+    /// Whether another pool asks the same of the Pod itself, so that both are of one group (rule 0): aliases and
+    /// environment as sets.
+    #[must_use]
+    pub fn asks_the_same(&self, other: &Self) -> bool {
+        let aliases = |spec: &Self| {
+            spec.resource_aliases
+                .iter()
+                .cloned()
+                .collect::<BTreeSet<_>>()
+        };
+        let env = |spec: &Self| {
+            let pairs = spec
+                .env
+                .iter()
+                .map(|var| (var.name.clone(), var.value.clone()));
+            pairs.collect::<BTreeSet<_>>()
+        };
+        self.resource_name == other.resource_name
+            && self.runtime_class_name == other.runtime_class_name
+            && aliases(self) == aliases(other)
+            && env(self) == env(other)
+    }
 }
 
 /// A taint as the nodes carry it.

@@ -224,7 +224,12 @@ impl<'a, V> Map<'a, V> {
 
     /// The entries, in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
-        self.0.iter().map(|(key, value)| (&**key, value))
+        self.entries().map(|(key, value)| (&**key, value))
+    }
+
+    /// The entries with their keys as they are: borrowed from the text for as long as that lives.
+    pub fn entries(&self) -> impl Iterator<Item = (&Text<'a>, &V)> {
+        self.0.iter().map(|(key, value)| (key, value))
     }
 
     fn duplicate(&self) -> Option<&str> {

@@ -1,10 +1,28 @@
-//! The core decides: synchronous, total, values in and values out. It knows no file, socket or clock.
+//! The core decides: synchronous, total, values in and values out. It knows no file, socket, clock or lock, and
+//! `clippy.toml` beside this crate and `deny.toml` keep it so.
+//!
+//! ```text
+//!   manifests ─▶ validate ─▶ table ─┐
+//!                                   ▼
+//!              bytes ─▶ review ◀─ view
+//!                         │
+//!                       rules ─▶ placement ─▶ patch ─▶ bytes
+//! ```
+//!
+//! In reading order: [`api`] and [`names`] (the product's API), [`table`] (compiled), [`view`] (all that is known),
+//! [`review`] (bytes in and out), [`rules`] (a file for each), [`placement`] (the decision as data), [`patch`] (its one
+//! writer), [`outcome`] (one reason, everywhere).
 
 pub mod api;
+pub mod names;
+
 pub mod manifest;
 pub mod validate;
 
 pub mod table;
+
+pub mod free_gpus;
+pub mod view;
 
 pub mod review;
 
@@ -12,15 +30,17 @@ pub mod pod;
 
 pub mod rules;
 
+pub mod placement;
+
 pub mod patch;
 
 pub mod outcome;
 
 pub mod accelerators;
 pub mod json;
-pub mod nearest;
 pub mod quantity;
 pub mod selector;
+pub mod suggestion;
 pub mod syntax;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

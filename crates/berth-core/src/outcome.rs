@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::names::{POOL_ANNOTATION, container};
+
 /// The result of a review, as every output names it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
 pub enum Verdict {
@@ -10,7 +12,7 @@ pub enum Verdict {
     Allowed,
     /// Allowed with a patch.
     Mutated,
-    /// Refused, with a message for the user.
+    /// Denied, with a message for the user.
     Denied,
     /// Not answered: the request could not be read, or berth cannot know; the `failurePolicy` decides.
     Error,
@@ -32,7 +34,7 @@ impl Verdict {
 /// Declares [`Reason`] from one table: the variant (which is its word, too), verdict, code, doc, and the remedy of a
 /// denial.
 macro_rules! reasons {
-    ($($(#[doc = $doc:literal])+ $name:ident: $verdict:ident $code:literal $(=> $remedy:literal)?,)+) => {
+    ($($(#[doc = $doc:literal])+ $name:ident: $verdict:ident $code:literal $(=> $remedy:expr)?,)+) => {
         /// Why a review came out as it did.
         #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
         pub enum Reason { $($(#[doc = $doc])+ $name,)+ }
@@ -83,7 +85,7 @@ reasons! {
     OptedOut: Allowed 200,
     /// The Pod names no workload class.
     NoClass: Allowed 200,
-    /// The Pod is as it should be already.
+    /// The Pod has all that it needs already.
     InPlace: Allowed 200,
     /// The patch gives the Pod what its class needs.
     Placed: Mutated 200,
@@ -105,10 +107,10 @@ reasons! {
         "Remove the `nodeSelector` or node affinity that the message names, or use a class whose pools it allows.",
     /// It is not clear which container gets the GPU.
     ContainerAmbiguous: Denied 403 =>
-        "Name the container in the annotation `berth.dev/container`, or give it the GPU limit.",
+        concat!("Name the container in the annotation `", container!(), "`, or give it the GPU limit."),
     /// The container annotation names no container, or another one than the one that asks.
     ContainerConflict: Denied 403 =>
-        "Let the annotation `berth.dev/container` name the container that asks for the GPU, or leave it out.",
+        concat!("Let the annotation `", container!(), "` name the container that asks for the GPU, or leave it out."),
     /// The Pod asks for a GPU that the class does not have.
     OtherGpu: Denied 403 =>
         "Remove the resource that the message names, since berth adds the right one; or use a class that has that GPU.",
@@ -165,7 +167,7 @@ impl fmt::Display for Reason {
     }
 }
 
-/// A refusal: why, and the words for the user.
+/// A denial: why, and the words for the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denial {
     /// Why.
@@ -175,7 +177,7 @@ pub struct Denial {
 }
 
 impl Denial {
-    /// A refusal with its message.
+    /// A denial with its message.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -184,7 +186,8 @@ impl Denial {
     }
 }
 
-/// Something that the Pod's author should know, though the Pod is allowed.
+/// Something that the Pod's author should know, though the Pod is allowed. kubectl prints it; a controller drops it
+/// (fact 8).
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Warning {
     /// The DaemonSet controller judges nodes by the template, not by what berth adds to the Pod.
@@ -257,7 +260,7 @@ impl fmt::Display for Warning {
             Self::VisibleDevices { container } => {
                 write!(f, "berth: NVIDIA_VISIBLE_DEVICES in container {container} defeats the GPU limit: remove it")
             }
-            Self::AnnotationsFull => f.write_str("berth: no room for the annotation berth.dev/pool within 256 KiB"),
+            Self::AnnotationsFull => write!(f, "berth: no room for the annotation {POOL_ANNOTATION} within 256 KiB"),
         }
     }
 }

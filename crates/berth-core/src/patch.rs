@@ -1,169 +1,210 @@
-//! A JSON Patch (RFC 6902), written as text straight away.
+//! A placement as a JSON Patch: the one writer. What a rule decided stands in the [`Placement`]; how it is written here.
+//!
+//! Created are only the parents that the Pod lacks, so that nothing of the author's is replaced (law 4).
 
-/// A resource, label or annotation key as a segment of a JSON Pointer (RFC 6901): `~` first, then `/`.
+use crate::{
+    names::POOL_ANNOTATION,
+    placement::{
+        Annotation, ContainerPlacement, NodeAffinity, Placement, Role, RuntimeClass, TaintDecision,
+        Terms,
+    },
+    pod::{Container, Pod, Resources, Spec, list},
+    table::{Alternative, Group, Preference},
+};
+use operations::{Operations, Piece, Presence};
+
+mod operations;
+
+pub use operations::pointer_segment;
+
+const NODE_AFFINITY: &str = "/spec/affinity/nodeAffinity";
+const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
+const TERMS: &str =
+    "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
+const PREFERRED: &str =
+    "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution";
+
+/// A container's place in the Pod, written as its JSON Pointer.
+#[derive(Clone, Copy, Debug)]
+struct Place(Role, usize);
+
+impl Piece for Place {
+    fn write(&self, out: &mut String) {
+        ("/spec/", self.0.list(), "/", self.1).write(out);
+    }
+}
+
+/// The JSON of the patch that makes the Pod what the placement says; none where it stays as it is.
 #[must_use]
-pub fn pointer_segment(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
+pub fn write(placement: &Placement<'_>, pod: &Pod<'_>) -> Option<String> {
+    let no_spec = Spec::default();
+    let spec = pod.spec.as_ref().unwrap_or(&no_spec);
+    let group = placement.group;
+    let mut patch = Operations::default();
+    node_affinity(&placement.affinity, spec, group, &mut patch);
+    tolerations(placement, spec, &mut patch);
+    for container in &placement.containers {
+        of_container(container, spec, group, &mut patch);
+    }
+    if let RuntimeClass::Added(class) = &placement.runtime_class {
+        patch.add("/spec/runtimeClassName", &class.json);
+    }
+    if let Some(scheduler) = placement.scheduler {
+        patch.add("/spec/schedulerName", &scheduler.json);
+    }
+    if placement.annotation == Annotation::Added {
+        annotation(pod, group, &mut patch);
+    }
+    patch.into_json()
 }
 
-/// A piece of JSON text. A tuple is its pieces, one after the other: what `format!` would do, at a third of its cost.
-pub trait Piece {
-    /// Appends the text.
-    fn write(&self, out: &mut String);
-}
-
-/// The operations so far. Paths and values are given as JSON text.
-#[derive(Clone, Debug, Default)]
-pub struct Patch(String);
-
-/// Room for the patch of a usual Pod.
-const USUAL: usize = 1024;
-
-impl Patch {
-    /// Whether there is no operation.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// Adds a value at a path, appends it to an array where the path ends in `/-`, or replaces what is there.
-    pub fn add(&mut self, path: impl Piece, value: impl Piece) {
-        self.operation((r#"{"op":"add","path":""#, path, r#"","value":"#, value, "}"));
-    }
-
-    /// Inserts a copy of what is at one path at another.
-    pub fn copy(&mut self, from: impl Piece, path: impl Piece) {
-        self.operation((
-            r#"{"op":"copy","from":""#,
-            from,
-            r#"","path":""#,
-            path,
-            r#""}"#,
-        ));
-    }
-
-    /// Moves what is at one path to another.
-    pub fn rename(&mut self, from: impl Piece, path: impl Piece) {
-        self.operation((
-            r#"{"op":"move","from":""#,
-            from,
-            r#"","path":""#,
-            path,
-            r#""}"#,
-        ));
-    }
-
-    /// Appends the values to the array at a path, which is created where there is none.
-    pub fn append<V: Piece>(
-        &mut self,
-        path: impl Piece,
-        exists: Presence,
-        values: impl IntoIterator<Item = V>,
-    ) {
-        let mut values = values.into_iter();
-        match exists {
-            Presence::There => values.for_each(|value| self.add((&path, "/-"), value)),
-            Presence::Missing => {
-                let Some(first) = values.next() else { return };
-                self.operation((r#"{"op":"add","path":""#, path, r#"","value":["#, first));
-                for value in values {
-                    (",", value).write(&mut self.0);
-                }
-                self.0.push_str("]}");
+fn node_affinity(
+    affinity: &NodeAffinity<'_>,
+    spec: &Spec<'_>,
+    group: &Group,
+    patch: &mut Operations,
+) {
+    let there = spec.affinity.as_ref().map(|it| it.node_affinity.as_ref());
+    let own = there.flatten();
+    if let Terms::Each(decisions) = &affinity.terms {
+        let terms = own.and_then(|own| own.required.as_ref());
+        let terms = terms.map_or(&[][..], |required| list(&required.terms));
+        // from the last to the first, so that an inserted copy moves no term that is still to come
+        for (i, term) in terms.iter().enumerate().rev() {
+            if decisions.get(i).is_some_and(|decision| decision.changes()) {
+                let expressions = Presence::from(&term.match_expressions);
+                multiply(i, expressions, &group.alternatives, patch);
             }
         }
     }
-
-    /// The JSON array.
-    #[must_use]
-    pub fn into_json(mut self) -> String {
-        self.0.push(']');
-        self.0
-    }
-
-    fn operation(&mut self, operation: impl Piece) {
-        if self.is_empty() {
-            self.0.reserve(USUAL);
-            self.0.push('[');
-        } else {
-            self.0.push(',');
-        }
-        operation.write(&mut self.0);
-    }
-}
-
-impl Piece for str {
-    fn write(&self, out: &mut String) {
-        out.push_str(self);
-    }
-}
-
-impl Piece for String {
-    fn write(&self, out: &mut String) {
-        out.push_str(self);
-    }
-}
-
-impl Piece for usize {
-    fn write(&self, out: &mut String) {
-        out.push_str(itoa::Buffer::new().format(*self));
-    }
-}
-
-impl Piece for u64 {
-    fn write(&self, out: &mut String) {
-        out.push_str(itoa::Buffer::new().format(*self));
-    }
-}
-
-impl<T: Piece + ?Sized> Piece for &T {
-    fn write(&self, out: &mut String) {
-        (**self).write(out);
-    }
-}
-
-macro_rules! pieces {
-    ($($piece:ident),+) => {
-        impl<$($piece: Piece),+> Piece for ($($piece,)+) {
-            fn write(&self, out: &mut String) {
-                #[allow(non_snake_case, reason = "each type has one value of its name")]
-                let ($($piece,)+) = self;
-                $($piece.write(out);)+
+    let required = (affinity.terms == Terms::Added).then_some(&*group.required);
+    let preferred = &affinity.preferences;
+    match (there, own) {
+        (_, Some(own)) => {
+            if let Some(required) = required {
+                patch.add(REQUIRED, required);
             }
+            let preferred = preferred.iter().map(|term| &term.json);
+            patch.append(PREFERRED, Presence::from(&own.preferred), preferred);
         }
+        _ if required.is_none() && preferred.is_empty() => {}
+        (Some(_), None) => patch.add(NODE_AFFINITY, ("{", fields(required, preferred), "}")),
+        (None, None) => {
+            let value = (r#"{"nodeAffinity":{"#, fields(required, preferred), "}}");
+            patch.add("/spec/affinity", value);
+        }
+    }
+}
+
+/// Term `i` becomes one term for each alternative, in their order.
+fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], patch: &mut Operations) {
+    for copy in 1..alternatives.len() {
+        patch.copy((TERMS, "/", i), (TERMS, "/", i + copy));
+    }
+    for (term, alternative) in (i..).zip(alternatives) {
+        let path = (TERMS, "/", term, "/matchExpressions");
+        let ours = alternative.requirements.iter().map(|(_, json)| json);
+        patch.append(path, expressions, ours);
+    }
+}
+
+/// The fields of a node affinity.
+fn fields(required: Option<&str>, preferred: &[&Preference]) -> String {
+    let mut fields = String::new();
+    if let Some(required) = required {
+        let key = r#""requiredDuringSchedulingIgnoredDuringExecution":"#;
+        (key, required).write(&mut fields);
+    }
+    for (i, term) in preferred.iter().enumerate() {
+        let before = match i {
+            0 if fields.is_empty() => r#""preferredDuringSchedulingIgnoredDuringExecution":["#,
+            0 => r#","preferredDuringSchedulingIgnoredDuringExecution":["#,
+            _ => ",",
+        };
+        (before, &term.json).write(&mut fields);
+    }
+    if !preferred.is_empty() {
+        fields.push(']');
+    }
+    fields
+}
+
+fn tolerations(placement: &Placement<'_>, spec: &Spec<'_>, patch: &mut Operations) {
+    let decided = placement.group.taints.iter().zip(&placement.taints);
+    let missing = decided.filter(|(_, decision)| **decision == TaintDecision::Added);
+    let there = Presence::from(&spec.tolerations);
+    patch.append(
+        "/spec/tolerations",
+        there,
+        missing.map(|(taint, _)| &taint.json),
+    );
+}
+
+fn of_container(
+    placed: &ContainerPlacement<'_>,
+    spec: &Spec<'_>,
+    group: &Group,
+    patch: &mut Operations,
+) {
+    let request = &placed.request;
+    let place = Place(request.role, request.index);
+    let containers = match request.role {
+        Role::Regular => &spec.containers,
+        Role::Sidecar | Role::Init => &spec.init_containers,
     };
+    let Some(container) = list(containers).get(request.index) else {
+        return;
+    };
+    if let Some(alias) = request.alias(group).filter(|_| placed.is_renamed) {
+        let alias = pointer_segment(alias);
+        for (list, amount) in [("limits", request.limit), ("requests", request.request)] {
+            if amount.is_some() {
+                let parent = (place, "/resources/", list, "/");
+                patch.rename((parent, &alias), (parent, &group.pointer));
+            }
+        }
+    }
+    if placed.gets_limit() {
+        limit(place, container, placed.gpus, group, patch);
+    }
+    let env = placed.env.iter().map(|var| &var.json);
+    patch.append((place, "/env"), Presence::from(&container.env), env);
 }
-pieces!(A, B);
-pieces!(A, B, C);
-pieces!(A, B, C, D);
-pieces!(A, B, C, D, E);
 
-/// Whether the parent of what is added is there; null counts as missing.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Presence {
-    /// It is there, if empty.
-    There,
-    /// It is absent or null.
-    Missing,
-}
-
-impl<T> From<&Option<T>> for Presence {
-    fn from(value: &Option<T>) -> Self {
-        if value.is_some() {
-            Self::There
-        } else {
-            Self::Missing
+/// The limit alone: the API server defaults the request (rules 15 and 20).
+fn limit(
+    place: Place,
+    container: &Container<'_>,
+    gpus: u64,
+    group: &Group,
+    patch: &mut Operations,
+) {
+    let resource = &group.resource;
+    let limits = |resources: &Resources<'_>| resources.limits.is_some();
+    match container.resources.as_ref().map(limits) {
+        None => {
+            let value = (r#"{"limits":{""#, resource, r#"":""#, gpus, r#""}}"#);
+            patch.add((place, "/resources"), value);
+        }
+        Some(false) => {
+            let value = (r#"{""#, resource, r#"":""#, gpus, r#""}"#);
+            patch.add((place, "/resources/limits"), value);
+        }
+        Some(true) => {
+            let path = (place, "/resources/limits/", &group.pointer);
+            patch.add(path, ("\"", gpus, "\""));
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_escaped_for_a_pointer_the_tilde_first() {
-        assert_eq!(pointer_segment("nvidia.com/gpu"), "nvidia.com~1gpu");
-        assert_eq!(pointer_segment("a~b/c~1"), "a~0b~1c~01");
+fn annotation(pod: &Pod<'_>, group: &Group, patch: &mut Operations) {
+    let metadata = pod.metadata.as_ref();
+    let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
+    if annotations.is_some() {
+        let path = ("/metadata/annotations/", pointer_segment(POOL_ANNOTATION));
+        patch.add(path, &group.name.json);
+    } else {
+        let value = ("{\"", POOL_ANNOTATION, "\":", &group.name.json, "}");
+        patch.add("/metadata/annotations", value);
     }
 }

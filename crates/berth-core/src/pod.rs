@@ -1,4 +1,6 @@
-//! The view of a Pod that the rules read, borrowed from the review's bytes. Everything else is skipped.
+//! What the rules read of a Pod, borrowed from the review's bytes. Everything else is skipped, and so stays as it is
+//! (law 4): scheduling gates, topology spread, priority and ephemeral containers among it (rule 26). Pod-level
+//! `resources` hold no GPU (rule 21).
 
 use crate::json::{Amount, Map, Text, Unread, object};
 
@@ -215,7 +217,15 @@ impl<'a> Pod<'a> {
     #[must_use]
     pub fn controller(&self) -> Option<&OwnerReference<'a>> {
         let owners = list(&self.metadata.as_ref()?.owner_references);
-        owners.iter().find(|owner| owner.controller == Some(true))
+        owners.iter().find(|owner| owner.is_controller())
+    }
+}
+
+impl OwnerReference<'_> {
+    /// Whether this owner manages the Pod.
+    #[must_use]
+    pub fn is_controller(&self) -> bool {
+        self.controller == Some(true)
     }
 }
 

@@ -1,4 +1,4 @@
-//! Quantities, compared by value as Kubernetes' `resource.Quantity` does: `1`, `1e0` and `1000m` are one.
+//! Quantities, compared by value as Kubernetes' `resource.Quantity` does: `1`, `1e0` and `1000m` are one (rules 15 and 17).
 
 /// One, in billionths: the smallest unit that Kubernetes keeps.
 const ONE: i128 = 1_000_000_000;

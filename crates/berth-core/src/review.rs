@@ -6,23 +6,23 @@
 use std::{borrow::Cow, fmt};
 
 use crate::{
-    json::{self, Map, Problem, Raw, Text, object},
+    json::{self, Map, Problem, Raw, Text},
+    names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
     outcome::{Denial, Reason, Warning},
-    pod::{Pod, text},
-    rules::{self, Plan},
+    patch,
+    placement::Placement,
+    pod::{Metadata, OwnerReference, Pod, text},
+    rules,
     table::AllocationTable,
+    view::View,
 };
+use envelope::{Envelope, Named, Request};
 
+mod envelope;
 mod response;
 
-/// The API version of the reviews that we take and give.
+/// The API version of the reviews that are read and written.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
-/// A mirror of a static Pod, made by its kubelet.
-const MIRROR: &str = "kubernetes.io/config.mirror";
-/// The label that opts out.
-const INJECT: &str = "berth.dev/inject";
-/// A uid has at most so many bytes.
-const MAX_UID: usize = 256;
 
 /// Why a body cannot be answered with a review; an HTTP 400.
 #[derive(Debug, thiserror::Error)]
@@ -56,35 +56,40 @@ impl Error {
 pub struct Answer<'a> {
     /// The response's JSON, an `AdmissionReview`.
     pub body: Vec<u8>,
-    /// What is logged and counted.
-    pub record: Record<'a>,
+    /// Whose review it was.
+    pub subject: Subject<'a>,
+    /// What was decided.
+    pub decision: Decision<'a>,
 }
 
-/// What there is to say about a review.
-#[derive(Clone, Debug)]
-pub struct Record<'a> {
-    /// What it came to.
-    pub reason: Reason,
+/// Whose review it is: what tells one from another in the log.
+#[derive(Clone, Debug, Default)]
+pub struct Subject<'a> {
     /// The request's uid.
     pub uid: Cow<'a, str>,
-    /// The request's namespace.
+    /// The request's namespace: the object's own may be empty (rule 30).
     pub namespace: Cow<'a, str>,
     /// The Pod's name, or its generateName where the API server is still to make one up.
     pub name: Cow<'a, str>,
     /// The Pod's controller, as `ReplicaSet/whisper-6d`.
     pub owner: Option<Owner<'a>>,
+    /// Who asks: for a Pod of a controller, that controller.
+    pub user: Cow<'a, str>,
     /// Whether nothing is stored.
     pub dry_run: bool,
+}
+
+/// What was decided: the response, the metrics and the log read it.
+#[derive(Clone, Debug)]
+pub struct Decision<'a> {
+    /// What it came to.
+    pub reason: Reason,
     /// The class, one of the table's.
     pub class: Option<&'a str>,
-    /// The chosen pools, joined by commas.
-    pub pool: Option<&'a str>,
-    /// The container that has the GPU.
-    pub container: Option<String>,
+    /// Where the Pod goes, and what it needs there; none where it is denied or not ours.
+    pub placement: Option<Placement<'a>>,
     /// The message of a denial.
     pub message: Option<String>,
-    /// What the Pod's author should know.
-    pub warnings: Vec<Warning>,
 }
 
 /// A Pod's controller.
@@ -100,103 +105,30 @@ impl fmt::Display for Owner<'_> {
     }
 }
 
-object! {
-    /// The envelope.
-    Envelope<O> {
-        /// The API version.
-        api_version: Text<'a> = "apiVersion",
-        /// The kind.
-        kind: Text<'a> = "kind",
-        /// The request.
-        request: Request<'a, O> = "request",
-    }
-}
-
-object! {
-    /// The request, with the object as a Pod or unread.
-    Request<O> {
-        /// The uid to answer to.
-        uid: Text<'a> = "uid",
-        /// The resource, as the webhook is registered for it.
-        resource: Resource<'a> = "resource",
-        /// The subresource.
-        subresource: Text<'a> = "subResource",
-        /// The name.
-        name: Text<'a> = "name",
-        /// The namespace: the object's own may be empty.
-        namespace: Text<'a> = "namespace",
-        /// The operation.
-        operation: Text<'a> = "operation",
-        /// Whether nothing is stored.
-        dry_run: bool = "dryRun",
-        /// The object.
-        object: O = "object",
-    }
-}
-
-object! {
-    /// A resource.
-    Resource {
-        /// The API group, empty for core.
-        group: Text<'a> = "group",
-        /// The version.
-        version: Text<'a> = "version",
-        /// The plural name.
-        resource: Text<'a> = "resource",
-    }
-}
-
-object! {
-    /// As little of an object as tells whether berth has a say.
-    Named {
-        /// The metadata.
-        metadata: Labelled<'a> = "metadata",
-    }
-}
-
-object! {
-    /// The metadata that tells it.
-    Labelled {
-        /// Labels.
-        labels: Map<'a, Text<'a>> = "labels",
-        /// Annotations.
-        annotations: Map<'a, Text<'a>> = "annotations",
-    }
-}
-
-/// What a review comes to, before it is written.
-#[derive(Debug)]
-struct Decision<'t> {
-    reason: Reason,
-    class: Option<&'t str>,
-    plan: Option<Plan<'t>>,
-    message: Option<String>,
-}
-
-/// Answers a review with one table.
-pub fn review<'a>(body: &'a [u8], table: &'a AllocationTable) -> Result<Answer<'a>, Error> {
+/// Answers a review from one view.
+pub fn review<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
     let body = std::str::from_utf8(body)?;
     let Ok(envelope) = json::parse::<Envelope<'a, Pod<'a>>>(body) else {
-        return reread(body, table);
+        return reread(body, view);
     };
     let request = envelope.request()?;
-    let decision = decide(&request, table);
-    Ok(answer(request, decision, table))
+    let decision = decide(&request, view);
+    Ok(answer(request, decision, view))
 }
 
 /// The second look, at a body that is not the review of a well-shaped Pod.
-fn reread<'a>(body: &'a str, table: &'a AllocationTable) -> Result<Answer<'a>, Error> {
+fn reread<'a>(body: &'a str, view: &'a View) -> Result<Answer<'a>, Error> {
     let request = json::parse::<Envelope<'a, Raw<'a>>>(body)?.request()?;
     let (object, request) = request.without_object();
     let decision = match object {
-        Some(object) if request.creates_pod() => misshapen(object.0, table)?,
-        _ => decide(&request, table),
+        Some(object) if request.creates_pod() => misshapen(object.0, &view.table)?,
+        _ => decide(&request, view),
     };
-    Ok(answer(request, decision, table))
+    Ok(answer(request, decision, view))
 }
 
 /// A Pod that has not the shape that berth reads, unless it is none of ours.
-fn misshapen<'t>(object: &str, table: &'t AllocationTable) -> Result<Decision<'t>, Error> {
+fn misshapen<'a>(object: &str, table: &AllocationTable) -> Result<Decision<'a>, Error> {
     let error = json::parse::<Pod<'_>>(object)
         .err()
         .ok_or(Error::NotAReview)?;
@@ -215,7 +147,7 @@ fn misshapen<'t>(object: &str, table: &'t AllocationTable) -> Result<Decision<'t
 }
 
 /// What a readable request comes to.
-fn decide<'t>(request: &Request<'_, Pod<'_>>, table: &'t AllocationTable) -> Decision<'t> {
+fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
     if !request.creates_pod() {
         return Decision::allow(Reason::NotPodCreate);
     }
@@ -224,187 +156,120 @@ fn decide<'t>(request: &Request<'_, Pod<'_>>, table: &'t AllocationTable) -> Dec
     };
     let metadata = pod.metadata.as_ref();
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
-    match class_label(
-        table,
-        labels,
-        metadata.and_then(|metadata| metadata.annotations.as_ref()),
-    ) {
-        Ok(class) => place(pod, class, text(&request.namespace), table),
+    let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
+    match class_label(&view.table, labels, annotations) {
+        Ok(class) => place(pod, class, text(&request.namespace), view),
         Err(reason) => Decision::allow(reason),
     }
 }
 
-fn place<'t>(
-    pod: &Pod<'_>,
-    class: &str,
-    namespace: &str,
-    table: &'t AllocationTable,
-) -> Decision<'t> {
-    let allocation = match rules::authorise(table, class, namespace) {
+fn place<'a>(pod: &Pod<'a>, class: &str, namespace: &str, view: &'a View) -> Decision<'a> {
+    let allocation = match rules::authorise(view, class, namespace) {
         Ok(allocation) => allocation,
         Err(denial) => return Decision::deny(denial),
     };
-    let class = Some(allocation.name.as_str());
-    match rules::place(pod, table, allocation) {
-        Ok(plan) => {
-            let reason = if plan.patch.is_empty() {
-                Reason::InPlace
-            } else {
-                Reason::Placed
-            };
-            Decision {
-                class,
-                plan: Some(plan),
-                ..Decision::allow(reason)
-            }
-        }
-        Err(denial) => Decision {
-            class,
-            ..Decision::deny(denial)
-        },
+    let decision = match rules::place(pod, view, allocation) {
+        Ok(placement) => Decision::place(placement),
+        Err(denial) => Decision::deny(denial),
+    };
+    Decision {
+        class: Some(&allocation.name),
+        ..decision
     }
 }
 
-/// The class that the labels name, or why berth has no say.
+/// The class that the labels name, or why berth has no say: a mirror Pod runs whatever we say (rule 28).
 fn class_label<'p>(
     table: &AllocationTable,
     labels: Option<&'p Map<'_, Text<'_>>>,
     annotations: Option<&Map<'_, Text<'_>>>,
 ) -> Result<&'p str, Reason> {
-    if annotations.is_some_and(|annotations| annotations.get(MIRROR).is_some()) {
+    if annotations.is_some_and(|annotations| annotations.get(MIRROR_ANNOTATION).is_some()) {
         return Err(Reason::MirrorPod);
     }
-    if labels
-        .and_then(|labels| labels.get(INJECT))
-        .is_some_and(|value| **value == *"disabled")
-    {
+    let label = |key: &str| labels.and_then(|labels| labels.get(key));
+    if label(INJECT_LABEL).is_some_and(|value| **value == *DISABLED) {
         return Err(Reason::OptedOut);
     }
-    labels
-        .and_then(|labels| labels.get(table.class_label()))
+    label(table.class_label())
         .map(|class| &**class)
         .ok_or(Reason::NoClass)
 }
 
+/// Writes the answer. A denial says which table it comes from: two replicas may hold two for a moment (rule 33).
 fn answer<'a>(
     request: Request<'a, Pod<'a>>,
-    decision: Decision<'a>,
-    table: &AllocationTable,
+    mut decision: Decision<'a>,
+    view: &View,
 ) -> Answer<'a> {
-    let uid = request.uid.unwrap_or_default().0;
-    let Decision {
-        reason,
-        class,
-        plan,
-        message,
-    } = decision;
-    let message = message.map(|message| format!("{message} (table {})", table.revision()));
-    let (pool, container, patch, warnings) = plan.map_or_else(Default::default, |plan| {
-        let patch = (!plan.patch.is_empty()).then(|| plan.patch.into_json());
-        (
-            Some(plan.group.name.text.as_str()),
-            plan.container,
-            patch,
-            plan.warnings,
-        )
-    });
-    let metadata = request
-        .object
-        .and_then(|pod| pod.metadata)
-        .unwrap_or_default();
-    let owner = metadata
-        .owner_references
-        .into_iter()
-        .flatten()
-        .find(|owner| owner.controller == Some(true));
-    let owner = owner.map(|owner| Owner {
-        kind: owner.kind.unwrap_or_default(),
-        name: owner.name.unwrap_or_default(),
-    });
-    let name = request
-        .name
-        .filter(|name| !name.is_empty())
-        .or(metadata.generate_name);
-    let record = Record {
-        reason,
-        uid,
-        namespace: request.namespace.unwrap_or_default().0,
-        name: name.unwrap_or_default().0,
-        owner,
-        dry_run: request.dry_run.unwrap_or_default(),
-        class,
-        pool,
-        container,
-        message,
-        warnings,
-    };
+    let revision = view.table.revision();
+    if let Some(message) = &mut decision.message {
+        message.push_str(" (table ");
+        message.push_str(revision);
+        message.push(')');
+    }
+    let pod = request.object.as_ref();
+    let patch = decision.placement.as_ref().zip(pod);
+    let patch = patch.and_then(|(placement, pod)| patch::write(placement, pod));
+    let uid = request.uid.as_deref().unwrap_or_default();
+    let body = response::write(uid, &decision, patch.as_deref(), revision);
     Answer {
-        body: response::write(&record, patch.as_deref(), table.revision()),
-        record,
+        body,
+        subject: Subject::of(request),
+        decision,
     }
 }
 
-impl<'a, O> Envelope<'a, O> {
-    /// The request, where the envelope is one that can be answered.
-    fn request(self) -> Result<Request<'a, O>, Error> {
-        let known = text(&self.api_version) == API_VERSION && text(&self.kind) == "AdmissionReview";
-        let request = self.request.filter(|_| known).ok_or(Error::NotAReview)?;
-        let uid = text(&request.uid).len();
-        if (1..=MAX_UID).contains(&uid) {
-            Ok(request)
-        } else {
-            Err(Error::Uid)
+impl<'a> Subject<'a> {
+    fn of(request: Request<'a, Pod<'a>>) -> Self {
+        let metadata = request.object.and_then(|pod| pod.metadata);
+        let Metadata {
+            generate_name,
+            owner_references,
+            ..
+        } = metadata.unwrap_or_default();
+        let mut owners = owner_references.into_iter().flatten();
+        let name = request.name.filter(|name| !name.is_empty());
+        let user = request.user.and_then(|user| user.name);
+        Self {
+            uid: request.uid.unwrap_or_default().0,
+            namespace: request.namespace.unwrap_or_default().0,
+            name: name.or(generate_name).unwrap_or_default().0,
+            owner: owners.find(OwnerReference::is_controller).map(Owner::from),
+            user: user.unwrap_or_default().0,
+            dry_run: request.dry_run.unwrap_or_default(),
         }
     }
 }
 
-impl<'a, O> Request<'a, O> {
-    /// Rule 27.
-    fn creates_pod(&self) -> bool {
-        let pods = self.resource.as_ref().is_some_and(|resource| {
-            (
-                text(&resource.group),
-                text(&resource.version),
-                text(&resource.resource),
-            ) == ("", "v1", "pods")
-        });
-        pods && text(&self.operation) == "CREATE" && text(&self.subresource).is_empty()
-    }
-
-    fn without_object(self) -> (Option<O>, Request<'a, Pod<'a>>) {
-        let Self {
-            uid,
-            resource,
-            subresource,
-            name,
-            namespace,
-            operation,
-            dry_run,
-            object,
-        } = self;
-        (
-            object,
-            Request {
-                uid,
-                resource,
-                subresource,
-                name,
-                namespace,
-                operation,
-                dry_run,
-                object: None,
-            },
-        )
+impl<'a> From<OwnerReference<'a>> for Owner<'a> {
+    fn from(owner: OwnerReference<'a>) -> Self {
+        Self {
+            kind: owner.kind.unwrap_or_default(),
+            name: owner.name.unwrap_or_default(),
+        }
     }
 }
 
-impl Decision<'_> {
+impl<'a> Decision<'a> {
     fn allow(reason: Reason) -> Self {
         Self {
             reason,
             class: None,
-            plan: None,
+            placement: None,
             message: None,
+        }
+    }
+
+    fn place(placement: Placement<'a>) -> Self {
+        let reason = if placement.changes_nothing() {
+            Reason::InPlace
+        } else {
+            Reason::Placed
+        };
+        Self {
+            placement: Some(placement),
+            ..Self::allow(reason)
         }
     }
 
@@ -417,5 +282,26 @@ impl Decision<'_> {
 
     fn misshapen(message: &str) -> Self {
         Self::deny(Denial::new(Reason::PodShape, message))
+    }
+
+    /// The chosen pools, joined by commas.
+    #[must_use]
+    pub fn pool(&self) -> Option<&'a str> {
+        let placement = self.placement.as_ref()?;
+        Some(&placement.group.name.text)
+    }
+
+    /// The container that has the GPU.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        let placement = self.placement.as_ref()?;
+        placement.container().map(|name| &**name)
+    }
+
+    /// What the Pod's author should know.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let placement = self.placement.as_ref();
+        placement.map(Placement::warnings).unwrap_or_default()
     }
 }

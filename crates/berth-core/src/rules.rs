@@ -1,133 +1,138 @@
 //! The placement rules, in the order in which they are asked: first those of the class, then those of each group.
 //!
-//! [`place`] chooses the group. A rule is a function of the Pod and the group that appends to the [`Plan`].
+//! [`place`] chooses the group. A rule is a function of the Pod and the group that gives its part of the [`Placement`].
 
 use crate::{
-    outcome::{Denial, Reason, Warning},
-    patch::Patch,
+    outcome::{Denial, Reason},
+    placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
-    table::{Allocation, AllocationTable, Group},
+    table::{Allocation, Group},
+    view::{Labels, View},
 };
 
 mod annotation;
 mod bundle;
 mod class;
 mod gpu_limits;
+mod gpu_requests;
 mod node_affinity;
 mod target;
 mod tolerations;
 
 pub use class::authorise;
 
-/// A Pod may have so many containers, of every kind together: work is bounded.
+/// A Pod may have so many containers, of every kind together (rule 32).
 const MAX_CONTAINERS: usize = 100;
-/// The result may have so many terms or tolerations.
+/// The result may have so many terms or tolerations (rule 32).
 const MAX_ENTRIES: usize = 1000;
 
-/// What a rule looks at.
+/// What a rule looks at besides the Pod.
 #[derive(Clone, Copy, Debug)]
-struct Context<'t> {
-    table: &'t AllocationTable,
-    class: &'t Allocation,
-    group: &'t Group,
+struct Context<'a> {
+    view: &'a View,
+    class: &'a Allocation,
+    group: &'a Group,
+    /// The labels of the Node that `nodeName` has chosen already (rule 29).
+    node: Option<&'a Labels>,
 }
 
-/// What admission to one group would do to the Pod.
-#[derive(Clone, Debug)]
-pub struct Plan<'t> {
-    /// The chosen group.
-    pub group: &'t Group,
-    /// The patch; empty where the Pod is as it should be.
-    pub patch: Patch,
-    /// What the author should know.
-    pub warnings: Vec<Warning>,
-    /// The Pod's GPUs, as the scheduler counts them.
-    pub gpus: u64,
-    /// The container that has the GPU, if one has.
-    pub container: Option<String>,
-    /// Whether the Pod is as it should be but for our annotation.
-    settled: bool,
-}
-
-/// Chooses the group and plans the patch (rule 0): the first for which nothing is to do, else the first for which
-/// only our annotation is missing, else the first with enough free GPUs, else the first.
-pub fn place<'t>(
-    pod: &Pod<'_>,
-    table: &'t AllocationTable,
-    class: &'t Allocation,
-) -> Result<Plan<'t>, Denial> {
+/// Chooses the group, and decides what its Pod needs (rule 0): the first group for which nothing is to do, else the first
+/// for which only our annotation is missing, else the first with room, else the first.
+pub fn place<'a>(
+    pod: &Pod<'a>,
+    view: &'a View,
+    class: &'a Allocation,
+) -> Result<Placement<'a>, Denial> {
     let no_spec = Spec::default();
     let spec = pod.spec.as_ref().unwrap_or(&no_spec);
-    bypasses_scheduler(spec, class)?;
+    let node = node(spec, view, class)?;
     bounded(spec)?;
-    let (mut plans, mut denials) = (Vec::new(), Vec::new());
+    let (mut placements, mut denials) = (Vec::new(), Vec::new());
     for group in &class.groups {
-        match plan(
-            pod,
-            spec,
-            Context {
-                table,
-                class,
-                group,
-            },
-        ) {
-            Ok(plan) if plan.patch.is_empty() => return Ok(plan),
-            Ok(plan) => plans.push(plan),
+        let context = Context {
+            view,
+            class,
+            group,
+            node,
+        };
+        match in_group(pod, spec, context) {
+            Ok(placement) if placement.changes_nothing() => return Ok(placement),
+            Ok(placement) => placements.push(placement),
             Err(denial) => denials.push(denial),
         }
     }
-    let settled = plans.iter().position(|plan| plan.settled);
-    let free = || {
-        plans
-            .iter()
-            .position(|plan| table.has_free(plan.group, plan.gpus))
-    };
-    let chosen = settled.or_else(free).unwrap_or(0);
-    if plans.is_empty() {
-        Err(joined(class, denials))
-    } else {
-        Ok(plans.swap_remove(chosen))
+    if placements.is_empty() {
+        return Err(joined(class, denials));
     }
+    let in_place = placements.iter().position(Placement::is_in_place);
+    let has_room = |it: &Placement<'_>| view.free.have_room(it.group, it.gpus);
+    let with_room = || placements.iter().position(has_room);
+    let chosen = in_place.or_else(with_room).unwrap_or(0);
+    Ok(placements.swap_remove(chosen))
 }
 
 /// Every rule of a group, in order.
-fn plan<'t>(pod: &Pod<'_>, spec: &Spec<'_>, context: Context<'t>) -> Result<Plan<'t>, Denial> {
+fn in_group<'a>(
+    pod: &Pod<'a>,
+    spec: &Spec<'a>,
+    context: Context<'a>,
+) -> Result<Placement<'a>, Denial> {
     let group = context.group;
-    let mut plan = Plan {
-        group,
-        patch: Patch::default(),
-        warnings: Vec::new(),
-        gpus: 0,
-        container: None,
-        settled: false,
-    };
     runs_windows(spec, context)?;
-    node_affinity::apply(spec, context, &mut plan)?;
-    tolerations::apply(spec, group, &mut plan)?;
-    if !plan.patch.is_empty()
-        && pod
-            .controller()
-            .is_some_and(|owner| text(&owner.kind) == "DaemonSet")
-    {
-        plan.warnings.push(Warning::DaemonSetTemplate);
-    }
-    gpu_limits::apply(pod, spec, context, &mut plan)?;
-    bundle::schedule(spec, context.class, &mut plan);
-    plan.settled = plan.patch.is_empty();
-    annotation::apply(pod, group, &mut plan);
-    Ok(plan)
+    let affinity = match context.node {
+        Some(labels) => selects(labels, spec, context).map(|()| NodeAffinity::default())?,
+        None => node_affinity::decide(spec, context)?,
+    };
+    let taints = tolerations::decide(spec, group)?;
+    let limits = gpu_limits::decide(pod, spec, context)?;
+    let controller = pod.controller();
+    Ok(Placement {
+        group,
+        affinity,
+        taints,
+        runtime_class: bundle::runtime_class(spec, group, limits.gpus),
+        containers: limits.containers,
+        target: limits.target,
+        gpus: limits.gpus,
+        scheduler: bundle::scheduler(spec, context.class),
+        annotation: annotation::decide(pod, group),
+        is_of_daemon_set: controller.is_some_and(|owner| text(&owner.kind) == "DaemonSet"),
+    })
 }
 
-/// Rule 29.
-fn bypasses_scheduler(spec: &Spec<'_>, class: &Allocation) -> Result<(), Denial> {
-    let node = text(&spec.node_name);
-    if node.is_empty() {
+/// Rule 29: what `nodeName` says bypasses the scheduler, so the Node must be known.
+fn node<'a>(
+    spec: &Spec<'_>,
+    view: &'a View,
+    class: &Allocation,
+) -> Result<Option<&'a Labels>, Denial> {
+    let name = text(&spec.node_name);
+    if name.is_empty() {
+        return Ok(None);
+    }
+    let message = || {
+        format!(
+            "spec.nodeName {name:?} bypasses the scheduler, so workload class {:?} cannot place the Pod: \
+             remove nodeName and use the label alone, or a nodeSelector",
+            class.name
+        )
+    };
+    let labels = view.nodes.labels(name);
+    let labels = labels.ok_or_else(|| Denial::new(Reason::NodeNameSet, message()))?;
+    Ok(Some(labels))
+}
+
+/// Rule 29: the Node is one of the group's.
+fn selects(labels: &Labels, spec: &Spec<'_>, context: Context<'_>) -> Result<(), Denial> {
+    if context.group.selects(labels) {
         return Ok(());
     }
     let message = format!(
-        "spec.nodeName {node:?} bypasses the scheduler, so workload class {:?} cannot place the Pod: \
-         remove nodeName and use the label alone, or a nodeSelector",
-        class.name
+        "spec.nodeName {:?} is not a Node of {} of workload class {:?}: \
+         remove nodeName and use the label alone, or name a Node of the pool",
+        text(&spec.node_name),
+        pools(context.group),
+        context.class.name
     );
     Err(Denial::new(Reason::NodeNameSet, message))
 }
@@ -161,7 +166,7 @@ fn runs_windows(spec: &Spec<'_>, context: Context<'_>) -> Result<(), Denial> {
     Err(Denial::new(Reason::WindowsPod, message))
 }
 
-/// One message for the denials of every group: alone as it is, else each with its pools.
+/// One message for the denials of every group: alone as it is, else each with its pools (rule 0).
 fn joined(class: &Allocation, mut denials: Vec<Denial>) -> Denial {
     if denials.len() == 1 {
         return denials.swap_remove(0);

@@ -3,21 +3,22 @@
 //! Everything that does not depend on the Pod is built here, down to the JSON that a patch is made of.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{HashMap, HashSet},
     fmt,
 };
 
 use crate::{
     accelerators::is_accelerator,
-    api::{GROUP, TaintEffect},
+    api::TaintEffect,
+    names::CLASS_LABEL,
     selector::{Requirement, Selector},
+    view::{Labels, Namespace},
 };
 
 mod compile;
 mod group;
 
 pub use compile::compile;
-pub(crate) use group::asks_the_same;
 
 /// What the operator may set beside the manifests.
 #[derive(Clone, Debug)]
@@ -29,23 +30,8 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            class_label: format!("{GROUP}/workload-class"),
+            class_label: CLASS_LABEL.to_owned(),
         }
-    }
-}
-
-/// Free GPUs by pool, where they are known. A preference, not a reservation.
-#[derive(Clone, Debug, Default)]
-pub struct LivePicture(BTreeMap<String, u64>);
-
-impl LivePicture {
-    /// The picture of the pools given; the others are unknown.
-    pub fn new(free: impl IntoIterator<Item = (String, u64)>) -> Self {
-        Self(free.into_iter().collect())
-    }
-
-    fn has(&self, pool: &str, gpus: u64) -> bool {
-        self.0.get(pool).is_none_or(|free| *free >= gpus)
     }
 }
 
@@ -60,7 +46,6 @@ pub struct AllocationTable {
     /// Every resource and alias of every pool.
     resources: HashSet<String>,
     pools: usize,
-    live: LivePicture,
 }
 
 /// What a workload class gets.
@@ -79,7 +64,7 @@ pub struct Allocation {
     /// Who may use the class; everyone where absent.
     pub namespaces: Option<Selector>,
     /// The scheduler, with its JSON.
-    pub scheduler: Option<Fragment>,
+    pub scheduler: Option<Rendered>,
 }
 
 /// The pools of a class that ask the same of the Pod itself: what no Pod can OR.
@@ -88,7 +73,7 @@ pub struct Group {
     /// The pools' names, in order of preference.
     pub pools: Vec<String>,
     /// The pools' names as the annotation records them, joined by commas.
-    pub name: Fragment,
+    pub name: Rendered,
     /// The extended resource.
     pub resource: String,
     /// The resource as a segment of a JSON Pointer.
@@ -96,9 +81,9 @@ pub struct Group {
     /// Other names of the resource.
     pub aliases: Vec<String>,
     /// The runtime class.
-    pub runtime_class: Option<Fragment>,
+    pub runtime_class: Option<Rendered>,
     /// Environment variables: the name, and the JSON of the variable.
-    pub env: Vec<Fragment>,
+    pub env: Vec<Rendered>,
     /// The alternatives, one of which a node must match: the pools, those that collapse to one `In` being one.
     pub alternatives: Vec<Alternative>,
     /// The required node affinity of a Pod that has none: a term for each alternative, as JSON.
@@ -111,9 +96,9 @@ pub struct Group {
     pub windows: bool,
 }
 
-/// A text and its place in a patch.
+/// A text, and the JSON that stands for it in a patch, rendered when the table is compiled.
 #[derive(Clone, Debug)]
-pub struct Fragment {
+pub struct Rendered {
     /// The text.
     pub text: String,
     /// The JSON that stands for it.
@@ -188,7 +173,7 @@ impl AllocationTable {
     }
 
     /// The names of the classes that a namespace may use, sorted.
-    pub fn open_to(&self, namespace: &str) -> impl Iterator<Item = &str> {
+    pub fn open_to(&self, namespace: Namespace<'_>) -> impl Iterator<Item = &str> {
         let open = move |name: &&str| {
             self.class(name)
                 .is_some_and(|class| class.is_open_to(namespace))
@@ -202,34 +187,20 @@ impl AllocationTable {
         self.classes.get(name)
     }
 
-    /// The same table with another picture of the free GPUs.
-    #[must_use]
-    pub fn with_live(self, live: LivePicture) -> Self {
-        Self { live, ..self }
-    }
-
     /// Whether a resource is a GPU, to this table or to anyone.
     #[must_use]
     pub fn is_gpu(&self, resource: &str) -> bool {
         // a native resource has no domain
         resource.contains('/') && (self.resources.contains(resource) || is_accelerator(resource))
     }
-
-    /// Whether one of the group's pools has that many free GPUs, as far as is known.
-    #[must_use]
-    pub fn has_free(&self, group: &Group, gpus: u64) -> bool {
-        group.pools.iter().any(|pool| self.live.has(pool, gpus))
-    }
 }
 
 impl Allocation {
-    /// Whether a namespace may use the class. Of its labels only its name is known.
+    /// Whether a namespace may use the class, as far as its labels are known (rule 31).
     #[must_use]
-    pub fn is_open_to(&self, namespace: &str) -> bool {
-        let label = |key: &str| (key == "kubernetes.io/metadata.name").then_some(namespace);
-        self.namespaces
-            .as_ref()
-            .is_none_or(|selector| selector.matches(label))
+    pub fn is_open_to(&self, namespace: Namespace<'_>) -> bool {
+        let selector = self.namespaces.as_ref();
+        selector.is_none_or(|selector| selector.matches(|key| namespace.label(key)))
     }
 }
 
@@ -238,6 +209,24 @@ impl Group {
     #[must_use]
     pub fn names(&self, resource: &str) -> bool {
         self.resource == resource || self.aliases.iter().any(|alias| alias == resource)
+    }
+
+    /// Whether a Node with these labels is of one of the pools.
+    #[must_use]
+    pub fn selects(&self, labels: &Labels) -> bool {
+        let mut alternatives = self.alternatives.iter();
+        alternatives.any(|alternative| alternative.selects(labels))
+    }
+}
+
+impl Alternative {
+    fn selects(&self, labels: &Labels) -> bool {
+        let admits = |requirement: &Requirement| {
+            requirement.admits(labels.get(&requirement.key).map(String::as_str))
+        };
+        self.requirements
+            .iter()
+            .all(|(requirement, _)| admits(requirement))
     }
 }
 

@@ -4,10 +4,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
+    free_gpus::FreeGpus,
     manifest::{Document, Manifest},
+    names::{CLASS_LABEL, GROUP, VERSION},
     outcome::Reason,
     review::review,
-    table::{AllocationTable, LivePicture, Settings, compile},
+    table::{AllocationTable, Settings, compile},
+    view::View,
 };
 
 /// The namespace of every Pod here.
@@ -44,7 +47,7 @@ pub fn class(name: &str, pools: &[&str], spec: Value) -> Document {
 }
 
 fn document(kind: &str, name: &str, spec: Value) -> Document {
-    let object = json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let object = json!({"apiVersion": format!("{GROUP}/{VERSION}"), "kind": kind, "metadata": {"name": name}, "spec": spec});
     let manifest = match kind {
         "GPUPool" => Manifest::Pool(serde_json::from_value(object).unwrap()),
         _ => Manifest::Class(serde_json::from_value(object).unwrap()),
@@ -69,16 +72,20 @@ pub fn table(documents: &[Document]) -> AllocationTable {
     table
 }
 
-/// One class `c` of one pool `p`: node `p-node`, AMD, no taint.
-pub fn one_pool() -> AllocationTable {
-    table(&[pool("p", json!({})), class("c", &["p"], json!({}))])
+/// The view of a table of the documents, as files know it.
+pub fn view(documents: &[Document]) -> View {
+    table(documents).into()
 }
 
-/// A table with a live picture of free GPUs by pool.
-pub fn with_free(table: AllocationTable, free: &[(&str, u64)]) -> AllocationTable {
-    table.with_live(LivePicture::new(
-        free.iter().map(|(pool, free)| ((*pool).to_owned(), *free)),
-    ))
+/// One class `c` of one pool `p`: node `p-node`, AMD, no taint.
+pub fn one_pool() -> View {
+    view(&[pool("p", json!({})), class("c", &["p"], json!({}))])
+}
+
+/// A view with counts of free GPUs by pool.
+pub fn with_free(view: View, free: &[(&str, u64)]) -> View {
+    let free = free.iter().map(|(pool, free)| ((*pool).to_owned(), *free));
+    view.with_free(FreeGpus::new(free))
 }
 
 /// A Pod of class `c` with one container `main` and the spec's fields given.
@@ -86,7 +93,7 @@ pub fn pod(spec: Value) -> Value {
     let full = json!({"containers": [{"name": "main", "resources": {}}]});
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"name": "x", "namespace": NAMESPACE, "labels": {"berth.dev/workload-class": "c"}},
+        "metadata": {"name": "x", "namespace": NAMESPACE, "labels": {CLASS_LABEL: "c"}},
         "spec": merged(full, spec),
     })
 }
@@ -105,9 +112,9 @@ pub fn review_of(pod: &Value) -> Value {
 }
 
 /// The Pod after admission, or the denial's reason and message. Checks laws 1 and 2 on the way.
-pub fn admit(table: &AllocationTable, pod: &Value) -> Result<Admitted, (Reason, String)> {
-    let admitted = admit_once(table, pod)?;
-    let again = admit_once(table, &admitted.pod).expect("the result is admitted again");
+pub fn admit(view: &View, pod: &Value) -> Result<Admitted, (Reason, String)> {
+    let admitted = admit_once(view, pod)?;
+    let again = admit_once(view, &admitted.pod).expect("the result is admitted again");
     assert_eq!(
         again.patch,
         Vec::<Value>::new(),
@@ -117,12 +124,14 @@ pub fn admit(table: &AllocationTable, pod: &Value) -> Result<Admitted, (Reason, 
     Ok(admitted)
 }
 
-fn admit_once(table: &AllocationTable, pod: &Value) -> Result<Admitted, (Reason, String)> {
+fn admit_once(view: &View, pod: &Value) -> Result<Admitted, (Reason, String)> {
     let body = review_of(pod).to_string();
-    let answer = review(body.as_bytes(), table).expect("the review is readable");
-    let record = answer.record;
-    if let Some(message) = record.message {
-        return Err((record.reason, message));
+    let answer = review(body.as_bytes(), view).expect("the review is readable");
+    let decision = answer.decision;
+    let warnings = decision.warnings();
+    let pool = decision.pool().map(str::to_owned);
+    if let Some(message) = decision.message {
+        return Err((decision.reason, message));
     }
     let response: Value = serde_json::from_slice(&answer.body).expect("the response is JSON");
     let patch = response["response"]["patch"]
@@ -134,12 +143,11 @@ fn admit_once(table: &AllocationTable, pod: &Value) -> Result<Admitted, (Reason,
     let mut pod = pod.clone();
     let operations: json_patch::Patch = serde_json::from_value(json!(patch)).expect("a JSON Patch");
     json_patch::patch(&mut pod, &operations).expect("the patch applies");
-    let warnings = record.warnings.iter().map(ToString::to_string).collect();
     Ok(Admitted {
         pod,
-        reason: record.reason,
-        pool: record.pool.map(str::to_owned),
+        reason: decision.reason,
+        pool,
         patch,
-        warnings,
+        warnings: warnings.iter().map(ToString::to_string).collect(),
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::trial::Trial;
+use crate::dry_run::DryRun;
 use berth_core::outcome::{Verdict, Warning};
 
 /// What may be expected, in the order in which it is written.
@@ -27,20 +27,20 @@ pub struct Case {
 }
 
 impl Case {
-    /// What came of a trial, in the fields that the author chose; a denial, or that there is none, is always told.
+    /// What came of a dry run, in the fields that the author chose; a denial, or that there is none, is always told.
     ///
     /// The case holds where it equals what is expected.
     #[must_use]
-    pub fn found(&self, trial: &Trial) -> Map<String, Value> {
-        if trial.reason.verdict() == Verdict::Denied {
-            return Map::from_iter([field("denied", trial.reason.as_str())]);
+    pub fn found(&self, run: &DryRun) -> Map<String, Value> {
+        if run.reason.verdict() == Verdict::Denied {
+            return Map::from_iter([field("denied", run.reason.as_str())]);
         }
         let fields = self.expected.keys();
         let found: Map<String, Value> = fields
-            .filter_map(|name| Some((name.clone(), value(name, trial)?)))
+            .filter_map(|name| Some((name.clone(), value(name, run)?)))
             .collect();
         if found.is_empty() {
-            summary(trial)
+            summary(run)
         } else {
             found
         }
@@ -48,23 +48,23 @@ impl Case {
 }
 
 /// What is written for a case that expects nothing yet.
-fn summary(trial: &Trial) -> Map<String, Value> {
+fn summary(run: &DryRun) -> Map<String, Value> {
     let told = FIELDS
         .iter()
         .filter(|name| **name != "patched")
-        .filter_map(|name| Some(field(name, value(name, trial)?)));
+        .filter_map(|name| Some(field(name, value(name, run)?)));
     told.filter(|(_, value)| !value.is_null() && *value != json!([]))
         .collect()
 }
 
 /// The value of a field; none where it does not apply.
-fn value(name: &str, trial: &Trial) -> Option<Value> {
+fn value(name: &str, run: &DryRun) -> Option<Value> {
     Some(match name {
-        "unchanged" if trial.patch.is_empty() => trial.reason.as_str().into(),
-        "pool" => json!(trial.pool),
-        "container" => json!(trial.container),
-        "warnings" => trial.warnings.iter().map(Warning::as_str).collect(),
-        "patched" => trial.pod.clone(),
+        "unchanged" if run.patch.is_empty() => run.reason.as_str().into(),
+        "pool" => json!(run.pool),
+        "container" => json!(run.container),
+        "warnings" => run.warnings.iter().map(Warning::as_str).collect(),
+        "patched" => run.pod.clone(),
         _ => return None,
     })
 }
@@ -76,7 +76,7 @@ fn field(name: &str, value: impl Into<Value>) -> (String, Value) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::trial;
+    use crate::dry_run::dry_run;
     use berth_core::testing::{NAMESPACE, one_pool, pod};
 
     /// What is found of a Pod with a spec, where this was expected.
@@ -86,8 +86,8 @@ mod tests {
             namespace: NAMESPACE.to_owned(),
             expected: expected.as_object().unwrap().clone(),
         };
-        let trial = trial(&case.pod, &case.namespace, &one_pool()).unwrap();
-        case.found(&trial).into()
+        let run = dry_run(&case.pod, &case.namespace, &one_pool()).unwrap();
+        case.found(&run).into()
     }
 
     #[test]

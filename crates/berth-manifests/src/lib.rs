@@ -8,8 +8,8 @@ pub mod yaml;
 pub mod lint;
 pub mod table_lint;
 
+pub mod dry_run;
 pub mod preview;
-pub mod trial;
 pub mod workload;
 
 pub mod case;

@@ -1,27 +1,27 @@
 //! What would happen to the Pods of a document: by the very function that the server runs, and what no webhook can say.
+//! A dry run on a cluster shows it for bare Pods alone, and never for a template (fact 15).
 
 use std::collections::HashSet;
 
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
-use crate::{
-    trial::{creation, patch_of},
-    workload::{self, Site},
-};
 use berth_core::{
-    outcome::{Reason, Verdict, Warning},
-    review::review,
-    table::AllocationTable,
+    outcome::{Reason, Warning},
+    view::View,
+};
+
+use crate::{
+    dry_run::{self, DryRun, Error, creation},
+    workload::{self, Site},
 };
 
 mod finding;
-mod summary;
 
 pub use finding::{Finding, Topic};
 
 /// What would happen to a document.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Preview {
     /// Its Pods, in the document's order.
     pub pods: Vec<PodPreview>,
@@ -34,7 +34,7 @@ pub struct Preview {
 }
 
 /// What would happen to a Pod, or to the Pods of a template.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct PodPreview {
     /// Where it is in the document.
     pub site: Site,
@@ -46,39 +46,29 @@ pub struct PodPreview {
     pub name: String,
     /// The value of the class label.
     pub class: Option<String>,
-    /// What it comes to.
-    pub reason: Reason,
-    /// The message of a denial.
-    pub message: Option<String>,
-    /// The chosen pools, joined by commas.
-    pub pool: Option<String>,
-    /// The container that has the GPU.
-    pub container: Option<String>,
-    /// What the server would warn of.
-    pub warnings: Vec<Warning>,
+    /// What would come of its creation; why there is no answer, where the review cannot be read.
+    pub outcome: Result<DryRun, Error>,
     /// The patch, its paths in the document.
     pub patch: Patch,
-    /// The patch in words.
-    pub summary: String,
 }
 
 /// Previews every Pod of a document. The namespace is for objects that name none.
 #[must_use]
-pub fn preview(document: &Value, table: &AllocationTable, namespace: &str) -> Preview {
+pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
     let mut findings = Vec::new();
     let mut pods = Vec::new();
     for site in workload::sites(document) {
         if site.has_containers(document) || site.is_pod(document) {
-            pods.push(PodPreview::of(document, site, table, namespace));
-        } else if site.labels(document).contains_key(table.class_label()) {
+            pods.push(PodPreview::of(document, site, view, namespace));
+        } else if site.labels(document).contains_key(view.table.class_label()) {
             findings.push(finding::no_container(&site));
         }
     }
     for pod in &pods {
-        finding::of_pod(document, pod, table, &mut findings);
+        finding::of_pod(document, pod, &view.table, &mut findings);
     }
     if pods.is_empty() && findings.is_empty() {
-        findings.extend(finding::of_document(document, table));
+        findings.extend(finding::of_document(document, &view.table));
     }
     // what several Pods have in common is said once
     findings.dedup();
@@ -123,7 +113,7 @@ fn patch(document: &Value, pods: &[PodPreview]) -> Patch {
 }
 
 impl PodPreview {
-    fn of(document: &Value, site: Site, table: &AllocationTable, namespace: &str) -> Self {
+    fn of(document: &Value, site: Site, view: &View, namespace: &str) -> Self {
         let object = document.pointer(&site.object).unwrap_or(document);
         let is_review = document["kind"] == "AdmissionReview";
         let named = |field: &str| {
@@ -144,50 +134,65 @@ impl PodPreview {
         } else {
             creation(&pod, &namespace)
         };
-        let class = site.labels(document).get(table.class_label()).cloned();
-        let mut preview = Self {
+        let class = site.labels(document).get(view.table.class_label()).cloned();
+        let outcome = dry_run::of_review(&request, &pod, view);
+        let patch = outcome.as_ref().map(|run| run.patch.clone());
+        Self {
             kind: string(object, "/kind").unwrap_or_default().to_owned(),
+            patch: site.locate_patch(patch.unwrap_or_default()),
             site,
             namespace,
             name,
             class: class.and_then(|class| class.as_str().map(str::to_owned)),
-            reason: Reason::BadReview,
-            message: None,
-            pool: None,
-            container: None,
-            warnings: Vec::new(),
-            patch: Patch::default(),
-            summary: String::new(),
-        };
-        preview.review(&request, &pod, table);
-        preview
-    }
-
-    fn review(&mut self, request: &Value, pod: &Value, table: &AllocationTable) {
-        let body = request.to_string();
-        let answer = match review(body.as_bytes(), table) {
-            Ok(answer) => answer,
-            Err(error) => {
-                self.reason = error.reason();
-                self.message = Some(error.to_string());
-                return;
-            }
-        };
-        let record = answer.record;
-        self.reason = record.reason;
-        self.message = record.message;
-        self.pool = record.pool.map(str::to_owned);
-        self.container = record.container;
-        self.warnings = record.warnings;
-        let patch = patch_of(&answer.body);
-        self.summary = summary::of(pod, &patch);
-        self.patch = self.site.locate_patch(patch);
+            outcome,
+        }
     }
 
     /// Whether the API server would take the Pod.
     #[must_use]
     pub fn is_allowed(&self) -> bool {
-        matches!(self.reason.verdict(), Verdict::Allowed | Verdict::Mutated)
+        self.outcome.as_ref().is_ok_and(DryRun::is_allowed)
+    }
+
+    /// What it comes to.
+    #[must_use]
+    pub fn reason(&self) -> Reason {
+        self.outcome
+            .as_ref()
+            .map_or(Reason::BadReview, |run| run.reason)
+    }
+
+    /// The message of a denial, or why the review cannot be read.
+    #[must_use]
+    pub fn message(&self) -> Option<String> {
+        match &self.outcome {
+            Ok(run) => run.message.clone(),
+            Err(error) => Some(error.to_string()),
+        }
+    }
+
+    /// The chosen pools, joined by commas.
+    #[must_use]
+    pub fn pool(&self) -> Option<&str> {
+        self.outcome.as_ref().ok()?.pool.as_deref()
+    }
+
+    /// The container that has the GPU.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        self.outcome.as_ref().ok()?.container.as_deref()
+    }
+
+    /// The patch in words; empty where the Pod stays as it is.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        self.outcome.as_ref().map_or("", |run| &run.summary)
+    }
+
+    /// What the server would warn of.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        self.outcome.as_ref().map_or(&[], |run| &run.warnings)
     }
 }
 

@@ -56,8 +56,8 @@ async fn table(State(admin): State<Admin>, ConnectInfo(peer): ConnectInfo<Socket
         let text = "for loopback peers only: use kubectl port-forward\n";
         return (StatusCode::FORBIDDEN, text).into_response();
     }
-    match admin.state.table().as_deref() {
-        Some(table) => Json(table_json(table)).into_response(),
+    match admin.state.view().as_deref() {
+        Some(view) => Json(table_json(&view.table)).into_response(),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
             "no table has been loaded yet\n",

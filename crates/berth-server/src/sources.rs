@@ -2,7 +2,7 @@
 
 use std::{fmt::Display, sync::Arc};
 
-use berth_core::table::AllocationTable;
+use berth_core::view::View;
 
 use crate::{
     metrics::{Metrics, Source},
@@ -62,7 +62,7 @@ impl Reporter {
     }
 }
 
-/// Puts tables in force: in the state that requests are answered from, in the metrics and in the log.
+/// Puts views in force: in the state that requests are answered from, in the metrics and in the log.
 #[derive(Debug)]
 pub struct Publisher {
     state: Arc<ServerState>,
@@ -73,7 +73,7 @@ pub struct Publisher {
 impl Publisher {
     /// A publisher that has put its first table in force.
     #[must_use]
-    pub fn new(state: Arc<ServerState>, metrics: Arc<Metrics>, first: AllocationTable) -> Self {
+    pub fn new(state: Arc<ServerState>, metrics: Arc<Metrics>, first: View) -> Self {
         let reporter = Reporter::new(Source::Table, Arc::clone(&metrics));
         let publisher = Self {
             state,
@@ -84,22 +84,22 @@ impl Publisher {
         publisher
     }
 
-    /// Takes what came of reading the source again: a new table, none where nothing changed, or why it is invalid, which
+    /// Takes what came of reading the source again: a new view, none where nothing changed, or why it is invalid, which
     /// leaves the last good one in force.
-    pub fn take<E: Display>(&mut self, read: Result<Option<AllocationTable>, E>) {
-        let outcome = read.map(|table| match table {
+    pub fn take<E: Display>(&mut self, read: Result<Option<View>, E>) {
+        let outcome = read.map(|view| match view {
             None => Reloaded::Same,
-            Some(table) => {
-                let what = format!("revision {}", table.revision());
-                self.put(table);
+            Some(view) => {
+                let what = format!("revision {}", view.table.revision());
+                self.put(view);
                 Reloaded::New(what)
             }
         });
         self.reporter.tell(outcome);
     }
 
-    fn put(&self, table: AllocationTable) {
-        self.metrics.table(&table);
-        self.state.set_table(table);
+    fn put(&self, view: View) {
+        self.metrics.table(&view.table);
+        self.state.set_view(view);
     }
 }

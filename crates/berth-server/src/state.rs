@@ -1,4 +1,4 @@
-//! What the server is at this moment: the table in force, and whether it drains.
+//! What the server is at this moment: the view in force, and whether it drains.
 
 use std::sync::{
     Arc,
@@ -7,12 +7,12 @@ use std::sync::{
 
 use arc_swap::{ArcSwapOption, Guard};
 
-use berth_core::table::AllocationTable;
+use berth_core::view::View;
 
 /// Shared by all that serves and all that reloads.
 #[derive(Debug, Default)]
 pub struct ServerState {
-    table: ArcSwapOption<AllocationTable>,
+    view: ArcSwapOption<View>,
     draining: AtomicBool,
 }
 
@@ -28,15 +28,15 @@ pub enum NotReady {
 }
 
 impl ServerState {
-    /// One snapshot of the table in force.
+    /// One snapshot of the view in force.
     #[must_use]
-    pub fn table(&self) -> Guard<Option<Arc<AllocationTable>>> {
-        self.table.load()
+    pub fn view(&self) -> Guard<Option<Arc<View>>> {
+        self.view.load()
     }
 
-    /// Puts a table in force, whole.
-    pub fn set_table(&self, table: AllocationTable) {
-        self.table.store(Some(Arc::new(table)));
+    /// Puts a view in force, whole.
+    pub fn set_view(&self, view: View) {
+        self.view.store(Some(Arc::new(view)));
     }
 
     /// Whether every response should send its client elsewhere.
@@ -55,6 +55,6 @@ impl ServerState {
         if self.is_draining() {
             return Err(NotReady::Draining);
         }
-        self.table().as_ref().map(|_| ()).ok_or(NotReady::NoTable)
+        self.view().as_ref().map(|_| ()).ok_or(NotReady::NoTable)
     }
 }

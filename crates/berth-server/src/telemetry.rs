@@ -10,7 +10,7 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use berth_core::{
     outcome::{Reason, Verdict, Warning},
-    review::Record,
+    review::Answer,
 };
 
 mod json;
@@ -51,20 +51,25 @@ pub fn init(level: &str) -> Result<(), Error> {
 }
 
 /// Logs a review that was answered.
-pub fn reviewed(record: &Record<'_>, table: &str, elapsed: Duration) {
-    let warnings = record.warnings.iter().map(Warning::as_str);
+pub fn reviewed(answer: &Answer<'_>, table: &str, elapsed: Duration) {
+    let Answer {
+        subject, decision, ..
+    } = answer;
+    let warnings = decision.warnings();
+    let warnings = warnings.iter().map(Warning::as_str);
     tracing::info!(
-        result = record.reason.verdict().as_str(),
-        reason = record.reason.as_str(),
-        uid = &*record.uid,
-        namespace = &*record.namespace,
-        name = &*record.name,
-        owner = record.owner.as_ref().map(tracing::field::display),
-        dry_run = record.dry_run,
-        class = record.class,
-        pool = record.pool,
-        container = record.container,
-        denial = record.message,
+        result = decision.reason.verdict().as_str(),
+        reason = decision.reason.as_str(),
+        uid = &*subject.uid,
+        namespace = &*subject.namespace,
+        name = &*subject.name,
+        user = &*subject.user,
+        owner = subject.owner.as_ref().map(tracing::field::display),
+        dry_run = subject.dry_run,
+        class = decision.class,
+        pool = decision.pool(),
+        container = decision.container(),
+        denial = decision.message,
         warnings = warnings.collect::<Vec<_>>().join(","),
         table,
         seconds = elapsed.as_secs_f64(),

@@ -28,7 +28,7 @@ use tokio::{
 use crate::{duration, metrics::Metrics, state::ServerState, telemetry};
 use berth_core::{
     review::{self, Answer},
-    table::AllocationTable,
+    view::View,
 };
 
 mod refusal;
@@ -41,7 +41,7 @@ pub const PATH: &str = "/mutate";
 const WAY_BACK: Duration = Duration::from_millis(100);
 
 /// What answers: [`review::review`], unless a test puts in one that panics.
-pub type Review = for<'a> fn(&'a [u8], &'a AllocationTable) -> Result<Answer<'a>, review::Error>;
+pub type Review = for<'a> fn(&'a [u8], &'a View) -> Result<Answer<'a>, review::Error>;
 
 /// Limits on requests.
 #[derive(Args, Clone, Copy, Debug)]
@@ -74,7 +74,7 @@ pub struct Limits {
 pub struct Webhook {
     /// What answers.
     pub review: Review,
-    /// The table in force.
+    /// The view in force.
     pub state: Arc<ServerState>,
     /// Where it is counted.
     pub metrics: Arc<Metrics>,
@@ -199,21 +199,20 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Vec<u8>, Refusal> {
         deadline.check()?;
-        let table = self.webhook.state.table();
-        let table = table.as_deref().ok_or_else(Refusal::no_table)?;
+        let view = self.webhook.state.view();
+        let view = view.as_deref().ok_or_else(Refusal::no_table)?;
         let review = self.webhook.review;
-        let answer = catch_unwind(AssertUnwindSafe(|| review(body, table))).map_err(|_| {
+        let answer = catch_unwind(AssertUnwindSafe(|| review(body, view))).map_err(|_| {
             self.webhook.metrics.panics.inc();
             Refusal::panicked()
         })??;
         deadline.check()?;
-        let Answer { body, record } = answer;
         let elapsed = started.elapsed();
-        self.webhook
-            .metrics
-            .answered(record.reason, record.class, elapsed);
-        telemetry::reviewed(&record, table.revision(), elapsed);
-        Ok(body)
+        let decision = &answer.decision;
+        let metrics = &self.webhook.metrics;
+        metrics.answered(decision.reason, decision.class, elapsed);
+        telemetry::reviewed(&answer, view.table.revision(), elapsed);
+        Ok(answer.body)
     }
 
     fn refuse(&self, refusal: Refusal, started: Instant) -> Response {

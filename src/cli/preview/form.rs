@@ -155,7 +155,7 @@ struct PodEntry<'p> {
     class: Option<&'p str>,
     result: &'p str,
     reason: &'p str,
-    message: Option<&'p str>,
+    message: Option<String>,
     pool: Option<&'p str>,
     container: Option<&'p str>,
     warnings: Vec<String>,
@@ -171,12 +171,12 @@ impl<'p> PodEntry<'p> {
             namespace: &pod.namespace,
             name: &pod.name,
             class: pod.class.as_deref(),
-            result: pod.reason.verdict().as_str(),
-            reason: pod.reason.as_str(),
-            message: pod.message.as_deref(),
-            pool: pod.pool.as_deref(),
-            container: pod.container.as_deref(),
-            warnings: pod.warnings.iter().map(ToString::to_string).collect(),
+            result: pod.reason().verdict().as_str(),
+            reason: pod.reason().as_str(),
+            message: pod.message(),
+            pool: pod.pool(),
+            container: pod.container(),
+            warnings: pod.warnings().iter().map(ToString::to_string).collect(),
             patch: &pod.patch,
         }
     }
@@ -278,10 +278,10 @@ impl Form for Table {
                 or_dash(Some(&pod.name)),
                 or_dash(Some(&path)),
                 or_dash(pod.class.as_deref()),
-                pod.reason.verdict().as_str().to_owned(),
-                pod.reason.as_str().to_owned(),
-                or_dash(pod.pool.as_deref()),
-                or_dash(pod.container.as_deref()),
+                pod.reason().verdict().as_str().to_owned(),
+                pod.reason().as_str().to_owned(),
+                or_dash(pod.pool()),
+                or_dash(pod.container()),
             ]);
         }
         Ok(())

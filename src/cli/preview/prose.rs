@@ -42,7 +42,7 @@ impl<'t> Prose<'t> {
     pub(super) fn has_something_to_say(&self, shown: &Shown<'_>) -> bool {
         let preview = shown.preview;
         let of_pod =
-            |pod: &PodPreview| self.sentences || !pod.is_allowed() || !pod.warnings.is_empty();
+            |pod: &PodPreview| self.sentences || !pod.is_allowed() || !pod.warnings().is_empty();
         preview.pods.iter().any(of_pod)
             || !preview.findings.is_empty()
             || shown.edited.is_some_and(|edited| edited.rewritten)
@@ -75,8 +75,8 @@ impl<'t> Prose<'t> {
     fn pod(&self, shown: &Shown<'_>, pod: &PodPreview) {
         let subject = subject(shown, pod);
         if !pod.is_allowed() {
-            let message = pod.message.as_deref().unwrap_or_default();
-            let message = format!("{subject}: {}: {message}", pod.reason);
+            let message = pod.message().unwrap_or_default();
+            let message = format!("{subject}: {}: {message}", pod.reason());
             return tell_at(
                 shown,
                 Severity::Error,
@@ -88,7 +88,7 @@ impl<'t> Prose<'t> {
         if self.sentences {
             tell(format_args!("{subject}: {}", sentence(pod)));
         }
-        for warning in &pod.warnings {
+        for warning in pod.warnings() {
             // this one is a finding
             if *warning != Warning::DaemonSetTemplate {
                 tell_at(
@@ -135,9 +135,9 @@ fn subject(shown: &Shown<'_>, pod: &PodPreview) -> String {
 
 fn sentence(pod: &PodPreview) -> String {
     let class = pod.class.as_deref().unwrap_or_default();
-    let pool = pod.pool.as_deref().unwrap_or_default();
-    match (pod.reason.verdict(), pod.reason) {
-        (Verdict::Mutated, _) => format!("{class} → pool {pool}: {}", pod.summary),
+    let pool = pod.pool().unwrap_or_default();
+    match (pod.reason().verdict(), pod.reason()) {
+        (Verdict::Mutated, _) => format!("{class} → pool {pool}: {}", pod.summary()),
         (_, Reason::InPlace) => format!("{class} → pool {pool}: it has all it needs"),
         (_, Reason::NoClass) => "no workload class, so berth leaves it alone".to_owned(),
         (_, Reason::OptedOut) => "opted out, so berth leaves it alone".to_owned(),

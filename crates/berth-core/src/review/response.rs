@@ -1,19 +1,25 @@
-//! The response's JSON, written as text: a v1 response repeats uid and GVK, and has patch and patchType together.
+//! The response's JSON, written as text: a v1 response repeats uid and GVK, and has patch and patchType together (fact 7).
+//! The patch is base64 text, which kube-rs' own response is not (fact 16).
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::outcome::{Reason, Verdict};
 
-use super::Record;
+use super::Decision;
 
-/// Writes the response for a record, with the patch where there is one.
-pub(super) fn write(record: &Record<'_>, patch: Option<&str>, revision: &str) -> Vec<u8> {
+/// Writes the response to a uid, with the patch where there is one.
+pub(super) fn write(
+    uid: &str,
+    decision: &Decision<'_>,
+    patch: Option<&str>,
+    revision: &str,
+) -> Vec<u8> {
     let mut out = String::with_capacity(512 + patch.map_or(0, |patch| patch.len() * 4 / 3));
     out.push_str(
         r#"{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview","response":{"uid":"#,
     );
-    string(&mut out, &record.uid);
-    let allowed = record.reason.verdict() != Verdict::Denied;
+    string(&mut out, uid);
+    let allowed = decision.reason.verdict() != Verdict::Denied;
     out.push_str(if allowed {
         r#","allowed":true"#
     } else {
@@ -24,11 +30,11 @@ pub(super) fn write(record: &Record<'_>, patch: Option<&str>, revision: &str) ->
         STANDARD.encode_string(patch, &mut out);
         out.push('"');
     }
-    if let Some(message) = &record.message {
-        status(&mut out, record.reason, message);
+    if let Some(message) = &decision.message {
+        status(&mut out, decision.reason, message);
     }
-    warnings(&mut out, record);
-    annotations(&mut out, record, revision);
+    warnings(&mut out, decision);
+    annotations(&mut out, decision, revision);
     out.push_str("}}");
     out.into_bytes()
 }
@@ -48,12 +54,13 @@ fn status(out: &mut String, reason: Reason, message: &str) {
     out.push('}');
 }
 
-fn warnings(out: &mut String, record: &Record<'_>) {
-    if record.warnings.is_empty() {
+fn warnings(out: &mut String, decision: &Decision<'_>) {
+    let warnings = decision.warnings();
+    if warnings.is_empty() {
         return;
     }
     out.push_str(r#","warnings":["#);
-    for (i, warning) in record.warnings.iter().enumerate() {
+    for (i, warning) in warnings.iter().enumerate() {
         if i > 0 {
             out.push(',');
         }
@@ -69,13 +76,13 @@ fn warnings(out: &mut String, record: &Record<'_>) {
 }
 
 /// Bare keys: the API server puts the webhook's name before them, and drops a key with a slash.
-fn annotations(out: &mut String, record: &Record<'_>, revision: &str) {
+fn annotations(out: &mut String, decision: &Decision<'_>, revision: &str) {
     out.push_str(r#","auditAnnotations":{"reason":""#);
-    out.push_str(record.reason.as_str());
+    out.push_str(decision.reason.as_str());
     out.push_str(r#"","table":""#);
     out.push_str(revision);
     out.push('"');
-    for (key, value) in [("class", record.class), ("pool", record.pool)] {
+    for (key, value) in [("class", decision.class), ("pool", decision.pool())] {
         if let Some(value) = value {
             out.push_str(",\"");
             out.push_str(key);

@@ -1,39 +1,31 @@
 //! The annotation that records the choice (rule 25), for people and for `explain`; it is never trusted.
 
-use crate::{json::Text, outcome::Warning, pod::Pod, table::Group};
+use crate::{json::Text, names::POOL_ANNOTATION, placement::Annotation, pod::Pod, table::Group};
 
-use super::Plan;
-
-/// The annotation's key.
-const POOL: &str = "berth.dev/pool";
 /// All annotations together, keys and values, in bytes: what the API server takes.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Records the group's pools, where there is room.
-pub(super) fn apply(pod: &Pod<'_>, group: &Group, plan: &mut Plan<'_>) {
-    let annotations = pod
-        .metadata
-        .as_ref()
-        .and_then(|metadata| metadata.annotations.as_ref());
-    let Some(annotations) = annotations else {
-        let value = (r#"{"berth.dev/pool":"#, &group.name.json, "}");
-        return plan.patch.add("/metadata/annotations", value);
+/// Whether the group's pools are recorded: where that is missing, and there is room.
+pub(super) fn decide(pod: &Pod<'_>, group: &Group) -> Annotation {
+    let metadata = pod.metadata.as_ref();
+    let Some(annotations) = metadata.and_then(|metadata| metadata.annotations.as_ref()) else {
+        return Annotation::Added;
     };
-    if annotations
-        .get(POOL)
-        .is_some_and(|there| **there == *group.name.text)
-    {
-        return;
+    let there = annotations.get(POOL_ANNOTATION);
+    if there.is_some_and(|there| **there == *group.name.text) {
+        return Annotation::InPlace;
     }
-    let others = annotations.iter().filter(|(key, _)| *key != POOL);
+    let others = annotations
+        .iter()
+        .filter(|(key, _)| *key != POOL_ANNOTATION);
     let bytes: usize = others
         .map(|(key, value): (&str, &Text<'_>)| key.len() + value.len())
         .sum();
-    if bytes + POOL.len() + group.name.text.len() > MAX_BYTES {
-        return plan.warnings.push(Warning::AnnotationsFull);
+    if bytes + POOL_ANNOTATION.len() + group.name.text.len() > MAX_BYTES {
+        Annotation::NoRoom
+    } else {
+        Annotation::Added
     }
-    plan.patch
-        .add("/metadata/annotations/berth.dev~1pool", &group.name.json);
 }
 
 #[cfg(test)]

@@ -1,95 +1,59 @@
 //! The rest of the bundle: runtime class, environment and scheduler (rules 22 to 24).
 
 use crate::{
-    outcome::Warning,
-    patch::Presence,
+    placement::{ContainerPlacement, RuntimeClass},
     pod::{Container, Spec, list, text},
-    table::{Allocation, Fragment, Group},
+    table::{Allocation, Group, Rendered},
 };
-
-use super::{Plan, gpu_limits::Place};
 
 const VISIBLE_DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
 
 /// The runtime class, for a Pod that ends with a GPU (rule 22).
-pub(super) fn runtime(spec: &Spec<'_>, group: &Group, plan: &mut Plan<'_>) {
-    match (&group.runtime_class, spec.runtime_class_name.as_deref()) {
-        (Some(ours), None) => plan.patch.add("/spec/runtimeClassName", &ours.json),
-        (Some(ours), Some(theirs)) if ours.text != theirs => {
-            let (kept, wanted) = (theirs.to_owned(), ours.text.clone());
-            plan.warnings
-                .push(Warning::RuntimeClassKept { kept, wanted });
-        }
-        _ => {}
+pub(super) fn runtime_class<'a>(spec: &Spec<'a>, group: &'a Group, gpus: u64) -> RuntimeClass<'a> {
+    match (&group.runtime_class, &spec.runtime_class_name) {
+        (Some(ours), None) if gpus > 0 => RuntimeClass::Added(ours),
+        (Some(ours), Some(theirs)) if gpus > 0 && ours.text != **theirs => RuntimeClass::Kept {
+            kept: theirs.clone(),
+            wanted: ours,
+        },
+        (Some(_), Some(_)) if gpus > 0 => RuntimeClass::InPlace,
+        _ => RuntimeClass::NotNeeded,
     }
 }
 
 /// The environment, for one container that ends with a GPU (rule 23).
-pub(super) fn environment(
-    container: &Container<'_>,
-    place: Place,
-    group: &Group,
-    plan: &mut Plan<'_>,
+pub(super) fn environment<'a>(
+    container: &Container<'a>,
+    group: &'a Group,
+    placed: &mut ContainerPlacement<'a>,
 ) {
     let there = list(&container.env);
-    let missing = |var: &&Fragment| !there.iter().any(|other| text(&other.name) == var.text);
-    let missing: Vec<&str> = group
-        .env
-        .iter()
-        .filter(missing)
-        .map(|var| var.json.as_str())
-        .collect();
-    if !missing.is_empty() && !list(&container.env_from).is_empty() {
-        plan.warnings.push(Warning::EnvFromOverridden {
-            container: text(&container.name).to_owned(),
-        });
-    }
-    plan.patch
-        .append((place, "/env"), Presence::from(&container.env), missing);
+    let is_missing = |var: &&Rendered| !there.iter().any(|other| text(&other.name) == var.text);
+    placed.env = group.env.iter().filter(is_missing).collect();
+    placed.overrides_env_from = !placed.env.is_empty() && !list(&container.env_from).is_empty();
 }
 
-/// A variable of the author's that defeats the limit under the NVIDIA runtime (rule 23).
-pub(super) fn visible_devices<'p>(
-    spec: &'p Spec<'_>,
-    containers: impl Iterator<Item = &'p Container<'p>>,
-    group: &Group,
-    plan: &mut Plan<'_>,
-) {
-    let ours = group
-        .runtime_class
-        .as_ref()
-        .map(|class| class.text.as_str());
-    let class = spec
-        .runtime_class_name
-        .as_deref()
-        .or(ours)
-        .unwrap_or_default();
-    if !class.starts_with("nvidia") || group.env.iter().any(|var| var.text == VISIBLE_DEVICES) {
-        return;
-    }
-    for container in containers {
-        if list(&container.env)
-            .iter()
-            .any(|var| text(&var.name) == VISIBLE_DEVICES)
-        {
-            plan.warnings.push(Warning::VisibleDevices {
-                container: text(&container.name).to_owned(),
-            });
-        }
-    }
+/// Whether the NVIDIA runtime reads a variable of the author's that defeats the limit (rule 23).
+pub(super) fn reads_visible_devices(spec: &Spec<'_>, group: &Group) -> bool {
+    let ours = group.runtime_class.as_ref();
+    let ours = ours.map(|class| class.text.as_str());
+    let class = spec.runtime_class_name.as_deref().or(ours);
+    let is_nvidia = class.unwrap_or_default().starts_with("nvidia");
+    is_nvidia && !group.env.iter().any(|var| var.text == VISIBLE_DEVICES)
 }
 
-/// The scheduler: the API server's default counts as absent (rule 24).
-pub(super) fn schedule(spec: &Spec<'_>, class: &Allocation, plan: &mut Plan<'_>) {
+/// Whether a container sets that variable itself.
+pub(super) fn sets_visible_devices(container: &Container<'_>) -> bool {
+    let mut variables = list(&container.env).iter();
+    variables.any(|var| text(&var.name) == VISIBLE_DEVICES)
+}
+
+/// The scheduler that is set: the API server's default counts as absent (rule 24).
+pub(super) fn scheduler<'a>(spec: &Spec<'_>, class: &'a Allocation) -> Option<&'a Rendered> {
     const DEFAULT: &str = "default-scheduler";
-    let free = matches!(spec.scheduler_name.as_deref(), None | Some(DEFAULT));
-    if let Some(scheduler) = class
-        .scheduler
-        .as_ref()
-        .filter(|scheduler| free && scheduler.text != DEFAULT)
-    {
-        plan.patch.add("/spec/schedulerName", &scheduler.json);
-    }
+    let is_absent = matches!(spec.scheduler_name.as_deref(), None | Some(DEFAULT));
+    let scheduler = class.scheduler.as_ref();
+    scheduler.filter(|scheduler| is_absent && scheduler.text != DEFAULT)
 }
 
 #[cfg(test)]
@@ -98,12 +62,12 @@ mod tests {
 
     use crate::{
         outcome::Reason,
-        testing::{Admitted, admit, class, pod, pool, table},
+        testing::{Admitted, admit, class, pod, pool, view},
     };
 
     fn admitted(pool_spec: Value, class_spec: Value, spec: Value) -> Admitted {
-        let table = table(&[pool("p", pool_spec), class("c", &["p"], class_spec)]);
-        let admitted = admit(&table, &pod(spec)).expect("admitted");
+        let view = view(&[pool("p", pool_spec), class("c", &["p"], class_spec)]);
+        let admitted = admit(&view, &pod(spec)).expect("admitted");
         assert_eq!(admitted.reason, Reason::Placed);
         admitted
     }

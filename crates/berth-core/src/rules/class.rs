@@ -3,10 +3,11 @@
 use std::fmt::Write;
 
 use crate::{
-    nearest::nearest,
     outcome::{Denial, Reason},
+    suggestion::suggestion,
     syntax::is_label_value,
     table::{Allocation, AllocationTable},
+    view::{Namespace, View},
 };
 
 /// So many classes are listed by name.
@@ -16,11 +17,13 @@ const BYTES: usize = 900;
 
 /// The allocation of the class that a Pod names. An unknown class and one that is not open to the namespace get one
 /// and the same answer, so that nobody learns of classes that are not theirs.
-pub fn authorise<'t>(
-    table: &'t AllocationTable,
+pub fn authorise<'v>(
+    view: &'v View,
     class: &str,
     namespace: &str,
-) -> Result<&'t Allocation, Denial> {
+) -> Result<&'v Allocation, Denial> {
+    let table = &*view.table;
+    let namespace = view.namespace(namespace);
     if !is_label_value(class) {
         let message = format!(
             "label {}: {:?} is no legal label value: at most 63 letters, digits, '-', '_' or '.', \
@@ -41,15 +44,17 @@ pub fn authorise<'t>(
     })
 }
 
-fn unavailable(table: &AllocationTable, class: &str, namespace: &str) -> String {
+fn unavailable(table: &AllocationTable, class: &str, namespace: Namespace<'_>) -> String {
     let open: Vec<&str> = table.open_to(namespace).collect();
-    let mut message =
-        format!("workload class {class:?} is not available in namespace {namespace:?}; ");
+    let mut message = format!(
+        "workload class {class:?} is not available in namespace {:?}; ",
+        namespace.name()
+    );
     if open.is_empty() {
         message.push_str("no class is available here");
         return message;
     }
-    let suggestion = nearest(class, open.iter().copied())
+    let suggestion = suggestion(class, open.iter().copied())
         .map(|name| format!("; did you mean {name:?}?"))
         .unwrap_or_default();
     let others = message.len()
@@ -87,32 +92,32 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::testing::{class, pool, table};
+    use crate::testing::{class, pool, view};
 
-    fn table_of(names: &[String]) -> AllocationTable {
+    fn table_of(names: &[String]) -> View {
         let open =
             json!({"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "ai"}}});
         let classes = names.iter().map(|name| class(name, &["p"], open.clone()));
         let documents: Vec<_> = classes.chain([pool("p", json!({}))]).collect();
-        table(&documents)
+        view(&documents)
     }
 
-    fn denial(table: &AllocationTable, class: &str, namespace: &str) -> (Reason, String) {
-        let denial = authorise(table, class, namespace).expect_err("denied");
+    fn denial(view: &View, class: &str, namespace: &str) -> (Reason, String) {
+        let denial = authorise(view, class, namespace).expect_err("denied");
         (denial.reason, denial.message)
     }
 
     #[test]
     fn an_unknown_class_and_a_closed_one_get_the_same_answer() {
-        let table = table_of(&["vllm".to_owned(), "whisper".to_owned()]);
+        let view = table_of(&["vllm".to_owned(), "whisper".to_owned()]);
         assert_eq!(
-            authorise(&table, "vllm", "ai").map(|class| class.name.as_str()),
+            authorise(&view, "vllm", "ai").map(|class| class.name.as_str()),
             Ok("vllm")
         );
         let expected = "workload class \"vlm\" is not available in namespace \"ai\"; \
                         available here: vllm, whisper; did you mean \"vllm\"?";
         assert_eq!(
-            denial(&table, "vlm", "ai"),
+            denial(&view, "vlm", "ai"),
             (Reason::ClassUnavailable, expected.to_owned())
         );
         // neither that it exists, nor what it is like, is told to a namespace that may not use it
@@ -121,7 +126,7 @@ mod tests {
                 "workload class {class:?} is not available in namespace \"x\"; no class is available here"
             );
             assert_eq!(
-                denial(&table, class, "x"),
+                denial(&view, class, "x"),
                 (Reason::ClassUnavailable, expected)
             );
         }
@@ -135,16 +140,16 @@ mod tests {
         let long: Vec<String> = (0..2_000)
             .map(|i| format!("{}-{i:04}", "x".repeat(58)))
             .collect();
-        let table = table_of(&long);
+        let view = table_of(&long);
         for namespace in ["ai", &"n".repeat(5_000)] {
-            let (_, message) = denial(&table, &"y".repeat(63), namespace);
+            let (_, message) = denial(&view, &"y".repeat(63), namespace);
             assert!(message.len() - namespace.len() < 880, "{}", message.len());
         }
     }
 
     #[test]
     fn a_name_is_suggested_at_a_distance_of_two_at_most() {
-        let table = table_of(&["whisper".to_owned()]);
+        let view = table_of(&["whisper".to_owned()]);
         for (class, suggested) in [
             ("wisper", true),
             ("whipser", true),
@@ -153,7 +158,7 @@ mod tests {
             ("Whisper", true),
         ] {
             assert_eq!(
-                denial(&table, class, "ai").1.contains("did you mean"),
+                denial(&view, class, "ai").1.contains("did you mean"),
                 suggested,
                 "{class}"
             );

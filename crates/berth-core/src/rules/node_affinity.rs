@@ -2,71 +2,48 @@
 
 use crate::{
     outcome::{Denial, Reason},
-    patch::{Piece, Presence},
+    placement::{self, TermDecision, Terms},
     pod::{Expression, NodeAffinity, Spec, Term, list, text},
     selector::Requirement,
     table::{Alternative, Preference},
 };
 
-use super::{Context, MAX_ENTRIES, Plan, pools};
+use super::{Context, MAX_ENTRIES, pools};
 use constraints::Constraints;
 
 mod constraints;
 
-const NODE_AFFINITY: &str = "/spec/affinity/nodeAffinity";
-const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
-const TERMS: &str =
-    "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution/nodeSelectorTerms";
-const PREFERRED: &str =
-    "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution";
-
-/// A cross product may grow to so many terms.
+/// A cross product may grow to so many terms (rule 2).
 const MAX_PRODUCT: usize = 128;
 
 /// Confines the Pod to the group's pools, and prefers them in their order.
-pub(super) fn apply(
+pub(super) fn decide<'a>(
     spec: &Spec<'_>,
-    context: Context<'_>,
-    plan: &mut Plan<'_>,
-) -> Result<(), Denial> {
-    let affinity = spec
-        .affinity
-        .as_ref()
-        .and_then(|affinity| affinity.node_affinity.as_ref());
+    context: Context<'a>,
+) -> Result<placement::NodeAffinity<'a>, Denial> {
+    let affinity = spec.affinity.as_ref();
+    let affinity = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
     let required = affinity.and_then(|affinity| affinity.required.as_ref());
     let selector = Constraints::of(spec.node_selector.as_ref());
-    let missing = match required {
-        Some(required) => {
-            confine(list(&required.terms), &selector, context, plan)?;
-            None
-        }
-        None => terms_from_nothing(&selector, context)?,
+    let terms = match required {
+        Some(required) => Terms::Each(confine(list(&required.terms), &selector, context)?),
+        None => from_nothing(&selector, context)?,
     };
-    let wanted = missing_preferences(affinity, &context.group.preferences);
-    add_parents(spec, affinity, missing, &wanted, plan);
-    Ok(())
+    let preferences = missing_preferences(affinity, &context.group.preferences);
+    Ok(placement::NodeAffinity { terms, preferences })
 }
 
-/// The terms that a Pod without any needs, unless its `nodeSelector` implies an alternative.
-fn terms_from_nothing<'t>(
-    selector: &Constraints<'_>,
-    context: Context<'t>,
-) -> Result<Option<&'t str>, Denial> {
+/// What a Pod without terms needs: terms, unless its `nodeSelector` implies an alternative.
+fn from_nothing(selector: &Constraints<'_>, context: Context<'_>) -> Result<Terms, Denial> {
     let alternatives = &context.group.alternatives;
-    if alternatives
-        .iter()
-        .all(|alternative| selector.contradict(alternative))
-    {
+    if alternatives.iter().all(|it| selector.contradict(it)) {
         return Err(contradiction(selector, context));
     }
-    if alternatives
-        .iter()
-        .any(|alternative| selector.imply(alternative))
-    {
-        return Ok(None);
+    if let Some(implied) = alternatives.iter().position(|it| selector.imply(it)) {
+        return Ok(Terms::Implied(implied));
     }
     bound_terms(0, alternatives.len())?;
-    Ok(Some(&context.group.required))
+    Ok(Terms::Added)
 }
 
 /// ANDs the alternatives into every term that implies none of them.
@@ -74,64 +51,35 @@ fn confine(
     terms: &[Term<'_>],
     selector: &Constraints<'_>,
     context: Context<'_>,
-    plan: &mut Plan<'_>,
-) -> Result<(), Denial> {
+) -> Result<Vec<TermDecision>, Denial> {
     let alternatives = &context.group.alternatives;
-    let constrained: Vec<(usize, Constraints<'_>)> = terms
-        .iter()
-        .enumerate()
-        .filter(|(_, term)| !is_empty(term))
-        .map(|(i, term)| (i, selector.and(term)))
-        .collect();
-    let excluded = |(_, term): &(usize, Constraints<'_>)| {
+    let excluded = |term: &Term<'_>| {
+        let term = selector.and(term);
         alternatives.iter().all(|other| term.contradict(other))
     };
     // no terms at all are invalid (rule 5), and validation says so; empty ones match nothing (rule 4)
-    if !terms.is_empty() && constrained.iter().all(excluded) {
-        return Err(contradiction(
-            constrained.first().map_or(selector, |(_, term)| term),
-            context,
-        ));
+    let mut with_content = terms.iter().filter(|term| !is_empty(term));
+    if !terms.is_empty() && with_content.clone().all(excluded) {
+        let first = with_content.next().map(|term| selector.and(term));
+        return Err(contradiction(&first.unwrap_or(*selector), context));
     }
-    let implied = |term: &Constraints<'_>| {
-        alternatives
-            .iter()
-            .any(|alternative| term.imply(alternative))
+    let changed = match alternatives.len() {
+        1 => TermDecision::Narrowed,
+        _ => TermDecision::Multiplied,
     };
-    let open: Vec<usize> = constrained
-        .iter()
-        .filter(|(_, term)| !implied(term))
-        .map(|(i, _)| *i)
-        .collect();
-    bound_terms(
-        terms.len(),
-        terms.len() + open.len() * (alternatives.len() - 1),
-    )?;
-    // from the last to the first, so that an inserted copy moves no term that is still to come
-    for i in open.into_iter().rev() {
-        multiply(
-            i,
-            Presence::from(&terms[i].match_expressions),
-            alternatives,
-            plan,
-        );
-    }
-    Ok(())
-}
-
-/// Term `i` becomes one term an alternative, in their order.
-fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], plan: &mut Plan<'_>) {
-    for copy in 1..alternatives.len() {
-        plan.patch.copy((TERMS, "/", i), (TERMS, "/", i + copy));
-    }
-    for (term, alternative) in (i..).zip(alternatives) {
-        let path = (TERMS, "/", term, "/matchExpressions");
-        plan.patch.append(
-            path,
-            expressions,
-            alternative.requirements.iter().map(|(_, json)| json),
-        );
-    }
+    let decide = |term: &Term<'_>| {
+        if is_empty(term) {
+            return TermDecision::Empty;
+        }
+        let term = selector.and(term);
+        let implied = alternatives.iter().position(|it| term.imply(it));
+        implied.map_or(changed, TermDecision::Implied)
+    };
+    let decisions: Vec<TermDecision> = terms.iter().map(decide).collect();
+    let open = decisions.iter().filter(|it| it.changes()).count();
+    let after = terms.len() + open * (alternatives.len() - 1);
+    bound_terms(terms.len(), after)?;
+    Ok(decisions)
 }
 
 /// The empty term: it matches nothing, and stays.
@@ -139,6 +87,7 @@ fn is_empty(term: &Term<'_>) -> bool {
     list(&term.match_expressions).is_empty() && list(&term.match_fields).is_empty()
 }
 
+/// The result has a bound: a cross product a low one, what the author wrote the general one (rules 2 and 32).
 fn bound_terms(before: usize, after: usize) -> Result<(), Denial> {
     let bound = if after > before {
         MAX_PRODUCT
@@ -156,22 +105,16 @@ fn bound_terms(before: usize, after: usize) -> Result<(), Denial> {
 }
 
 /// The preferences that no preferred term of the Pod states, at any weight.
-fn missing_preferences<'t>(
+fn missing_preferences<'a>(
     affinity: Option<&NodeAffinity<'_>>,
-    preferences: &'t [Preference],
-) -> Vec<&'t str> {
+    preferences: &'a [Preference],
+) -> Vec<&'a Preference> {
     let there = affinity.map_or(&[][..], |affinity| list(&affinity.preferred));
-    let stated = |preference: &Preference| {
-        there
-            .iter()
-            .filter_map(|term| term.preference.as_ref())
-            .any(|term| states(term, &preference.requirements))
+    let is_missing = |preference: &&Preference| {
+        let mut terms = there.iter().filter_map(|term| term.preference.as_ref());
+        !terms.any(|term| states(term, &preference.requirements))
     };
-    preferences
-        .iter()
-        .filter(|preference| !stated(preference))
-        .map(|preference| preference.json.as_str())
-        .collect()
+    preferences.iter().filter(is_missing).collect()
 }
 
 fn states(term: &Term<'_>, requirements: &[Requirement]) -> bool {
@@ -192,55 +135,6 @@ fn states(term: &Term<'_>, requirements: &[Requirement]) -> bool {
                 .iter()
                 .any(|expression| same(expression, requirement))
         })
-}
-
-/// Adds what is missing below the deepest parent that is there (rule 6).
-fn add_parents(
-    spec: &Spec<'_>,
-    affinity: Option<&NodeAffinity<'_>>,
-    required: Option<&str>,
-    preferred: &[&str],
-    plan: &mut Plan<'_>,
-) {
-    if let Some(affinity) = affinity {
-        if let Some(required) = required {
-            plan.patch.add(REQUIRED, required);
-        }
-        let there = Presence::from(&affinity.preferred);
-        return plan.patch.append(PREFERRED, there, preferred);
-    }
-    let value = node_affinity(required, preferred);
-    match &spec.affinity {
-        _ if value.is_empty() => {}
-        Some(_) => plan.patch.add(NODE_AFFINITY, ("{", value, "}")),
-        None => plan
-            .patch
-            .add("/spec/affinity", (r#"{"nodeAffinity":{"#, value, "}}")),
-    }
-}
-
-/// The fields of a node affinity.
-fn node_affinity(required: Option<&str>, preferred: &[&str]) -> String {
-    let mut fields = String::new();
-    if let Some(required) = required {
-        (
-            r#""requiredDuringSchedulingIgnoredDuringExecution":"#,
-            required,
-        )
-            .write(&mut fields);
-    }
-    for (i, term) in preferred.iter().enumerate() {
-        let before = match i {
-            0 if fields.is_empty() => r#""preferredDuringSchedulingIgnoredDuringExecution":["#,
-            0 => r#","preferredDuringSchedulingIgnoredDuringExecution":["#,
-            _ => ",",
-        };
-        (before, term).write(&mut fields);
-    }
-    if !preferred.is_empty() {
-        fields.push(']');
-    }
-    fields
 }
 
 /// Rule 8: both sides, and what to change.

@@ -1,20 +1,13 @@
 //! Which container gets the limit (rules 13 and 19): asked in an order that never guesses.
 
 use crate::{
-    outcome::{Denial, Reason, Warning},
+    names::{CONTAINER_ANNOTATION, DEFAULT_CONTAINER_ANNOTATION},
+    outcome::{Denial, Reason},
+    placement::{Given, GpuRequest, Role, Target, Way},
     pod::Pod,
     table::Allocation,
 };
 
-use super::{
-    Plan,
-    gpu_limits::{Ask, Role},
-};
-
-/// The author's word on which container it is.
-const ANNOTATION: &str = "berth.dev/container";
-/// kubectl's word on which container is the main one.
-const DEFAULT_CONTAINER: &str = "kubectl.kubernetes.io/default-container";
 /// What serving frameworks name the user's container.
 const USERS: &[&str] = &["kserve-container", "user-container"];
 /// Containers that other webhooks inject: never meant where others remain.
@@ -28,100 +21,107 @@ const INJECTED: &[&str] = &[
     "vault-agent",
 ];
 
-/// The index of the ask that is given the class's GPUs; none where a container asks itself, opts out, or has claims.
+/// A container that may get the GPU, with its index among all.
+type Candidate<'r, 'a> = (usize, &'r GpuRequest<'a>);
+
+/// The container that the GPU is for, how it was found, and what it is given.
 pub(super) fn choose(
     pod: &Pod<'_>,
     class: &Allocation,
-    asks: &[Ask<'_>],
-    plan: &mut Plan<'_>,
-) -> Result<Option<usize>, Denial> {
-    let asking = eligible(asks).find(|(_, ask)| ask.gpus() > 0);
-    let chosen = match (annotated(pod, asks)?, asking) {
+    requests: &[GpuRequest<'_>],
+) -> Result<Option<Target>, Denial> {
+    let asking = eligible(requests).find(|(_, request)| request.gpus() > 0);
+    let (way, (container, request)) = match (annotated(pod, requests)?, asking) {
         (Some((_, named)), Some((_, asking))) if named.gpus() == 0 => {
             return Err(conflict(named, asking));
         }
-        (_, Some(_)) => return Ok(None),
-        (Some(named), None) => named,
-        (None, None) => match eligible(asks).find(|(_, ask)| ask.container.has_claims()) {
-            Some(claiming) => claiming,
-            None => unasked(pod, class, asks).ok_or_else(|| ambiguous(class, asks))?,
+        (_, Some(asking)) => (Way::Asks, asking),
+        (Some(named), None) => (Way::Annotated, named),
+        (None, None) => match eligible(requests).find(|(_, request)| request.has_claims) {
+            Some(claiming) => (Way::Claims, claiming),
+            None => unasked(pod, class, requests).ok_or_else(|| ambiguous(class, requests))?,
         },
     };
-    let (index, ask) = chosen;
-    if ask.container.has_claims() {
-        plan.warnings.push(Warning::ClaimsOnly {
-            container: ask.name_of_container().to_owned(),
-        });
-        return Ok(None);
-    }
-    Ok((!ask.opts_out()).then_some(index))
+    let given = match request {
+        _ if way == Way::Asks => Given::ItsOwn,
+        request if request.has_claims => Given::Claim,
+        request if request.opts_out() => Given::OptedOut,
+        _ => Given::Gpus,
+    };
+    Ok(Some(Target {
+        container,
+        way,
+        given,
+    }))
 }
 
 /// Regular containers and native sidecars, regular ones first.
-fn eligible<'a, 'p>(asks: &'a [Ask<'p>]) -> impl Iterator<Item = (usize, &'a Ask<'p>)> {
+fn eligible<'r, 'a>(requests: &'r [GpuRequest<'a>]) -> impl Iterator<Item = Candidate<'r, 'a>> {
     let of = |role| {
-        asks.iter()
+        requests
+            .iter()
             .enumerate()
-            .filter(move |(_, ask)| ask.role == role)
+            .filter(move |(_, request)| request.role == role)
     };
     of(Role::Regular).chain(of(Role::Sidecar))
 }
 
-fn regular<'a, 'p>(asks: &'a [Ask<'p>]) -> impl Iterator<Item = (usize, &'a Ask<'p>)> {
-    eligible(asks).filter(|(_, ask)| ask.role == Role::Regular)
+fn regular<'r, 'a>(requests: &'r [GpuRequest<'a>]) -> impl Iterator<Item = Candidate<'r, 'a>> {
+    eligible(requests).filter(|(_, request)| request.role == Role::Regular)
 }
 
-fn named<'a, 'p>(asks: &'a [Ask<'p>], name: &str) -> Option<(usize, &'a Ask<'p>)> {
-    eligible(asks).find(|(_, ask)| ask.name_of_container() == name)
+fn named<'r, 'a>(requests: &'r [GpuRequest<'a>], name: &str) -> Option<Candidate<'r, 'a>> {
+    eligible(requests).find(|(_, request)| *request.container == *name)
 }
 
 /// The container that the author's annotation names.
-fn annotated<'a, 'p>(
+fn annotated<'r, 'a>(
     pod: &Pod<'_>,
-    asks: &'a [Ask<'p>],
-) -> Result<Option<(usize, &'a Ask<'p>)>, Denial> {
-    let Some(name) = pod.annotation(ANNOTATION) else {
+    requests: &'r [GpuRequest<'a>],
+) -> Result<Option<Candidate<'r, 'a>>, Denial> {
+    let Some(name) = pod.annotation(CONTAINER_ANNOTATION) else {
         return Ok(None);
     };
-    named(asks, name).map(Some).ok_or_else(|| {
+    named(requests, name).map(Some).ok_or_else(|| {
         let message = format!(
-            "annotation {ANNOTATION} names {name:?}, and the Pod has {}: name one of them",
-            names(asks)
+            "annotation {CONTAINER_ANNOTATION} names {name:?}, and the Pod has {}: name one of them",
+            names(requests)
         );
         Denial::new(Reason::ContainerConflict, message)
     })
 }
 
 /// The container that gets the GPU where nobody asks and no annotation of ours says so.
-fn unasked<'a, 'p>(
+fn unasked<'r, 'a>(
     pod: &Pod<'_>,
     class: &Allocation,
-    asks: &'a [Ask<'p>],
-) -> Option<(usize, &'a Ask<'p>)> {
-    let of_class = || {
-        class
-            .container_names
-            .iter()
-            .find_map(|name| named(asks, name))
+    requests: &'r [GpuRequest<'a>],
+) -> Option<(Way, Candidate<'r, 'a>)> {
+    let by_class = || {
+        let mut names = class.container_names.iter();
+        names.find_map(|name| named(requests, name))
     };
-    let default = || {
-        pod.annotation(DEFAULT_CONTAINER)
-            .and_then(|name| named(asks, name))
+    let by_kubectl = || {
+        let name = pod.annotation(DEFAULT_CONTAINER_ANNOTATION)?;
+        named(requests, name)
     };
-    let users = || only(regular(asks).filter(|(_, ask)| USERS.contains(&ask.name_of_container())));
-    of_class()
-        .or_else(|| only_regular(asks))
-        .or_else(default)
-        .or_else(users)
+    let by_framework =
+        || only(regular(requests).filter(|(_, request)| USERS.contains(&&*request.container)));
+    let found = |way| move |candidate| (way, candidate);
+    by_class()
+        .map(found(Way::NamedByClass))
+        .or_else(|| only_regular(requests).map(found(Way::OnlyOne)))
+        .or_else(|| by_kubectl().map(found(Way::KubectlDefault)))
+        .or_else(|| by_framework().map(found(Way::NamedByFramework)))
 }
 
 /// The only regular container, injected ones left out where others remain.
-fn only_regular<'a, 'p>(asks: &'a [Ask<'p>]) -> Option<(usize, &'a Ask<'p>)> {
-    let own = || regular(asks).filter(|(_, ask)| !INJECTED.contains(&ask.name_of_container()));
+fn only_regular<'r, 'a>(requests: &'r [GpuRequest<'a>]) -> Option<Candidate<'r, 'a>> {
+    let own = || regular(requests).filter(|(_, request)| !INJECTED.contains(&&*request.container));
     if own().next().is_some() {
         only(own())
     } else {
-        only(regular(asks))
+        only(regular(requests))
     }
 }
 
@@ -134,28 +134,27 @@ fn only<T>(mut candidates: impl Iterator<Item = T>) -> Option<T> {
     }
 }
 
-fn conflict(named: &Ask<'_>, asking: &Ask<'_>) -> Denial {
+fn conflict(named: &GpuRequest<'_>, asking: &GpuRequest<'_>) -> Denial {
     let message = format!(
-        "annotation {ANNOTATION} names container {:?}, and container {:?} asks for the GPU: change one of them",
-        named.name_of_container(),
-        asking.name_of_container()
+        "annotation {CONTAINER_ANNOTATION} names container {:?}, and container {:?} asks for the GPU: change one of them",
+        &*named.container, &*asking.container
     );
     Denial::new(Reason::ContainerConflict, message)
 }
 
-fn ambiguous(class: &Allocation, asks: &[Ask<'_>]) -> Denial {
+fn ambiguous(class: &Allocation, requests: &[GpuRequest<'_>]) -> Denial {
     let message = format!(
         "workload class {:?} cannot tell which container gets the GPU ({}): \
-         set the annotation {ANNOTATION} to its name, or give that container the limit",
+         set the annotation {CONTAINER_ANNOTATION} to its name, or give that container the limit",
         class.name,
-        names(asks)
+        names(requests)
     );
     Denial::new(Reason::ContainerAmbiguous, message)
 }
 
-fn names(asks: &[Ask<'_>]) -> String {
-    let names: Vec<&str> = eligible(asks)
-        .map(|(_, ask)| ask.name_of_container())
+fn names(requests: &[GpuRequest<'_>]) -> String {
+    let names: Vec<&str> = eligible(requests)
+        .map(|(_, request)| &*request.container)
         .collect();
     if names.is_empty() {
         "no container".to_owned()

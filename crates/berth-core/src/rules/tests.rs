@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
-    table::AllocationTable,
-    testing::{admit, class, one_pool, pod, pool, table, with_free},
+    testing::{admit, class, one_pool, pod, pool, view, with_free},
+    view::View,
 };
 
 /// A class of three pools in two groups, AMD first.
-fn two_vendors() -> AllocationTable {
-    table(&[
+fn two_vendors() -> View {
+    view(&[
         pool(
             "amd",
             json!({"taints": [{"key": "amd", "effect": "NoSchedule"}]}),
@@ -25,22 +25,22 @@ fn two_vendors() -> AllocationTable {
     ])
 }
 
-fn chosen(table: &AllocationTable, spec: Value) -> String {
+fn chosen(view: &View, spec: Value) -> String {
     let admitted =
-        admit(table, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
+        admit(view, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
     admitted.pool.expect("a pool")
 }
 
 #[test]
 fn the_first_group_is_chosen_unless_the_pod_or_the_live_picture_says_another() {
-    let table = two_vendors;
+    let view = two_vendors;
     let asks =
         |name: &str| json!({"containers": [{"name": "main", "resources": {"limits": {name: 2}}}]});
-    assert_eq!(chosen(&table(), json!({})), "amd,amd-too");
-    assert_eq!(chosen(&table(), asks("nvidia.com/gpu")), "nvidia");
+    assert_eq!(chosen(&view(), json!({})), "amd,amd-too");
+    assert_eq!(chosen(&view(), asks("nvidia.com/gpu")), "nvidia");
     assert_eq!(
         chosen(
-            &table(),
+            &view(),
             json!({"nodeSelector": {"kubernetes.io/hostname": "nvidia-node"}})
         ),
         "nvidia"
@@ -57,13 +57,13 @@ fn the_first_group_is_chosen_unless_the_pod_or_the_live_picture_says_another() {
         (&[("amd", 0), ("amd-too", 0), ("nvidia", 0)], "amd,amd-too"),
     ] {
         assert_eq!(
-            chosen(&with_free(table(), free), json!({})),
+            chosen(&with_free(view(), free), json!({})),
             pool,
             "{free:?}"
         );
     }
     // two are needed, and one is free
-    let one_each = with_free(table(), &[("amd", 1), ("amd-too", 1), ("nvidia", 2)]);
+    let one_each = with_free(view(), &[("amd", 1), ("amd-too", 1), ("nvidia", 2)]);
     let two = json!({"initContainers": [{"name": "i", "restartPolicy": "Always"}]});
     assert_eq!(chosen(&one_each, two), "amd,amd-too");
 }
@@ -148,7 +148,7 @@ fn what_bypasses_the_scheduler_or_is_out_of_bounds_is_denied() {
         "p"
     );
     let windows = json!({"nodeSelector": {"matchLabels": {"kubernetes.io/os": "windows"}}});
-    let windows = table(&[pool("w", windows), class("c", &["w"], json!({}))]);
+    let windows = view(&[pool("w", windows), class("c", &["w"], json!({}))]);
     assert_eq!(chosen(&windows, json!({"os": {"name": "windows"}})), "w");
 }
 

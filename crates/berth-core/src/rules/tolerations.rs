@@ -2,47 +2,43 @@
 
 use crate::{
     api::TaintEffect,
-    outcome::{Denial, Reason, Warning},
-    patch::Presence,
+    outcome::{Denial, Reason},
+    placement::TaintDecision,
     pod::{Spec, Toleration, list, text},
     table::{Group, TolerableTaint},
 };
 
-use super::{MAX_ENTRIES, Plan};
+use super::MAX_ENTRIES;
 
-/// Lets the Pod onto the group's nodes.
-pub(super) fn apply(spec: &Spec<'_>, group: &Group, plan: &mut Plan<'_>) -> Result<(), Denial> {
+/// What is done about each taint of the group.
+pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision>, Denial> {
     let there = list(&spec.tolerations);
-    let mut missing = Vec::new();
-    for taint in &group.taints {
-        match there.iter().find(|toleration| tolerates(toleration, taint)) {
-            None => missing.push(taint.json.as_str()),
-            Some(first)
-                if first.toleration_seconds.is_some() && taint.effect == TaintEffect::NoExecute =>
+    let decide = |taint: &TolerableTaint| {
+        let mut tolerations = there.iter().enumerate();
+        match tolerations.find(|(_, toleration)| tolerates(toleration, taint)) {
+            None => TaintDecision::Added,
+            Some((first, toleration))
+                if toleration.toleration_seconds.is_some()
+                    && taint.effect == TaintEffect::NoExecute =>
             {
-                plan.warnings.push(Warning::TolerationEnds {
-                    taint: taint.key.clone(),
-                });
+                TaintDecision::ToleratedForATime(first)
             }
-            Some(_) => {}
+            Some((first, _)) => TaintDecision::Tolerated(first),
         }
-    }
-    let count = there.len() + missing.len();
+    };
+    let decisions: Vec<TaintDecision> = group.taints.iter().map(decide).collect();
+    let added = decisions.iter().filter(|it| **it == TaintDecision::Added);
+    let count = there.len() + added.count();
     if count > MAX_ENTRIES {
         let message = format!(
             "the Pod would have {count} tolerations, and {MAX_ENTRIES} is the most: remove some"
         );
         return Err(Denial::new(Reason::TooManyTolerations, message));
     }
-    plan.patch.append(
-        "/spec/tolerations",
-        Presence::from(&spec.tolerations),
-        missing,
-    );
-    Ok(())
+    Ok(decisions)
 }
 
-/// Whether a toleration tolerates a taint, as the scheduler sees it. Operators that we do not know do not.
+/// Whether a toleration tolerates a taint, as the scheduler sees it (rule 10). Operators that we do not know do not.
 fn tolerates(toleration: &Toleration<'_>, taint: &TolerableTaint) -> bool {
     let (key, effect) = (text(&toleration.key), text(&toleration.effect));
     let effect_matches = effect.is_empty() || effect == taint.effect.as_str();
@@ -58,10 +54,10 @@ fn tolerates(toleration: &Toleration<'_>, taint: &TolerableTaint) -> bool {
 mod tests {
     use serde_json::{Value, json};
 
-    use crate::testing::{admit, class, pod, pool, table};
+    use crate::testing::{admit, class, pod, pool, view};
 
     fn tolerations_after(taints: Value, there: Value) -> Value {
-        let table = table(&[
+        let view = view(&[
             pool("p", json!({"taints": taints})),
             class("c", &["p"], json!({})),
         ]);
@@ -70,7 +66,7 @@ mod tests {
         } else {
             json!({"tolerations": there})
         };
-        admit(&table, &pod(spec)).expect("admitted").pod["spec"]["tolerations"].clone()
+        admit(&view, &pod(spec)).expect("admitted").pod["spec"]["tolerations"].clone()
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use super::{Allocation, AllocationTable, Fragment, Group, LivePicture, Settings};
+use super::{Allocation, AllocationTable, Group, Rendered, Settings};
 use crate::{
     api::{GPUPool, Gpus, WorkloadClass},
     manifest::{Document, Problem},
@@ -37,7 +37,6 @@ pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable,
             .collect(),
         resources: resources(&valid.pools),
         pools: valid.pools.len(),
-        live: LivePicture::default(),
     };
     (table, problems)
 }
@@ -81,11 +80,11 @@ fn allocation(class: &WorkloadClass, pools: &BTreeMap<&str, &GPUPool>) -> Alloca
             .namespace_selector
             .as_ref()
             .map(|selector| Selector::new(selector).expect("validated")),
-        scheduler: spec.scheduler_name.as_deref().map(Fragment::string),
+        scheduler: spec.scheduler_name.as_deref().map(Rendered::string),
     }
 }
 
-impl Fragment {
+impl Rendered {
     /// A text and its JSON string.
     pub(super) fn string(text: &str) -> Self {
         Self {

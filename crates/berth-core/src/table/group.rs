@@ -1,27 +1,23 @@
 //! From the pools of a class to its groups.
 
-use std::collections::BTreeSet;
-
 use serde_json::json;
 
-use super::{Alternative, Fragment, Group, Preference, TolerableTaint, compile};
+use super::{Alternative, Group, Preference, Rendered, TolerableTaint, compile};
 use crate::{
     api::{GPUPool, Taint, TaintEffect},
+    names::{HOSTNAME_LABEL, OS_LABEL},
     patch::pointer_segment,
     selector::{Operator, Requirement, Selector},
 };
 
-/// The node label that `hostnames` are values of: not the node's name, they can differ.
-const HOSTNAME: &str = "kubernetes.io/hostname";
-
 impl Group {
-    /// The groups of a class's pools, in order of preference.
+    /// The groups of a class's pools, in order of preference (rule 0).
     pub(super) fn all_of(pools: &[&GPUPool]) -> Vec<Self> {
         let mut groups: Vec<Vec<&GPUPool>> = Vec::new();
         for pool in pools {
             match groups
                 .iter_mut()
-                .find(|group| asks_the_same(group[0], pool))
+                .find(|group| group[0].spec.asks_the_same(&pool.spec))
             {
                 Some(group) => group.push(pool),
                 None => groups.push(vec![pool]),
@@ -44,16 +40,16 @@ impl Group {
             .map(Alternative::new)
             .collect();
         Self {
-            name: Fragment::string(&names.join(",")),
+            name: Rendered::string(&names.join(",")),
             pools: names,
             resource: first.resource_name.clone(),
             pointer: pointer_segment(&first.resource_name),
             aliases: first.resource_aliases.clone(),
-            runtime_class: first.runtime_class_name.as_deref().map(Fragment::string),
+            runtime_class: first.runtime_class_name.as_deref().map(Rendered::string),
             env: first
                 .env
                 .iter()
-                .map(|var| Fragment {
+                .map(|var| Rendered {
                     text: var.name.clone(),
                     json: compile::json(var),
                 })
@@ -67,27 +63,12 @@ impl Group {
     }
 }
 
-/// Whether two pools ask the same of the Pod itself; aliases and environment as sets.
-pub(crate) fn asks_the_same(a: &GPUPool, b: &GPUPool) -> bool {
-    let (a, b) = (&a.spec, &b.spec);
-    let aliases = |aliases: &[String]| aliases.iter().cloned().collect::<BTreeSet<_>>();
-    let env = |env: &[crate::api::EnvVar]| {
-        env.iter()
-            .map(|var| (var.name.clone(), var.value.clone()))
-            .collect::<BTreeSet<_>>()
-    };
-    a.resource_name == b.resource_name
-        && a.runtime_class_name == b.runtime_class_name
-        && aliases(&a.resource_aliases) == aliases(&b.resource_aliases)
-        && env(&a.env) == env(&b.env)
-}
-
 /// What a pool's nodes have in common.
 fn requirements(pool: &GPUPool) -> Vec<Requirement> {
     match (&pool.spec.hostnames, &pool.spec.node_selector) {
         (Some(hostnames), _) => {
             vec![Requirement {
-                key: HOSTNAME.to_owned(),
+                key: HOSTNAME_LABEL.to_owned(),
                 operator: Operator::In,
                 values: hostnames.clone(),
             }]
@@ -112,12 +93,10 @@ fn selects_windows(requirement: &Requirement) -> bool {
         operator,
         values,
     } = requirement;
-    key == "kubernetes.io/os"
-        && *operator == Operator::In
-        && values.iter().any(|value| value == "windows")
+    key == OS_LABEL && *operator == Operator::In && values.iter().any(|value| value == "windows")
 }
 
-/// Pools that select by the same single key and `In` become one `In` over all their values.
+/// Pools that select by the same single key and `In` become one `In` over all their values (rule 2).
 fn collapse(selected: Vec<Vec<Requirement>>) -> Vec<Vec<Requirement>> {
     let mut alternatives: Vec<Vec<Requirement>> = Vec::new();
     for pool in selected {
@@ -146,7 +125,7 @@ fn collapsible(a: &[Requirement], b: &[Requirement]) -> bool {
     matches!((a, b), ([a], [b]) if a.key == b.key && is_in(a) && is_in(b))
 }
 
-/// Weights fall from 100 in the order of preference. With one pool there is nothing to prefer.
+/// Weights fall from 100 in the order of preference. With one pool there is nothing to prefer (rule 2).
 fn preferences(selected: &[Vec<Requirement>]) -> Vec<Preference> {
     if selected.len() < 2 {
         return Vec::new();
@@ -202,6 +181,7 @@ fn expression(requirement: &Requirement) -> serde_json::Value {
     json!({"key": key, "operator": operator.as_str(), "values": values})
 }
 
+/// Every taint of the pools once, in their order (rule 11).
 fn taints(pools: &[&GPUPool]) -> Vec<TolerableTaint> {
     let mut taints: Vec<&Taint> = Vec::new();
     for taint in pools.iter().flat_map(|pool| &pool.spec.taints) {

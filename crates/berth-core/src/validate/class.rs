@@ -5,12 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{DNS_LABEL, Found, SUBDOMAIN, memory, name, repeated};
 use crate::{
     api::{GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec},
+    names::NAMESPACE_NAME_LABEL,
     selector::Selector,
-    table::asks_the_same,
+    suggestion::suggestion,
 };
-
-/// The one label of a namespace that is known without the cluster.
-const NAMESPACE_NAME: &str = "kubernetes.io/metadata.name";
 
 pub(super) fn check(
     class: &WorkloadClass,
@@ -70,11 +68,11 @@ fn references<'a>(
         if let Some(pool) = pools.get(wanted) {
             used.push((i, *pool));
         } else if left_out.contains(wanted) {
-            let message = format!("GPUPool {wanted:?} has a problem itself");
+            let message = format!("GPUPool {wanted:?} is invalid");
             found.add(
                 field,
                 message,
-                "mend the pool, and the class is served again",
+                "fix the pool: the class is then served again",
             );
         } else {
             found.add(
@@ -88,14 +86,14 @@ fn references<'a>(
 }
 
 fn known(wanted: &str, pools: &BTreeMap<&str, &GPUPool>) -> String {
-    let distance = |name: &&&str| strsim::damerau_levenshtein(name, wanted);
-    match pools.keys().min_by_key(distance) {
-        Some(near) if distance(&near) <= 2 => format!("did you mean {near:?}?"),
-        Some(_) => {
-            let names: Vec<&str> = pools.keys().copied().take(10).collect();
-            format!("the pools are {}", names.join(", "))
-        }
-        None => "add the GPUPool to the table".to_owned(),
+    if let Some(near) = suggestion(wanted, pools.keys().copied()) {
+        return format!("did you mean {near:?}?");
+    }
+    let names: Vec<&str> = pools.keys().copied().take(10).collect();
+    if names.is_empty() {
+        "add the GPUPool to the table".to_owned()
+    } else {
+        format!("the pools are {}", names.join(", "))
     }
 }
 
@@ -149,7 +147,7 @@ fn groups(used: &[Used<'_>], found: &mut Found) {
             .iter()
             .take_while(|(j, _)| j < i)
             .map(|(_, other)| *other);
-        for other in others.filter(|other| !asks_the_same(other, pool)) {
+        for other in others.filter(|other| !other.spec.asks_the_same(&pool.spec)) {
             for shared in names(pool).filter(|name| names(other).any(|theirs| theirs == *name)) {
                 // two groups may have one resource, and differ in their runtime class, say
                 if pool.spec.resource_name == shared && other.spec.resource_name == shared {
@@ -192,7 +190,7 @@ fn namespaces(spec: &WorkloadClassSpec, found: &mut Found) {
             let unknown = selector
                 .into_requirements()
                 .into_iter()
-                .find(|requirement| requirement.key != NAMESPACE_NAME);
+                .find(|requirement| requirement.key != NAMESPACE_NAME_LABEL);
             if let Some(requirement) = unknown {
                 found.add(
                     field,
@@ -200,7 +198,9 @@ fn namespaces(spec: &WorkloadClassSpec, found: &mut Found) {
                         "label {:?} of a namespace is not known without the cluster",
                         requirement.key
                     ),
-                    format!("select by {NAMESPACE_NAME}, or use the cluster as the table's source"),
+                    format!(
+                        "select by {NAMESPACE_NAME_LABEL}, or use the cluster as the table's source"
+                    ),
                 );
             }
         }

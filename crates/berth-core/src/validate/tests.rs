@@ -263,5 +263,5 @@ fn what_has_a_problem_is_left_out_and_what_needs_it_too() {
     assert_eq!(valid.pools.len(), 1);
     assert_eq!(valid.classes.len(), 1);
     assert_eq!(problems.len(), 2);
-    assert_eq!(problems[1].message, "GPUPool \"bad\" has a problem itself");
+    assert_eq!(problems[1].message, "GPUPool \"bad\" is invalid");
 }

@@ -12,8 +12,8 @@ use crate::{
     yaml::{self, Kind, Node, Place},
 };
 use berth_core::{
-    nearest::nearest,
     outcome::{Reason, Verdict},
+    suggestion::suggestion,
 };
 
 /// The fields of a case.
@@ -256,7 +256,7 @@ impl Found {
 }
 
 fn did_you_mean(word: &str, words: &[&str]) -> String {
-    nearest(word, words.iter().copied()).map_or_else(
+    suggestion(word, words.iter().copied()).map_or_else(
         || format!("one of {}", words.join(", ")),
         |near| format!("did you mean {near}?"),
     )

@@ -1,7 +1,9 @@
 //! Resource names and the runtime classes that go with them.
 
 use super::{Found, Manifests};
-use berth_core::{accelerators, api::GPUPool, nearest::nearest, syntax::is_extended_resource};
+use berth_core::{
+    accelerators, api::GPUPool, suggestion::suggestion, syntax::is_extended_resource,
+};
 
 /// Who makes an accelerator: how the runtime classes begin, and how the resources do.
 const VENDORS: &[(&str, &str, &[&str])] = &[
@@ -49,7 +51,7 @@ pub(super) fn unknown_resource(manifests: &Manifests<'_>, found: &mut Found) {
                     *origin,
                     field,
                     format!("no device plugin that berth knows advertises {resource:?}"),
-                    nearest(&resource.to_ascii_lowercase(), accelerators::names()).map_or_else(
+                    suggestion(&resource.to_ascii_lowercase(), accelerators::names()).map_or_else(
                         || "compare it with the node's status.allocatable".to_owned(),
                         |name| format!("did you mean {name:?}?"),
                     ),

@@ -213,7 +213,7 @@ fn of_container(container: &Value, path: &str, findings: &mut Vec<Finding>) {
 }
 
 fn daemon_set(pod: &PodPreview) -> Option<Finding> {
-    let is_judged = pod.warnings.contains(&Warning::DaemonSetTemplate);
+    let is_judged = pod.warnings().contains(&Warning::DaemonSetTemplate);
     is_judged.then(|| Finding {
         topic: Topic::DaemonSetTemplate,
         path: pod.site.spec.clone(),
@@ -225,7 +225,7 @@ fn daemon_set(pod: &PodPreview) -> Option<Finding> {
 /// A rollout that must start a new Pod before an old one ends.
 fn surge(document: &Value, pod: &PodPreview) -> Option<Finding> {
     let object = document.pointer(&pod.site.object)?;
-    let (Some(pool), Some(_), "Deployment") = (&pod.pool, &pod.container, &*pod.kind) else {
+    let (Some(pool), Some(_), "Deployment") = (pod.pool(), pod.container(), &*pod.kind) else {
         return None;
     };
     let strategy = &object["spec"]["strategy"];

@@ -1,18 +1,18 @@
 use serde_json::{Value, json};
 
 use super::*;
-use berth_core::testing::{class, pool, table as table_of};
+use berth_core::testing::{class, pool, view as view_of};
 
-fn table() -> AllocationTable {
+fn view() -> View {
     let taint = json!([{"key": "gpu", "effect": "NoSchedule"}]);
-    table_of(&[
+    view_of(&[
         pool("p", json!({"taints": taint})),
         class("c", &["p"], json!({})),
     ])
 }
 
 fn previewed(document: &Value) -> Preview {
-    preview(document, &table(), "ai")
+    preview(document, &view(), "ai")
 }
 
 /// A template of class `c` with one container.
@@ -47,7 +47,7 @@ fn a_template_is_previewed_as_the_pod_that_its_controller_makes() {
     let preview = previewed(&document);
     let pod = &preview.pods[0];
     assert_eq!(
-        (pod.reason, pod.pool.as_deref(), pod.container.as_deref()),
+        (pod.reason(), pod.pool(), pod.container()),
         (Reason::Placed, Some("p"), Some("main"))
     );
     assert_eq!(
@@ -55,7 +55,7 @@ fn a_template_is_previewed_as_the_pod_that_its_controller_makes() {
         ("Deployment", "x", "ai")
     );
     assert_eq!(
-        pod.summary,
+        pod.summary(),
         "1 term, 1 toleration, amd.com/gpu=1 on \"main\""
     );
     let patched = preview.patched.expect("it changes");
@@ -66,7 +66,7 @@ fn a_template_is_previewed_as_the_pod_that_its_controller_makes() {
     );
     // and again: nothing is left to do
     let again = previewed(&patched);
-    assert_eq!(again.pods[0].reason, Reason::InPlace);
+    assert_eq!(again.pods[0].reason(), Reason::InPlace);
     assert_eq!(again.patched, None);
 }
 
@@ -80,10 +80,10 @@ fn a_review_is_answered_as_the_server_answers_it() {
         preview.patched.expect("it changes")["request"]["object"]["spec"]["tolerations"].is_array()
     );
     review["request"]["operation"] = json!("UPDATE");
-    assert_eq!(previewed(&review).pods[0].reason, Reason::NotPodCreate);
+    assert_eq!(previewed(&review).pods[0].reason(), Reason::NotPodCreate);
     review["request"]["uid"] = json!("");
     let preview = previewed(&review);
-    assert_eq!(preview.pods[0].reason, Reason::BadReview);
+    assert_eq!(preview.pods[0].reason(), Reason::BadReview);
     assert!(preview.is_trouble());
 }
 
@@ -96,7 +96,7 @@ fn an_object_with_a_denied_pod_is_as_it_was() {
         json!({"one": template(), "two": denied}),
     );
     let preview = previewed(&mixed);
-    let reasons: Vec<Reason> = preview.pods.iter().map(|pod| pod.reason).collect();
+    let reasons: Vec<Reason> = preview.pods.iter().map(|pod| pod.reason()).collect();
     assert_eq!(reasons, [Reason::Placed, Reason::ClassUnavailable]);
     assert_eq!(preview.patched, None);
     assert!(preview.is_trouble());

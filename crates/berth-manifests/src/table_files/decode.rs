@@ -8,9 +8,10 @@ use serde_ignored::Path;
 use super::{File, Finding};
 use crate::yaml::{self, Node};
 use berth_core::{
-    api::{GPUPool, GROUP, VERSION, WorkloadClass},
+    api::{GPUPool, WorkloadClass},
     manifest::{Document, Manifest, Problem},
-    nearest::nearest,
+    names::{GROUP, VERSION},
+    suggestion::suggestion,
 };
 
 /// Every manifest of the files.
@@ -174,7 +175,7 @@ fn wrong_type(field: String, message: &str) -> Misshapen {
 fn unknown_field(steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Misshapen {
     let (name, parents) = steps.split_last().expect("a field has a name");
     let known = known_fields(parents, schema());
-    let help = match nearest(name, known.iter().map(String::as_str)) {
+    let help = match suggestion(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None if known.is_empty() => "leave it out".to_owned(),
         None => format!("the fields here are {}", known.join(", ")),

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use berth_core::table::AllocationTable;
+use berth_core::view::View;
 use berth_manifests::table_files::{Error, File, TableFiles};
 
 use super::Publisher;
@@ -36,21 +36,21 @@ pub fn follow(
     poll: Duration,
 ) -> Result<Watch, FollowError> {
     let mut read = files.read()?;
-    let mut publisher = Publisher::new(state, metrics, files.compile(&read)?);
+    let mut publisher = Publisher::new(state, metrics, files.compile(&read)?.into());
     let directories = directories(&files.paths);
     let reload = move || publisher.take(again(&files, &mut read));
     Ok(watch::follow(&directories, poll, reload)?)
 }
 
 /// The table of the files where they have changed since they were `read`.
-fn again(files: &TableFiles, read: &mut Vec<File>) -> Result<Option<AllocationTable>, Error> {
+fn again(files: &TableFiles, read: &mut Vec<File>) -> Result<Option<View>, Error> {
     let now = files.read()?;
     if now == *read {
         return Ok(None);
     }
     let table = files.compile(&now)?;
     *read = now;
-    Ok(Some(table))
+    Ok(Some(table.into()))
 }
 
 /// What to watch: the folders, and those of the files.

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
-    table::AllocationTable,
-    testing::{admit, class, one_pool, pod, pool, table},
+    testing::{admit, class, one_pool, pod, pool, view},
+    view::View,
 };
 
 fn resources(resources: Value) -> Value {
@@ -11,23 +11,23 @@ fn resources(resources: Value) -> Value {
 }
 
 /// The resources of the first container.
-fn after(table: &AllocationTable, pod: &Value) -> Value {
-    let admitted = admit(table, pod).unwrap_or_else(|denial| panic!("{pod}: {denial:?}"));
+fn after(view: &View, pod: &Value) -> Value {
+    let admitted = admit(view, pod).unwrap_or_else(|denial| panic!("{pod}: {denial:?}"));
     admitted.pod["spec"]["containers"][0]["resources"].clone()
 }
 
-fn denial(table: &AllocationTable, pod: &Value) -> (Reason, String) {
-    admit(table, pod)
+fn denial(view: &View, pod: &Value) -> (Reason, String) {
+    admit(view, pod)
         .map(|admitted| admitted.pod)
         .expect_err("denied")
 }
 
-fn of(spec: Value) -> AllocationTable {
-    table(&[pool("p", json!({})), class("c", &["p"], spec)])
+fn of(spec: Value) -> View {
+    view(&[pool("p", json!({})), class("c", &["p"], spec)])
 }
 
-fn shared() -> AllocationTable {
-    table(&[
+fn shared() -> View {
+    view(&[
         pool(
             "p",
             json!({"resourceName": "nvidia.com/gpu", "resourceAliases": ["nvidia.com/gpu.shared", "x.io/gpu"]}),

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
-    table::AllocationTable,
-    testing::{admit, class, one_pool, pod, pool, table},
+    testing::{admit, class, one_pool, pod, pool, view},
+    view::View,
 };
 
 const OURS: &str = "kubernetes.io/hostname";
@@ -24,21 +24,21 @@ fn terms(pod: &Value) -> Value {
     pod["spec"]["affinity"]["nodeAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]["nodeSelectorTerms"].clone()
 }
 
-fn terms_after(table: &AllocationTable, spec: Value) -> Value {
+fn terms_after(view: &View, spec: Value) -> Value {
     let admitted =
-        admit(table, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
+        admit(view, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
     terms(&admitted.pod)
 }
 
-fn denied(table: &AllocationTable, spec: Value) -> (Reason, String) {
-    admit(table, &pod(spec.clone()))
+fn denied(view: &View, spec: Value) -> (Reason, String) {
+    admit(view, &pod(spec.clone()))
         .map(|admitted| terms(&admitted.pod))
         .expect_err("denied")
 }
 
 /// Two pools of one group that no `In` can unite.
-fn two_keys() -> AllocationTable {
-    table(&[
+fn two_keys() -> View {
+    view(&[
         pool("a", json!({"nodeSelector": {"matchLabels": {"kind": "a"}}})),
         pool(
             "b",
@@ -129,7 +129,7 @@ fn several_pools_are_a_cross_product_and_one_in_where_they_can_be() {
     ]);
     assert_eq!(terms_after(&two_keys(), zones.clone()), product);
 
-    let united = table(&[
+    let united = view(&[
         pool("a", json!({})),
         pool("b", json!({})),
         class("c", &["b", "a"], json!({})),
@@ -143,7 +143,7 @@ fn several_pools_are_a_cross_product_and_one_in_where_they_can_be() {
 
 #[test]
 fn several_pools_are_preferred_in_their_order_once() {
-    let united = table(&[
+    let united = view(&[
         pool("a", json!({})),
         pool("b", json!({})),
         class("c", &["b", "a"], json!({})),
@@ -170,8 +170,8 @@ fn several_pools_are_preferred_in_their_order_once() {
 
 #[test]
 fn a_term_that_implies_an_alternative_stays() {
-    let table = |selector: Value| {
-        table(&[
+    let view = |selector: Value| {
+        view(&[
             pool("p", json!({"nodeSelector": {"matchExpressions": selector}})),
             class("c", &["p"], json!({})),
         ])
@@ -239,7 +239,7 @@ fn a_term_that_implies_an_alternative_stays() {
             there.as_object_mut().unwrap().remove("values");
         }
         let before = json!([{"matchExpressions": [there]}]);
-        let after = terms_after(&table(pool.clone()), required(before.clone()));
+        let after = terms_after(&view(pool.clone()), required(before.clone()));
         assert_eq!(after == before, implied, "{pool} {before}");
     }
 }
@@ -307,7 +307,7 @@ fn a_provable_contradiction_is_denied_with_both_sides() {
 #[test]
 fn what_a_pool_says_of_one_key_counts_together() {
     let zones = |expressions: Value| {
-        table(&[
+        view(&[
             pool(
                 "p",
                 json!({"nodeSelector": {"matchExpressions": expressions}}),

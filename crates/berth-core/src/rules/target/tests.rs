@@ -2,17 +2,17 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
-    testing::{Admitted, admit, class, pod, pool, table},
+    testing::{Admitted, admit, class, pod, pool, view},
 };
 
 fn admitted(annotations: &Value, spec: &Value) -> Result<Admitted, (Reason, String)> {
-    let table = table(&[
+    let view = view(&[
         pool("p", json!({})),
         class("c", &["p"], json!({"containerNames": ["vllm", "server"]})),
     ]);
     let mut pod = pod(spec.clone());
     pod["metadata"]["annotations"] = annotations.clone();
-    admit(&table, &pod)
+    admit(&view, &pod)
 }
 
 /// The containers that end with a GPU.
@@ -119,12 +119,12 @@ fn one_container_is_chosen_in_the_order_of_the_rule() {
 
 #[test]
 fn every_container_that_asks_keeps_its_gpu_and_no_other_gets_one() {
-    let table = table(&[
+    let view = view(&[
         pool("p", json!({})),
         class("c", &["p"], json!({"gpus": {"max": 4}})),
     ]);
     let pod = pod(json!({"containers": [asking("a"), {"name": "b"}, asking("c")]}));
-    let after = admit(&table, &pod).expect("admitted").pod;
+    let after = admit(&view, &pod).expect("admitted").pod;
     assert_eq!(after["spec"]["containers"], pod["spec"]["containers"]);
 }
 

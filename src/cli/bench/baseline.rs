@@ -16,6 +16,7 @@ use kube::core::{
 use serde::de::IgnoredAny;
 
 use berth_core::{
+    names::POOL_ANNOTATION,
     selector::Operator,
     table::{Allocation, AllocationTable, Group},
 };
@@ -29,12 +30,12 @@ pub fn scan(body: &[u8]) -> bool {
 /// The usual way to write such a webhook with kube-rs: a typed review, a typed Pod, a clone that is changed, and the
 /// difference of the two as the patch. It places a Pod as simply as can be, and checks nothing.
 #[derive(Debug)]
-pub struct Idiom<'t> {
+pub struct Baseline<'t> {
     label: &'t str,
     classes: HashMap<&'t str, &'t Allocation>,
 }
 
-impl<'t> Idiom<'t> {
+impl<'t> Baseline<'t> {
     /// For the classes of a table.
     #[must_use]
     pub fn new(table: &'t AllocationTable) -> Self {
@@ -78,7 +79,7 @@ impl<'t> Idiom<'t> {
 
 fn place(pod: &mut Pod, group: &Group) {
     let annotations = pod.metadata.annotations.get_or_insert_with(BTreeMap::new);
-    annotations.insert("berth.dev/pool".to_owned(), group.name.text.clone());
+    annotations.insert(POOL_ANNOTATION.to_owned(), group.name.text.clone());
     let spec = pod.spec.get_or_insert_with(Default::default);
     let tolerations = spec.tolerations.get_or_insert_with(Vec::new);
     tolerations.extend(group.taints.iter().map(|taint| Toleration {

@@ -1,4 +1,4 @@
-//! Did you mean?
+//! The name that was probably meant (rule 31).
 
 use strsim::damerau_levenshtein;
 
@@ -9,7 +9,7 @@ const COMPARED: usize = 1000;
 
 /// The name that was probably meant, if one is near.
 #[must_use]
-pub fn nearest<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
+pub fn suggestion<'n>(word: &str, names: impl IntoIterator<Item = &'n str>) -> Option<&'n str> {
     let near = names
         .into_iter()
         .take(COMPARED)

@@ -1,17 +1,18 @@
-//! A trial: what admission would make of a Pod, by the very function that the server runs.
+//! A dry run: what admission would make of a Pod, by the very function that the server runs.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
+use berth_core::{
+    outcome::{Reason, Verdict, Warning},
+    review::{self, Answer, Decision, review},
+    view::View,
+};
 use serde_json::{Value, json};
 
-use berth_core::{
-    outcome::{Reason, Warning},
-    review::{self, review},
-    table::AllocationTable,
-};
+mod summary;
 
 /// What came of it.
 #[derive(Clone, Debug)]
-pub struct Trial {
+pub struct DryRun {
     /// What it came to.
     pub reason: Reason,
     /// The class, one of the table's.
@@ -24,13 +25,15 @@ pub struct Trial {
     pub message: Option<String>,
     /// What the Pod's author should know.
     pub warnings: Vec<Warning>,
+    /// The patch in words, as `1 term, amd.com/gpu=1 on "vllm"`; empty where the Pod stays as it is.
+    pub summary: String,
     /// The operations; none where the Pod stays as it is.
     pub patch: json_patch::Patch,
     /// The Pod as it would be stored; as it was where it is denied.
     pub pod: Value,
 }
 
-/// Why there is no answer. A Pod that berth refuses has one.
+/// Why there is no answer. A Pod that is denied has one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The review cannot be read.
@@ -41,24 +44,43 @@ pub enum Error {
     Patch(#[from] json_patch::PatchError),
 }
 
-/// Tries the Pod's creation in a namespace.
-pub fn trial(pod: &Value, namespace: &str, table: &AllocationTable) -> Result<Trial, Error> {
-    let body = creation(pod, namespace).to_string();
-    let answer = review(body.as_bytes(), table)?;
-    let patch = patch_of(&answer.body);
+/// What would come of the Pod's creation in a namespace.
+pub fn dry_run(pod: &Value, namespace: &str, view: &View) -> Result<DryRun, Error> {
+    of_review(&creation(pod, namespace), pod, view)
+}
+
+/// What would come of a review of the Pod.
+pub fn of_review(review_of_pod: &Value, pod: &Value, view: &View) -> Result<DryRun, Error> {
+    let body = review_of_pod.to_string();
+    let Answer { body, decision, .. } = review(body.as_bytes(), view)?;
+    let patch = patch_of(&body);
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch)?;
-    let record = answer.record;
-    Ok(Trial {
-        reason: record.reason,
-        class: record.class.map(str::to_owned),
-        pool: record.pool.map(str::to_owned),
-        container: record.container,
-        message: record.message,
-        warnings: record.warnings,
-        patch,
-        pod: patched,
-    })
+    Ok(DryRun::of(decision, patch, patched))
+}
+
+impl DryRun {
+    fn of(decision: Decision<'_>, patch: json_patch::Patch, pod: Value) -> Self {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let placement = decision.placement.as_ref();
+        Self {
+            reason: decision.reason,
+            class: owned(decision.class),
+            pool: owned(decision.pool()),
+            container: owned(decision.container()),
+            warnings: decision.warnings(),
+            summary: placement.map(summary::of).unwrap_or_default(),
+            message: decision.message,
+            patch,
+            pod,
+        }
+    }
+
+    /// Whether the API server would take the Pod.
+    #[must_use]
+    pub fn is_allowed(&self) -> bool {
+        matches!(self.reason.verdict(), Verdict::Allowed | Verdict::Mutated)
+    }
 }
 
 /// The review that the API server would send.
@@ -66,7 +88,7 @@ pub(crate) fn creation(pod: &Value, namespace: &str) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
-            "uid": "trial", "operation": "CREATE", "dryRun": true,
+            "uid": "dry-run", "operation": "CREATE", "dryRun": true,
             "kind": {"group": "", "version": "v1", "kind": "Pod"},
             "resource": {"group": "", "version": "v1", "resource": "pods"},
             "namespace": namespace, "name": pod["metadata"]["name"].as_str(),
@@ -93,25 +115,24 @@ mod tests {
     use berth_core::testing::{NAMESPACE, one_pool, pod};
 
     #[test]
-    fn a_trial_shows_the_pod_after_admission() {
+    fn a_dry_run_shows_the_pod_after_admission() {
         let before = pod(json!({}));
-        let trial = trial(&before, NAMESPACE, &one_pool()).expect("an answer");
-        assert_eq!(trial.reason, Reason::Placed);
-        assert_eq!(trial.pool.as_deref(), Some("p"));
-        assert_eq!(trial.container.as_deref(), Some("main"));
-        assert!(!trial.patch.is_empty());
-        let limits = &trial.pod["spec"]["containers"][0]["resources"]["limits"];
+        let run = dry_run(&before, NAMESPACE, &one_pool()).expect("an answer");
+        assert_eq!(run.reason, Reason::Placed);
+        assert_eq!(run.pool.as_deref(), Some("p"));
+        assert_eq!(run.container.as_deref(), Some("main"));
+        assert!(!run.patch.is_empty());
+        let limits = &run.pod["spec"]["containers"][0]["resources"]["limits"];
         assert_eq!(*limits, json!({"amd.com/gpu": "1"}));
     }
 
     #[test]
     fn a_denied_pod_stays_as_it_was() {
         let before = pod(json!({"nodeName": "n"}));
-        let trial = trial(&before, NAMESPACE, &one_pool()).expect("an answer");
-        assert_eq!((trial.reason, trial.pod), (Reason::NodeNameSet, before));
+        let run = dry_run(&before, NAMESPACE, &one_pool()).expect("an answer");
+        assert_eq!((run.reason, run.pod), (Reason::NodeNameSet, before));
         assert!(
-            trial
-                .message
+            run.message
                 .is_some_and(|message| message.contains("nodeName"))
         );
     }
@@ -124,7 +145,7 @@ mod tests {
             json!({"metadata": {"name": 1}}),
             json!({"spec": "x"}),
         ] {
-            let answer = trial(&odd, NAMESPACE, &one_pool());
+            let answer = dry_run(&odd, NAMESPACE, &one_pool());
             assert!(answer.is_ok(), "{odd}: {answer:?}");
         }
     }

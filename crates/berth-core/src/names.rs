@@ -1,0 +1,64 @@
+//! Every label, annotation and group that berth reads or writes, each spelt once: `make lint` finds a second spelling.
+
+/// The API group of both manifests, and the prefix of our labels and annotations, as a literal for `concat!`.
+macro_rules! group {
+    () => {
+        "berth.dev"
+    };
+}
+
+/// The annotation that names the container, as a literal for `concat!`.
+macro_rules! container {
+    () => {
+        concat!($crate::names::group!(), "/container")
+    };
+}
+
+pub(crate) use container;
+pub(crate) use group;
+
+/// The API group of both manifests; its name is also the prefix of our labels and annotations.
+pub const GROUP: &str = group!();
+/// The API version of both manifests.
+pub const VERSION: &str = "v1alpha1";
+
+/// The label that names a Pod's workload class, unless the operator sets another.
+pub const CLASS_LABEL: &str = concat!(group!(), "/workload-class");
+/// The label that opts out, with the value [`DISABLED`].
+pub const INJECT_LABEL: &str = concat!(group!(), "/inject");
+/// What [`INJECT_LABEL`] says to opt out.
+pub const DISABLED: &str = "disabled";
+/// The annotation that records the chosen pools (rule 25).
+pub const POOL_ANNOTATION: &str = concat!(group!(), "/pool");
+/// The annotation in which the Pod's author names the container that gets the GPU (rule 13).
+pub const CONTAINER_ANNOTATION: &str = container!();
+
+/// The annotation in which a Pod's author tells kubectl which container is the main one.
+pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
+/// The annotation of a static Pod's mirror, which its kubelet makes (rule 28).
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// The node label that a pool's `hostnames` are values of. It is not the node's name: they can differ (rule 9).
+pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
+/// The node label that says which operating system the node runs.
+pub const OS_LABEL: &str = "kubernetes.io/os";
+/// The label that every namespace has, with its name as the value.
+pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
+
+#[cfg(test)]
+mod tests {
+    use kube_core::Resource;
+
+    use super::*;
+    use crate::api::{GPUPool, WorkloadClass};
+
+    #[test]
+    fn the_manifests_have_the_group_and_version_of_the_names() {
+        // the derive takes literals alone
+        assert_eq!(
+            (&*GPUPool::group(&()), &*GPUPool::version(&())),
+            (GROUP, VERSION)
+        );
+        let class = (WorkloadClass::group(&()), WorkloadClass::version(&()));
+        assert_eq!((&*class.0, &*class.1), (GROUP, VERSION));
+    }
+}

@@ -1,0 +1,345 @@
+//! The decision about a Pod, as data: the rules fill it, [`patch`](crate::patch) renders it, and the log, the audit
+//! annotations, the warnings and `berth preview` read it. Nothing guesses it back out of a patch.
+
+use crate::{
+    json::Text,
+    outcome::Warning,
+    table::{Group, Preference, Rendered},
+};
+
+/// Where a Pod goes, and what it needs there.
+#[derive(Clone, Debug)]
+pub struct Placement<'a> {
+    /// The group whose pools it goes to.
+    pub group: &'a Group,
+    /// What was done to the node affinity.
+    pub affinity: NodeAffinity<'a>,
+    /// What was done about each taint of the group, in their order.
+    pub taints: Vec<TaintDecision>,
+    /// Every container, init containers first, in their order.
+    pub containers: Vec<ContainerPlacement<'a>>,
+    /// The container that the GPU is for, and how it was found.
+    pub target: Option<Target>,
+    /// The Pod's GPUs, as the scheduler counts them (rule 16).
+    pub gpus: u64,
+    /// The runtime class (rule 22).
+    pub runtime_class: RuntimeClass<'a>,
+    /// The scheduler that is set, where one is (rule 24).
+    pub scheduler: Option<&'a Rendered>,
+    /// The annotation that records the choice (rule 25).
+    pub annotation: Annotation,
+    /// Whether a `DaemonSet` made the Pod: its controller judges nodes by the template (rule 3).
+    pub is_of_daemon_set: bool,
+}
+
+/// What was done to the node affinity (rules 1 to 8).
+#[derive(Clone, Debug, Default)]
+pub struct NodeAffinity<'a> {
+    /// What was done to the required terms.
+    pub terms: Terms,
+    /// The preferred terms that are added, most preferred first.
+    pub preferences: Vec<&'a Preference>,
+}
+
+/// What was done to the required terms.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub enum Terms {
+    /// Nothing: `nodeName` has chosen the node already (rule 29).
+    #[default]
+    NodeChosen,
+    /// Nothing: the Pod has no terms, and its `nodeSelector` implies this alternative of the group (rule 7).
+    Implied(usize),
+    /// The Pod has no terms: it gets one for each alternative of the group.
+    Added,
+    /// The Pod has terms: this was done to each.
+    Each(Vec<TermDecision>),
+}
+
+/// What was done to one of the Pod's required terms.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TermDecision {
+    /// It stays: it is empty, and matches no node (rule 4).
+    Empty,
+    /// It stays byte for byte: it implies this alternative of the group (rule 7).
+    Implied(usize),
+    /// The group's only alternative is ANDed into it (rule 1).
+    Narrowed,
+    /// It becomes one term for each alternative of the group, with that alternative ANDed into it (rule 2).
+    Multiplied,
+}
+
+/// What was done about one taint (rules 10 to 12).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum TaintDecision {
+    /// A toleration of the Pod's, the one at this index, tolerates it.
+    Tolerated(usize),
+    /// So does this one, for a time only.
+    ToleratedForATime(usize),
+    /// A toleration is appended.
+    Added,
+}
+
+/// How long a container runs, which decides how its GPUs are counted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Role {
+    /// As long as the Pod.
+    Regular,
+    /// As long as the Pod, from its turn among the init containers on.
+    Sidecar,
+    /// Alone in its turn.
+    Init,
+}
+
+/// What one container asks for, and what it is given.
+#[derive(Clone, Debug)]
+pub struct ContainerPlacement<'a> {
+    /// What it asks for.
+    pub request: GpuRequest<'a>,
+    /// The GPUs that it ends with.
+    pub gpus: u64,
+    /// Whether the alias by which it asks becomes the group's resource (rule 18).
+    pub is_renamed: bool,
+    /// The environment variables that are appended (rule 23).
+    pub env: Vec<&'a Rendered>,
+    /// Whether they override what its `envFrom` may say.
+    pub overrides_env_from: bool,
+    /// Whether its own `NVIDIA_VISIBLE_DEVICES` defeats the limit under the NVIDIA runtime.
+    pub defeats_limit: bool,
+}
+
+/// What one container says of the group's resource.
+#[derive(Clone, Debug)]
+pub struct GpuRequest<'a> {
+    /// The container's name.
+    pub container: Text<'a>,
+    /// How long it runs.
+    pub role: Role,
+    /// Its index in its list, which is `containers` for a regular one and `initContainers` for the others.
+    pub index: usize,
+    /// The name under which it asks: the resource, or an alias.
+    pub resource: Option<Text<'a>>,
+    /// Its limit.
+    pub limit: Option<u64>,
+    /// Its request.
+    pub request: Option<u64>,
+    /// Whether it uses claims of dynamic resource allocation (rule 19).
+    pub has_claims: bool,
+}
+
+/// The container that the GPU is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Target {
+    /// Its index among [`Placement::containers`].
+    pub container: usize,
+    /// By which of the ways of rule 13 it was found.
+    pub way: Way,
+    /// What it is given.
+    pub given: Given,
+}
+
+/// The ways of rule 13, in the order in which they are tried, with rule 19's in its place among them.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Way {
+    /// The Pod's author named it in an annotation.
+    Annotated,
+    /// It asks itself.
+    Asks,
+    /// It has a claim of dynamic resource allocation, which may be the GPU (rule 19).
+    Claims,
+    /// The class names it, and the Pod has it.
+    NamedByClass,
+    /// It is the only regular container, injected ones left out.
+    OnlyOne,
+    /// It is kubectl's default container.
+    KubectlDefault,
+    /// It has the name that a serving framework gives the user's container.
+    NamedByFramework,
+}
+
+/// What the target is given.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Given {
+    /// The class's GPUs.
+    Gpus,
+    /// Nothing: it asks itself.
+    ItsOwn,
+    /// Nothing: it says `0`, and opts out of the GPU (rule 15).
+    OptedOut,
+    /// Nothing: its claim may be the GPU (rule 19).
+    Claim,
+}
+
+/// The runtime class (rule 22).
+#[derive(Clone, Debug)]
+pub enum RuntimeClass<'a> {
+    /// The group has none, or the Pod ends without a GPU.
+    NotNeeded,
+    /// The Pod has the group's.
+    InPlace,
+    /// The group's is set.
+    Added(&'a Rendered),
+    /// The Pod has another, which stays.
+    Kept {
+        /// The Pod's.
+        kept: Text<'a>,
+        /// The group's.
+        wanted: &'a Rendered,
+    },
+}
+
+/// The annotation that records the choice (rule 25).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Annotation {
+    /// It is there already.
+    InPlace,
+    /// It is added, or its value replaced.
+    Added,
+    /// It is left out: the Pod's annotations are full.
+    NoRoom,
+}
+
+impl<'a> Placement<'a> {
+    /// Whether the Pod has all that it needs (rule 0); only the annotation may be missing.
+    #[must_use]
+    pub fn is_in_place(&self) -> bool {
+        !self.changes_nodes()
+            && !self.containers.iter().any(|it| it.changes())
+            && !matches!(self.runtime_class, RuntimeClass::Added(_))
+            && self.scheduler.is_none()
+    }
+
+    /// Whether the Pod stays as it is, and no patch is written.
+    #[must_use]
+    pub fn changes_nothing(&self) -> bool {
+        self.is_in_place() && self.annotation != Annotation::Added
+    }
+
+    /// Whether it changes which nodes the Pod may run on.
+    fn changes_nodes(&self) -> bool {
+        self.affinity.changes() || self.taints.contains(&TaintDecision::Added)
+    }
+
+    /// The container that has the GPU, if one has: the first that asks or is given it.
+    #[must_use]
+    pub fn container(&self) -> Option<&Text<'a>> {
+        let mut containers = self.containers.iter();
+        let container = containers.find(|it| it.gpus > 0 && it.request.may_be_target())?;
+        Some(&container.request.container)
+    }
+
+    /// What the Pod's author should know, in the order of the rules.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<Warning> {
+        let mut warnings = Vec::new();
+        for (taint, decision) in self.group.taints.iter().zip(&self.taints) {
+            if let TaintDecision::ToleratedForATime(_) = decision {
+                let taint = taint.key.clone();
+                warnings.push(Warning::TolerationEnds { taint });
+            }
+        }
+        if self.is_of_daemon_set && self.changes_nodes() {
+            warnings.push(Warning::DaemonSetTemplate);
+        }
+        warnings.extend(self.claim());
+        let named = |it: &ContainerPlacement<'_>| it.request.container.to_string();
+        let overriding = self.containers.iter().filter(|it| it.overrides_env_from);
+        warnings.extend(overriding.map(|it| Warning::EnvFromOverridden {
+            container: named(it),
+        }));
+        if let RuntimeClass::Kept { kept, wanted } = &self.runtime_class {
+            let (kept, wanted) = (kept.to_string(), wanted.text.clone());
+            warnings.push(Warning::RuntimeClassKept { kept, wanted });
+        }
+        let defeating = self.containers.iter().filter(|it| it.defeats_limit);
+        warnings.extend(defeating.map(|it| Warning::VisibleDevices {
+            container: named(it),
+        }));
+        if self.annotation == Annotation::NoRoom {
+            warnings.push(Warning::AnnotationsFull);
+        }
+        warnings
+    }
+
+    fn claim(&self) -> Option<Warning> {
+        let target = self.target.filter(|target| target.given == Given::Claim)?;
+        let container = self.containers.get(target.container)?;
+        let container = container.request.container.to_string();
+        Some(Warning::ClaimsOnly { container })
+    }
+}
+
+impl NodeAffinity<'_> {
+    fn changes(&self) -> bool {
+        let changed = |term: &TermDecision| term.changes();
+        let terms = match &self.terms {
+            Terms::NodeChosen | Terms::Implied(_) => false,
+            Terms::Added => true,
+            Terms::Each(terms) => terms.iter().any(changed),
+        };
+        terms || !self.preferences.is_empty()
+    }
+}
+
+impl TermDecision {
+    /// Whether the term is written anew.
+    #[must_use]
+    pub const fn changes(self) -> bool {
+        matches!(self, Self::Narrowed | Self::Multiplied)
+    }
+}
+
+impl ContainerPlacement<'_> {
+    /// Whether the limit is written: where there is a GPU and no limit (rule 15).
+    #[must_use]
+    pub const fn gets_limit(&self) -> bool {
+        self.gpus > 0 && self.request.limit.is_none()
+    }
+
+    fn changes(&self) -> bool {
+        self.is_renamed || self.gets_limit() || !self.env.is_empty()
+    }
+}
+
+impl GpuRequest<'_> {
+    /// The GPUs that it asks for.
+    #[must_use]
+    pub fn gpus(&self) -> u64 {
+        self.limit.or(self.request).unwrap_or_default()
+    }
+
+    /// Whether it asks for none in so many words (rule 15).
+    #[must_use]
+    pub fn opts_out(&self) -> bool {
+        self.resource.is_some() && self.gpus() == 0
+    }
+
+    /// Whether the container may be the one that gets the GPU (rule 14).
+    #[must_use]
+    pub fn may_be_target(&self) -> bool {
+        self.role != Role::Init
+    }
+
+    /// The alias by which it asks, where that is not the group's resource itself.
+    #[must_use]
+    pub fn alias(&self, group: &Group) -> Option<&str> {
+        let name: &str = self.resource.as_ref()?;
+        (name != group.resource).then_some(name)
+    }
+
+    /// The list of the Pod's spec that the container is in.
+    #[must_use]
+    pub const fn list(&self) -> &'static str {
+        self.role.list()
+    }
+}
+
+impl Role {
+    /// The list of a Pod's spec that has such containers.
+    #[must_use]
+    pub const fn list(self) -> &'static str {
+        match self {
+            Self::Regular => "containers",
+            Self::Sidecar | Self::Init => "initContainers",
+        }
+    }
+}

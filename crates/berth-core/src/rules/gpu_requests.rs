@@ -1,0 +1,161 @@
+//! What each container says of the group's resource (rules 15, 17 and 18).
+
+use crate::{
+    json::{Amount, Map, Text},
+    outcome::{Denial, Reason},
+    placement::{GpuRequest, Role},
+    pod::{Container, Resources, Spec, list},
+    quantity::Quantity,
+};
+
+use super::{Context, pools};
+
+/// Every container's request, init containers first, in their order.
+pub(super) fn read<'a>(
+    spec: &Spec<'a>,
+    context: Context<'_>,
+) -> Result<Vec<GpuRequest<'a>>, Denial> {
+    let init = list(&spec.init_containers).iter().enumerate();
+    let init = init.map(|(index, container)| {
+        let role = if container.restarts() {
+            Role::Sidecar
+        } else {
+            Role::Init
+        };
+        (container, role, index)
+    });
+    let regular = list(&spec.containers).iter().enumerate();
+    let regular = regular.map(|(index, container)| (container, Role::Regular, index));
+    init.chain(regular)
+        .map(|(container, role, index)| GpuRequest::read(container, role, index, context))
+        .collect()
+}
+
+impl<'a> GpuRequest<'a> {
+    fn read(
+        container: &Container<'a>,
+        role: Role,
+        index: usize,
+        context: Context<'_>,
+    ) -> Result<Self, Denial> {
+        let mut request = Self {
+            container: container.name.clone().unwrap_or_default(),
+            role,
+            index,
+            resource: None,
+            limit: None,
+            request: None,
+            has_claims: container.has_claims(),
+        };
+        let Some(resources) = &container.resources else {
+            return Ok(request);
+        };
+        let Some(name) = request.one_name(resources, context)? else {
+            return Ok(request);
+        };
+        request.limit = request.amount("limits", resources.limits.as_ref(), name)?;
+        request.request = request.amount("requests", resources.requests.as_ref(), name)?;
+        request.resource = Some(name.clone());
+        match (request.limit, request.request) {
+            (Some(limit), Some(own)) if limit != own => Err(request.differs(name, limit, own)),
+            _ => Ok(request),
+        }
+    }
+
+    /// The one name under which the container asks for the group's resource. Two names, or another GPU, are denied.
+    fn one_name<'r>(
+        &self,
+        resources: &'r Resources<'a>,
+        context: Context<'_>,
+    ) -> Result<Option<&'r Text<'a>>, Denial> {
+        let mut found: Option<&Text<'a>> = None;
+        for (name, amount) in entries(resources) {
+            if !context.view.table.is_gpu(name) {
+                continue;
+            }
+            match found {
+                _ if !context.group.names(name) => self.no_other_gpu(name, amount, context)?,
+                Some(other) if other != name => return Err(self.two_names(other, name)),
+                _ => found = Some(name),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rule 17. Zero of another GPU asks for nothing.
+    fn no_other_gpu(
+        &self,
+        name: &str,
+        amount: &Amount<'_>,
+        context: Context<'_>,
+    ) -> Result<(), Denial> {
+        let Context { class, group, .. } = context;
+        if Quantity::parse(&amount.0).is_some_and(|quantity| !quantity.is_positive()) {
+            return Ok(());
+        }
+        let message = format!(
+            "container {:?} asks for {name}, and {} of workload class {:?} has {}: \
+             remove {name} (berth adds what is needed), or use a class that has it",
+            &*self.container,
+            pools(group),
+            class.name,
+            group.resource
+        );
+        Err(Denial::new(Reason::OtherGpu, message))
+    }
+
+    /// Rule 18.
+    fn two_names(&self, one: &str, other: &str) -> Denial {
+        let container = &*self.container;
+        let message = format!(
+            "container {container:?} asks for one GPU by two names, {one} and {other}: keep one of them"
+        );
+        Denial::new(Reason::AliasConflict, message)
+    }
+
+    fn amount(
+        &self,
+        list: &str,
+        amounts: Option<&Map<'_, Amount<'_>>>,
+        name: &str,
+    ) -> Result<Option<u64>, Denial> {
+        let Some(amount) = amounts.and_then(|amounts| amounts.get(name)) else {
+            return Ok(None);
+        };
+        let denied = |reason, problem: &str| {
+            let field = format!("{}.resources.{list}[{name}]", self.field());
+            Denial::new(reason, format!("{field}: {:?} is {problem}", amount.0))
+        };
+        let Some(quantity) = Quantity::parse(&amount.0) else {
+            let problem = "no quantity: write a whole number";
+            return Err(denied(Reason::PodShape, problem));
+        };
+        quantity.whole().map(Some).ok_or_else(|| {
+            let problem = "no whole number of GPUs: a GPU is shared by its pool, not by fractions";
+            denied(Reason::FractionalGpu, problem)
+        })
+    }
+
+    /// Rule 15.
+    fn differs(&self, name: &str, limit: u64, request: u64) -> Denial {
+        let message = format!(
+            "{}.resources: limit {limit} and request {request} of {name} differ, and for GPUs they must be equal: \
+             remove the request",
+            self.field()
+        );
+        Denial::new(Reason::RequestDiffers, message)
+    }
+
+    fn field(&self) -> String {
+        format!("spec.{}[{}]", self.list(), self.index)
+    }
+}
+
+fn entries<'r, 'a>(
+    resources: &'r Resources<'a>,
+) -> impl Iterator<Item = (&'r Text<'a>, &'r Amount<'a>)> {
+    [&resources.limits, &resources.requests]
+        .into_iter()
+        .flatten()
+        .flat_map(Map::entries)
+}
