@@ -241,7 +241,7 @@ fn sentence(case: &CaseFile) -> String {
 
 #[test]
 fn every_link_leads_somewhere() {
-    let folders = ["docs", "docs/rules", "docs/lint", "deploy"];
+    let folders = ["docs", "docs/design", "docs/rules", "docs/lint", "deploy"];
     let pages = folders
         .iter()
         .flat_map(|folder| fs::read_dir(path(folder)).into_iter().flatten());
