@@ -89,6 +89,7 @@ impl From<SettingsOptions> for Settings {
     fn from(options: SettingsOptions) -> Self {
         Self {
             class_label: options.class_label,
+            ..Self::default()
         }
     }
 }

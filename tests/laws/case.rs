@@ -1,13 +1,15 @@
-//! A case: a table, a review of a Pod's creation, and two counts of what is free; and what berth makes of it.
+//! A case: a table, namespaces, Nodes, a review of a Pod's creation, and two counts of what is free; and what berth makes of it.
 
 use std::fmt;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
     free_gpus::FreeGpus,
+    labels::{Labels, Namespaces, Nodes},
     outcome::{Reason, Warning},
     review::review,
     table::{Settings, compile},
+    validate::NamespaceLabels,
     view::View,
 };
 use proptest::prelude::{Strategy, any};
@@ -16,8 +18,10 @@ use serde_json::{Value, json};
 use crate::{
     draw::Draw,
     json_text::Style,
+    nodes,
     pod::{pod, unknown},
     table::Table,
+    words::LABELS,
 };
 
 /// So many choices at most.
@@ -32,6 +36,10 @@ pub(crate) struct Case {
     pub(crate) request: Value,
     /// Free GPUs by pool, on the first pass and on the second.
     pub(crate) free: [Vec<(String, u64)>; 2],
+    /// The labels of the namespaces that are known.
+    pub(crate) namespaces: Vec<(String, Labels)>,
+    /// The labels of the Nodes that are known.
+    pub(crate) nodes: Vec<(String, Labels)>,
     pub(crate) style: Style,
     /// Another order of the documents.
     pub(crate) rotation: usize,
@@ -67,11 +75,15 @@ impl Case {
         let free = [free(draw, &table), free(draw, &table)];
         let request = request(draw);
         let pod = pod(draw, &table);
+        let namespaces = ["ai", "lab"].map(|name| (name.to_owned(), team(draw)));
+        let nodes = known_nodes(draw);
         Self {
             table,
             pod,
             request,
             free,
+            namespaces: namespaces.into(),
+            nodes,
             style: Style::new(style),
             rotation,
         }
@@ -83,11 +95,33 @@ impl Case {
             .with_free(FreeGpus::new(self.free[pass].clone()))
     }
 
+    /// The same with the pools of one group for the class, and no others.
+    pub(crate) fn only(&self, group: &[&Value]) -> Self {
+        let mut case = self.clone();
+        let name = self.class().to_owned();
+        let pools = group
+            .iter()
+            .map(|pool| json!({"name": pool["metadata"]["name"]}));
+        let pools: Vec<Value> = pools.collect();
+        for class in &mut case.table.classes {
+            if class["metadata"]["name"] == name.as_str() {
+                class["spec"]["pools"] = pools.clone().into();
+            }
+        }
+        case
+    }
+
     /// The view without any count of free GPUs, its table from the documents in another order.
     pub(crate) fn view_from(&self, first: usize) -> View {
-        let (table, problems) = compile(&self.table.documents(first), &Settings::default());
+        let settings = Settings {
+            namespaces: NamespaceLabels::All,
+            ..Settings::default()
+        };
+        let (table, problems) = compile(&self.table.documents(first), &settings);
         assert!(problems.is_empty(), "the generator made {problems:?}");
-        table.into()
+        View::from(table)
+            .with_namespaces(Namespaces::new(self.namespaces.clone()))
+            .with_nodes(Nodes::new(self.nodes.clone()))
     }
 
     /// The review's bytes.
@@ -112,6 +146,16 @@ impl Case {
         name.and_then(Value::as_str).filter(known).unwrap_or("c")
     }
 
+    /// The nodes that the Pod may run on: where `nodeName` names one that is known, those with its labels.
+    pub(crate) fn nodes_of_pod(&self, pod: &Value) -> nodes::Nodes {
+        let name = pod["spec"]["nodeName"].as_str().unwrap_or_default();
+        let known = self.nodes.iter().find(|(known, _)| known == name);
+        known.map_or_else(
+            || nodes::of_pod(pod),
+            |(_, labels)| nodes::of_labels(labels),
+        )
+    }
+
     /// The first pass, of the plain text.
     pub(crate) fn admit_plain(&self) -> Admission {
         admit(&self.body_of(&self.pod, Style::new(0)), &self.view(0))
@@ -130,8 +174,8 @@ impl fmt::Debug for Case {
         }
         writeln!(
             f,
-            "free: {:?}\nrequest: {}\nPod: {:#}",
-            self.free, self.request, self.pod
+            "free: {:?}\nnamespaces: {:?}\nnodes: {:?}\nrequest: {}\nPod: {:#}",
+            self.free, self.namespaces, self.nodes, self.request, self.pod
         )?;
         write!(f, "body: {}", String::from_utf8_lossy(&self.body()))
     }
@@ -207,6 +251,29 @@ fn free(draw: &mut Draw<'_>, table: &Table) -> Vec<(String, u64)> {
         }
     }
     free
+}
+
+/// The labels of a namespace, which a class may select by.
+fn team(draw: &mut Draw<'_>) -> Labels {
+    let team = draw.pick(&[Some("a"), Some("b"), None]);
+    let team = team.map(|team| ("team".to_owned(), team.to_owned()));
+    team.into_iter().collect()
+}
+
+/// Some Nodes, each with a value or none for every label of the universe.
+fn known_nodes(draw: &mut Draw<'_>) -> Vec<(String, Labels)> {
+    let mut nodes = Vec::new();
+    for name in ["n1", "n2"] {
+        let labels = LABELS.iter().filter_map(|(key, values)| {
+            let value = draw.pick(values)?;
+            Some(((*key).to_owned(), value.to_owned()))
+        });
+        let labels: Labels = labels.collect();
+        if draw.percent(70) {
+            nodes.push((name.to_owned(), labels));
+        }
+    }
+    nodes
 }
 
 fn request(draw: &mut Draw<'_>) -> Value {

@@ -1,7 +1,10 @@
 //! A universe of nodes, and which of them a Pod may run on: Kubernetes' own semantics (component-helpers'
 //! `nodeaffinity` and the labels that apimachinery selects by), written without a look at berth's rules.
 
-use std::{collections::HashMap, sync::LazyLock};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::LazyLock,
+};
 
 use serde_json::Value;
 
@@ -54,6 +57,15 @@ pub(crate) fn of_pool(pool: &Value) -> Nodes {
     equal
         .chain(stated)
         .fold(Nodes::all(), |all, nodes| all.and(&nodes))
+}
+
+/// The nodes with just these labels, whatever their names.
+pub(crate) fn of_labels(labels: &BTreeMap<String, String>) -> Nodes {
+    let labels = LABELS.iter().map(|(key, _)| {
+        let value = labels.get(*key).map(String::as_str);
+        with_label(key, |label| label == value)
+    });
+    labels.fold(Nodes::all(), |all, nodes| all.and(&nodes))
 }
 
 /// Whether a toleration of the Pod tolerates the taint (`Toleration.ToleratesTaint`).

@@ -166,8 +166,9 @@ fn spec(draw: &mut Draw<'_>, table: &Table) -> Value {
             Some(json!({"name": draw.pick(&["windows", "linux"])})),
         );
     }
-    if draw.percent(3) {
-        set(&mut spec, "nodeName", Some(json!(draw.pick(&["", "n1"]))));
+    if draw.percent(4) {
+        let node = draw.pick(&["", "n1", "n2"]);
+        set(&mut spec, "nodeName", Some(json!(node)));
     }
     bystanders(draw, &mut spec);
     spec

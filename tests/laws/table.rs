@@ -272,9 +272,13 @@ fn class(draw: &mut Draw<'_>, name: &str, pools: &[Value]) -> Value {
         spec["schedulerName"] = draw.pick(&["volcano", "default-scheduler"]).into();
     }
     if draw.percent(12) {
-        let namespace = draw.pick(&["ai", "lab"]);
-        spec["namespaceSelector"] =
-            json!({"matchLabels": {"kubernetes.io/metadata.name": namespace}});
+        let (key, value) = draw.pick(&[
+            ("kubernetes.io/metadata.name", "ai"),
+            ("kubernetes.io/metadata.name", "lab"),
+            ("team", "a"),
+            ("team", "b"),
+        ]);
+        spec["namespaceSelector"] = json!({"matchLabels": {key: value}});
     }
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": "WorkloadClass", "metadata": {"name": name}, "spec": spec})
 }

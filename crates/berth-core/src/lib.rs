@@ -19,6 +19,7 @@ pub mod names;
 pub mod manifest;
 pub mod validate;
 
+pub mod labels;
 pub mod table;
 
 pub mod free_gpus;

@@ -3,11 +3,12 @@
 //! [`place`] chooses the group. A rule is a function of the Pod and the group that gives its part of the [`Placement`].
 
 use crate::{
+    labels::Labels,
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
     table::{Allocation, Group},
-    view::{Labels, View},
+    view::View,
 };
 
 mod annotation;

@@ -10,9 +10,10 @@ use std::{
 use crate::{
     accelerators::is_accelerator,
     api::TaintEffect,
+    labels::{Labels, Namespace},
     names::CLASS_LABEL,
     selector::{Requirement, Selector},
-    view::{Labels, Namespace},
+    validate::NamespaceLabels,
 };
 
 mod compile;
@@ -25,12 +26,15 @@ pub use compile::compile;
 pub struct Settings {
     /// The label that names a Pod's class.
     pub class_label: String,
+    /// Which labels of a namespace the table's source knows.
+    pub namespaces: NamespaceLabels,
 }
 
 impl Default for Settings {
     fn default() -> Self {
         Self {
             class_label: CLASS_LABEL.to_owned(),
+            namespaces: NamespaceLabels::default(),
         }
     }
 }

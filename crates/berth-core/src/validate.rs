@@ -14,6 +14,16 @@ use crate::{
 mod class;
 mod pool;
 
+/// Which labels of a namespace are known, so that a class can select by them.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum NamespaceLabels {
+    /// The one that every namespace has, with its name: what files know.
+    #[default]
+    NameAlone,
+    /// All of them.
+    All,
+}
+
 /// The objects without a problem, sorted by name. Every reference from a class resolves.
 #[derive(Debug, Default)]
 pub struct Valid<'a> {
@@ -25,7 +35,7 @@ pub struct Valid<'a> {
 
 /// Checks every document. An object with a problem is left out, and so is a class whose pool is.
 #[must_use]
-pub fn validate(documents: &[Document]) -> (Valid<'_>, Vec<Problem>) {
+pub fn validate(documents: &[Document], known: NamespaceLabels) -> (Valid<'_>, Vec<Problem>) {
     let mut problems = Problems::default();
     let (mut pools, mut left_out) = (BTreeMap::new(), BTreeSet::new());
     let mut names = Names::default();
@@ -47,6 +57,7 @@ pub fn validate(documents: &[Document]) -> (Valid<'_>, Vec<Problem>) {
         let mut found = Found::new(origin);
         names.take(&class.metadata, "WorkloadClass", &mut found);
         class::check(class, &pools, &left_out, &mut found);
+        class::namespaces(&class.spec, known, &mut found);
         if found.is_empty() {
             classes.insert(name(&class.metadata), class);
         }

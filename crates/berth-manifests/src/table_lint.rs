@@ -7,7 +7,7 @@ use crate::{
     lint::{self, Code, REFUSED, SILENCE, silence},
     yaml::{self, Place},
 };
-use berth_core::validate::validate;
+use berth_core::validate::{NamespaceLabels, validate};
 
 /// What the lint of a table says.
 #[derive(Debug, Default)]
@@ -98,7 +98,7 @@ fn all_findings(files: &[File]) -> Vec<Linted> {
         Err(findings) => return findings.into_iter().map(refused).collect(),
     };
     let documents = decoded.documents();
-    let (_, problems) = validate(&documents);
+    let (_, problems) = validate(&documents, NamespaceLabels::NameAlone);
     let problems = problems.into_iter().map(|problem| Linted {
         field: problem.field.clone(),
         ..refused(decoded.finding(problem))

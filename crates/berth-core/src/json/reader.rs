@@ -4,11 +4,8 @@ use std::borrow::Cow;
 
 use super::{
     Error, Problem,
-    skip::{self, plain, space},
+    skip::{self, COMMA_OR_END, plain, space},
 };
-
-/// What comes after a value in a list.
-pub(super) const COMMA_OR_END: &str = "a comma or the end of the list";
 
 /// A text, and what is left of it.
 #[derive(Clone, Copy, Debug)]

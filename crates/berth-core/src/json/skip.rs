@@ -3,7 +3,10 @@
 //! Two things are not looked at: whether a key comes twice, and whether the escape of half a surrogate pair has its
 //! other half. Each function takes what is left of the text, and gives what is left after it.
 
-use super::{Error, Problem, reader::COMMA_OR_END};
+use super::{Error, Problem};
+
+/// What comes after a value in a list.
+pub(super) const COMMA_OR_END: &str = "a comma or the end of the list";
 
 /// One bit for each byte of a word.
 const ONES: u64 = u64::from_ne_bytes([1; 8]);

@@ -3,11 +3,12 @@
 use std::fmt::Write;
 
 use crate::{
+    labels::Namespace,
     outcome::{Denial, Reason},
     suggestion::suggestion,
     syntax::is_label_value,
     table::{Allocation, AllocationTable},
-    view::{Namespace, View},
+    view::View,
 };
 
 /// So many classes are listed by name.

@@ -3,8 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::{
+    labels::{Namespaces, Nodes},
+    names::HOSTNAME_LABEL,
     outcome::Reason,
-    testing::{admit, class, one_pool, pod, pool, view, with_free},
+    table::{Settings, compile},
+    testing::{NAMESPACE, admit, class, one_pool, pod, pool, view, with_free},
+    validate::NamespaceLabels,
     view::View,
 };
 
@@ -150,6 +154,60 @@ fn what_bypasses_the_scheduler_or_is_out_of_bounds_is_denied() {
     let windows = json!({"nodeSelector": {"matchLabels": {"kubernetes.io/os": "windows"}}});
     let windows = view(&[pool("w", windows), class("c", &["w"], json!({}))]);
     assert_eq!(chosen(&windows, json!({"os": {"name": "windows"}})), "w");
+}
+
+#[test]
+fn a_node_that_is_chosen_already_must_be_known_and_of_a_pool() {
+    let labels = |hostname: &str| [(HOSTNAME_LABEL.to_owned(), hostname.to_owned())].into();
+    let nodes = [("n1", "nvidia-node"), ("n2", "elsewhere")];
+    let nodes = nodes.map(|(name, hostname)| (name.to_owned(), labels(hostname)));
+    let view = two_vendors().with_nodes(Nodes::new(nodes));
+    let on = |node: &str| admit(&view, &pod(json!({"nodeName": node})));
+    // the second group has it: all that the Pod needs there, and no node affinity
+    let admitted = on("n1").expect("admitted");
+    assert_eq!(admitted.pool.as_deref(), Some("nvidia"));
+    let spec = &admitted.pod["spec"];
+    assert_eq!(spec.get("affinity"), None);
+    assert_eq!(
+        spec["containers"][0]["resources"]["limits"],
+        json!({"nvidia.com/gpu": "1"})
+    );
+    for (node, says) in [
+        ("n2", "is not a Node of pool \"nvidia\""),
+        ("n3", "bypasses the scheduler"),
+        ("nvidia-node", "bypasses the scheduler"),
+    ] {
+        let (reason, message) = on(node).map(|it| it.pod).expect_err("denied");
+        assert_eq!(reason, Reason::NodeNameSet);
+        assert!(message.contains(says), "{message}");
+    }
+}
+
+#[test]
+fn a_class_is_open_to_the_namespaces_whose_labels_it_selects() {
+    let class = class(
+        "c",
+        &["p"],
+        json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}),
+    );
+    let settings = Settings {
+        namespaces: NamespaceLabels::All,
+        ..Settings::default()
+    };
+    let (table, problems) = compile(&[pool("p", json!({})), class], &settings);
+    assert_eq!(problems, []);
+    let view = View::from(table);
+    let labels = |team: &str| [("team".to_owned(), team.to_owned())].into();
+    let admitted = |view: &View| admit(view, &pod(json!({}))).map(|it| it.reason);
+    let known = |team| {
+        view.clone()
+            .with_namespaces(Namespaces::new([(NAMESPACE.to_owned(), labels(team))]))
+    };
+    assert_eq!(admitted(&known("a")), Ok(Reason::Placed));
+    for view in [known("b"), view.clone()] {
+        let (reason, _) = admitted(&view).expect_err("denied");
+        assert_eq!(reason, Reason::ClassUnavailable);
+    }
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::{
 /// Compiles the documents. What has a problem is left out and named.
 #[must_use]
 pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable, Vec<Problem>) {
-    let (valid, problems) = validate(documents);
+    let (valid, problems) = validate(documents, settings.namespaces);
     let pools: BTreeMap<&str, &GPUPool> = valid
         .pools
         .iter()

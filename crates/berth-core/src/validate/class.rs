@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DNS_LABEL, Found, SUBDOMAIN, memory, name, repeated};
+use super::{DNS_LABEL, Found, NamespaceLabels, SUBDOMAIN, memory, name, repeated};
 use crate::{
     api::{GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec},
     names::NAMESPACE_NAME_LABEL,
@@ -36,7 +36,6 @@ pub(super) fn check(
             "leave one out",
         );
     }
-    namespaces(spec, found);
     if let Some(scheduler) = &spec.scheduler_name {
         found.must(SUBDOMAIN, "spec.schedulerName", scheduler);
     }
@@ -175,7 +174,8 @@ fn names(pool: &GPUPool) -> impl Iterator<Item = &str> {
         .map(String::as_str)
 }
 
-fn namespaces(spec: &WorkloadClassSpec, found: &mut Found) {
+/// Who may use the class: by labels that are known.
+pub(super) fn namespaces(spec: &WorkloadClassSpec, known: NamespaceLabels, found: &mut Found) {
     let Some(selector) = &spec.namespace_selector else {
         return;
     };
@@ -190,7 +190,7 @@ fn namespaces(spec: &WorkloadClassSpec, found: &mut Found) {
             let unknown = selector
                 .into_requirements()
                 .into_iter()
-                .find(|requirement| requirement.key != NAMESPACE_NAME_LABEL);
+                .find(|it| known == NamespaceLabels::NameAlone && it.key != NAMESPACE_NAME_LABEL);
             if let Some(requirement) = unknown {
                 found.add(
                     field,

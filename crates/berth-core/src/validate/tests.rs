@@ -5,7 +5,7 @@ use crate::testing::{class, pool};
 
 /// The fields and messages of the problems, `field: message`.
 fn problems(documents: &[Document]) -> Vec<String> {
-    let (_, problems) = validate(documents);
+    let (_, problems) = validate(documents, NamespaceLabels::NameAlone);
     assert!(problems.iter().all(|problem| !problem.help.is_empty()));
     let text = |problem: Problem| format!("{}: {}", problem.field, problem.message);
     problems.into_iter().map(text).collect()
@@ -259,7 +259,7 @@ fn what_has_a_problem_is_left_out_and_what_needs_it_too() {
         class("served", &["good"], json!({})),
         named("waits", class("waits", &["good", "bad"], json!({}))),
     ];
-    let (valid, problems) = validate(&documents);
+    let (valid, problems) = validate(&documents, NamespaceLabels::NameAlone);
     assert_eq!(valid.pools.len(), 1);
     assert_eq!(valid.classes.len(), 1);
     assert_eq!(problems.len(), 2);

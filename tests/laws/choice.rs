@@ -1,0 +1,53 @@
+//! Rule 0 has an oracle of its own: each group is tried alone, as a class with no other, and which of them should have
+//! been chosen is said here, without a look at how berth chooses.
+
+use proptest::prop_assert_eq;
+use serde_json::Value;
+
+use crate::{
+    case::{Admission, Case},
+    effective_request, hold,
+    nodes::elements,
+};
+
+#[test]
+fn rule_0_chooses_the_first_group_that_has_room_unless_the_pod_is_placed_already() {
+    hold(|case| {
+        let admission = case.admit();
+        if !admission.is_placed() {
+            return Ok(());
+        }
+        let groups = case.table.groups_of(case.class());
+        let alone = groups.iter().map(|group| case.only(group).admit());
+        let candidates: Vec<Admission> = alone.filter(Admission::is_placed).collect();
+        let chosen = should_be_chosen(case, &candidates);
+        prop_assert_eq!(&admission.pools, &candidates[chosen].pools);
+        prop_assert_eq!(&admission.result, &candidates[chosen].result);
+        Ok(())
+    });
+}
+
+fn should_be_chosen(case: &Case, candidates: &[Admission]) -> usize {
+    let first = |holds: &dyn Fn(&Admission) -> bool| candidates.iter().position(holds);
+    first(&|it| it.patch.is_none())
+        .or_else(|| first(&lacks_the_annotation_alone))
+        .or_else(|| first(&|it| has_room(case, it)))
+        .unwrap_or(0)
+}
+
+fn lacks_the_annotation_alone(admission: &Admission) -> bool {
+    let operations = admission.patch.iter().flat_map(elements);
+    let mut paths = operations.map(|operation| operation["path"].as_str().unwrap_or_default());
+    paths.all(|path| path.starts_with("/metadata/annotations"))
+}
+
+/// Whether one pool has as many free GPUs as the Pod asks for in the end; a pool of which nothing is known has room.
+fn has_room(case: &Case, admission: &Admission) -> bool {
+    admission.pools.iter().any(|name| {
+        let resource: &Value = &case.table.pool(name)["spec"]["resourceName"];
+        let asked = effective_request(&admission.result, resource);
+        let mut known = case.free[0].iter();
+        let free = known.find(|(pool, _)| pool == name);
+        free.is_none_or(|(_, free)| f64::from(u32::try_from(*free).expect("few")) >= asked)
+    })
+}
