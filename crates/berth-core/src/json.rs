@@ -59,13 +59,13 @@ pub enum Problem {
     #[error("duplicate key {0:?}")]
     Duplicate(String),
     /// No escape of JSON's.
-    #[error("expected an escape as JSON writes it")]
+    #[error("invalid escape in a string")]
     Escape,
     /// Half a surrogate pair.
-    #[error("an escape stands for half a character")]
+    #[error("an escape is one half of a surrogate pair")]
     Surrogate,
     /// A control character as it is.
-    #[error("a control character in a string must be escaped")]
+    #[error("a control character in a string is not escaped")]
     Unescaped,
     /// More than one value.
     #[error("expected the end")]
@@ -255,7 +255,7 @@ impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
         reader.object(|reader, key| {
             match V::read(reader) {
                 Ok(value) => map.0.push((Text(key), value)),
-                Err(error) => return Err(error.below(format_args!(".{key}"))),
+                Err(error) => return Err(error.below(format_args!("[{key:?}]"))),
             }
             Ok(())
         })?;

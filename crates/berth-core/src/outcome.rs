@@ -92,13 +92,13 @@ reasons! {
 
     /// The Pod is missing, or has the wrong shape where berth reads it.
     PodShape: Denied 400 =>
-        "Correct the field that the message names.",
-    /// The class label's value is no legal label value.
+        "Fix the field that the message names.",
+    /// The class label's value is not a valid label value.
     LabelSyntax: Denied 422 =>
         "Give the label a class's name.",
     /// No such class, or not open to the namespace.
     ClassUnavailable: Denied 403 =>
-        "Use one of the classes that the message lists, or have the namespace let in by the class's `namespaceSelector`.",
+        "Use one of the classes that the message lists, or ask for the namespace to be added to the class's `namespaceSelector`.",
     /// `nodeName` bypasses the scheduler.
     NodeNameSet: Denied 403 =>
         "Remove `nodeName`, and use the label alone, or a `nodeSelector`.",
@@ -116,7 +116,7 @@ reasons! {
         "Remove the resource that the message names, since berth adds the right one; or use a class that has that GPU.",
     /// The Pod asks for more GPUs than the class allows.
     TooManyGpus: Denied 403 =>
-        "Ask for fewer, or use another class; look for a LimitRange that fills in a request.",
+        "Ask for fewer, or use another class. A LimitRange of the namespace may have added the request.",
     /// A container asks for the same GPU under two names.
     AliasConflict: Denied 403 =>
         "Keep one of the two names.",
@@ -129,10 +129,10 @@ reasons! {
     /// A Windows Pod in a class without a Windows pool.
     WindowsPod: Denied 403 =>
         "Use a class with a pool that selects `kubernetes.io/os: windows`.",
-    /// The result would have too many node affinity terms.
+    /// The Pod would have too many node affinity terms.
     TooManyTerms: Denied 422 =>
         "Use fewer terms: one `In` with several values instead of a term for each.",
-    /// The result would have too many tolerations.
+    /// The Pod would have too many tolerations.
     TooManyTolerations: Denied 422 =>
         "Remove tolerations: one `Exists` without a value instead of one for each.",
     /// The Pod has too many containers.
@@ -145,7 +145,7 @@ reasons! {
     WrongMethod: Error 405,
     /// Not `application/json`, or encoded.
     MediaType: Error 415,
-    /// The body is no `admission.k8s.io/v1` `AdmissionReview` that can be trusted.
+    /// The body is not an `admission.k8s.io/v1` `AdmissionReview` that berth can read.
     BadReview: Error 400,
     /// The body is larger than the limit.
     BodyTooLarge: Error 413,
@@ -157,7 +157,7 @@ reasons! {
     Overloaded: Error 503,
     /// The API server's deadline passed.
     DeadlinePassed: Error 503,
-    /// A bug in berth.
+    /// An internal error: a bug in berth.
     Panicked: Error 500,
 }
 

@@ -35,7 +35,7 @@ pub enum Error {
     Json(#[from] json::Error),
     /// Something else.
     #[error(
-        "the body is no AdmissionReview of admission.k8s.io/v1 with a request: send what kube-apiserver sends"
+        "the body is not an AdmissionReview of admission.k8s.io/v1 with a request: send what kube-apiserver sends"
     )]
     NotAReview,
     /// No uid to answer to.
@@ -139,11 +139,12 @@ fn misshapen<'a>(object: &str, table: &AllocationTable) -> Result<Decision<'a>, 
     let metadata = named.map(|named| named.metadata.unwrap_or_default());
     let exempt = metadata
         .and_then(|it| class_label(table, it.labels.as_ref(), it.annotations.as_ref()).err());
-    let (field, problem) = (error.path(), error.problem());
-    Ok(exempt.map_or_else(
-        || Decision::misshapen(&format!("request.object{field}: {problem}")),
-        Decision::allow,
-    ))
+    let field = match error.path().trim_start_matches('.') {
+        "" => "the Pod",
+        field => field,
+    };
+    let message = format!("{field}: {}", error.problem());
+    Ok(exempt.map_or_else(|| Decision::misshapen(&message), Decision::allow))
 }
 
 /// What a readable request comes to.
@@ -152,7 +153,7 @@ fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
         return Decision::allow(Reason::NotPodCreate);
     }
     let Some(pod) = &request.object else {
-        return Decision::misshapen("request.object is null, and a Pod is to be created");
+        return Decision::misshapen("the review has no object: a Pod is expected");
     };
     let metadata = pod.metadata.as_ref();
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());

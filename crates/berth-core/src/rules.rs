@@ -4,6 +4,7 @@
 
 use crate::{
     labels::Labels,
+    names::OS_LABEL,
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
@@ -145,7 +146,7 @@ fn bounded(spec: &Spec<'_>) -> Result<(), Denial> {
         return Ok(());
     }
     let message =
-        format!("the Pod has {count} containers: berth places at most {MAX_CONTAINERS}; split it");
+        format!("the Pod has {count} containers, and berth allows {MAX_CONTAINERS}: split the Pod");
     Err(Denial::new(Reason::TooManyContainers, message))
 }
 
@@ -159,10 +160,11 @@ fn runs_windows(spec: &Spec<'_>, context: Context<'_>) -> Result<(), Denial> {
         return Ok(());
     }
     let message = format!(
-        "spec.os.name is windows, and {} of workload class {:?} does not select kubernetes.io/os=windows: \
+        "spec.os.name is windows, and {} of workload class {:?} {} not select {OS_LABEL}=windows: \
          use a class with a Windows pool",
         pools(context.group),
-        context.class.name
+        context.class.name,
+        one_or_many(context.group, "does", "do")
     );
     Err(Denial::new(Reason::WindowsPod, message))
 }
@@ -191,8 +193,13 @@ fn joined(class: &Allocation, mut denials: Vec<Denial>) -> Denial {
 
 /// `pool "a"` or `pools "a,b"`.
 fn pools(group: &Group) -> String {
-    let plural = if group.pools.len() == 1 { "" } else { "s" };
-    format!("pool{plural} {:?}", group.name.text)
+    let noun = one_or_many(group, "pool", "pools");
+    format!("{noun} {:?}", group.name.text)
+}
+
+/// The word that goes with the pools of a group: for one, or for several.
+fn one_or_many<'w>(group: &Group, one: &'w str, many: &'w str) -> &'w str {
+    if group.pools.len() == 1 { one } else { many }
 }
 
 #[cfg(test)]

@@ -63,7 +63,7 @@ impl fmt::Display for Requirement {
 #[derive(Clone, Debug)]
 pub struct Selector(Vec<Requirement>);
 
-/// What Kubernetes would refuse of a selector: where, and why.
+/// Why Kubernetes would not accept a selector, and where.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -74,7 +74,7 @@ pub struct Error {
 }
 
 impl Selector {
-    /// The requirements of a selector, if Kubernetes would take it.
+    /// The requirements of a selector, if Kubernetes would accept it.
     pub fn new(selector: &LabelSelector) -> Result<Self, Error> {
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
@@ -134,7 +134,7 @@ impl Selector {
 }
 
 impl Requirement {
-    /// Whether a label selector with this requirement takes a label's value, or its absence.
+    /// Whether a label selector with this requirement accepts a label's value, or its absence.
     #[must_use]
     pub fn admits(&self, value: Option<&str>) -> bool {
         let among = |value: &str| self.values.iter().any(|other| other == value);
@@ -177,20 +177,21 @@ fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Req
         "Exists" => (Operator::Exists, false),
         "DoesNotExist" => (Operator::DoesNotExist, false),
         other => {
-            let message = format!("operator {other:?} is not In, NotIn, Exists or DoesNotExist");
+            let message =
+                format!("unsupported value {other:?}: use In, NotIn, Exists or DoesNotExist");
             return Err(error("operator", message));
         }
     };
     if with_values && values.is_empty() {
         return Err(error(
             "operator",
-            format!("{} needs values", expression.operator),
+            format!("required value: {} needs values", expression.operator),
         ));
     }
     if !with_values && !values.is_empty() {
         return Err(error(
             "values",
-            format!("{} takes no values", expression.operator),
+            format!("invalid value: {} has no values", expression.operator),
         ));
     }
     check(field, &expression.key, &values)?;
@@ -203,9 +204,9 @@ fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Req
 
 fn check(field: &str, key: &str, values: &[String]) -> Result<(), Error> {
     let message = if !is_qualified_name(key) {
-        format!("{key:?} is no label key")
+        format!("invalid value {key:?}: not a label key")
     } else if let Some(value) = values.iter().find(|value| !is_label_value(value)) {
-        format!("{value:?} is no label value")
+        format!("invalid value {value:?}: not a label value")
     } else {
         return Ok(());
     };

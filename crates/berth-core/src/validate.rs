@@ -79,15 +79,15 @@ struct Problems(Vec<Problem>);
 struct Names<'a>(HashSet<&'a str>);
 
 impl<'a> Names<'a> {
-    /// Takes a name, unless it is taken.
+    /// Takes a name, and says whether it was free.
     fn take(&mut self, metadata: &'a ObjectMeta, kind: &str, found: &mut Found) -> bool {
         let name = name(metadata);
         let is_new = self.0.insert(name);
         if !is_new {
             found.add(
                 "metadata.name",
-                format!("there is another {kind} {name:?}"),
-                "rename one, or leave one out",
+                format!("duplicate value {name:?}: another {kind} has this name"),
+                "rename one of them, or remove it",
             );
         }
         is_new
@@ -129,7 +129,11 @@ impl Found {
     /// Adds a problem unless the rule holds for the text.
     fn must(&mut self, rule: Syntax, field: impl Into<String>, text: &str) {
         if !(rule.holds)(text) {
-            self.add(field, format!("{text:?} is no {}", rule.name), rule.help);
+            self.add(
+                field,
+                format!("invalid value {text:?}: not {}", rule.name),
+                rule.help,
+            );
         }
     }
 }
@@ -144,18 +148,18 @@ struct Syntax {
 
 const SUBDOMAIN: Syntax = Syntax {
     holds: super::syntax::is_dns_subdomain,
-    name: "name that Kubernetes takes",
-    help: "use lower-case letters, digits, - and . alone, at most 253 of them, framed by letters or digits",
+    name: "a name that Kubernetes accepts",
+    help: "use at most 253 lower-case letters, digits, - and ., with a letter or digit at both ends",
 };
 const LABEL_VALUE: Syntax = Syntax {
     holds: super::syntax::is_label_value,
-    name: "label value",
-    help: "use at most 63 letters, digits, -, _ and ., framed by letters or digits",
+    name: "a label value",
+    help: "use at most 63 letters, digits, -, _ and ., with a letter or digit at both ends",
 };
 const DNS_LABEL: Syntax = Syntax {
     holds: super::syntax::is_dns_label,
-    name: "DNS label",
-    help: "use lower-case letters, digits and - alone, at most 63 of them, framed by letters or digits",
+    name: "a DNS label",
+    help: "use at most 63 lower-case letters, digits and -, with a letter or digit at both ends",
 };
 
 fn as_pool(document: &Document) -> Option<(usize, &GPUPool)> {
@@ -186,13 +190,13 @@ fn memory(field: &str, quantity: Option<&str>, found: &mut Found) {
     if !positive {
         found.add(
             field,
-            format!("{text:?} is no amount of memory"),
+            format!("invalid value {text:?}: not an amount of memory"),
             "write it as 8Gi or 512Mi",
         );
     }
 }
 
-/// What stands in a list twice, each with the index of the second.
+/// The duplicates of a list, each with its index.
 fn repeated<T: PartialEq>(list: &[T]) -> impl Iterator<Item = (usize, &T)> {
     let earlier = |(i, item): &(usize, &T)| list.iter().take(*i).any(|other| other == *item);
     list.iter().enumerate().filter(earlier)

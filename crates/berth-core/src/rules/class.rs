@@ -27,7 +27,7 @@ pub fn authorise<'v>(
     let namespace = view.namespace(namespace);
     if !is_label_value(class) {
         let message = format!(
-            "label {}: {:?} is no legal label value: at most 63 letters, digits, '-', '_' or '.', \
+            "label {} has the invalid value {:?}: use at most 63 letters, digits, '-', '_' or '.', \
              with a letter or digit at both ends",
             table.class_label(),
             shortened(class)

@@ -8,7 +8,7 @@ use crate::{
     quantity::Quantity,
 };
 
-use super::{Context, pools};
+use super::{Context, one_or_many, pools};
 
 /// Every container's request, init containers first, in their order.
 pub(super) fn read<'a>(
@@ -94,11 +94,12 @@ impl<'a> GpuRequest<'a> {
             return Ok(());
         }
         let message = format!(
-            "container {:?} asks for {name}, and {} of workload class {:?} has {}: \
+            "container {:?} asks for {name}, and {} of workload class {:?} {} {}: \
              remove {name} (berth adds what is needed), or use a class that has it",
             &*self.container,
             pools(group),
             class.name,
+            one_or_many(group, "has", "have"),
             group.resource
         );
         Err(Denial::new(Reason::OtherGpu, message))
@@ -108,7 +109,7 @@ impl<'a> GpuRequest<'a> {
     fn two_names(&self, one: &str, other: &str) -> Denial {
         let container = &*self.container;
         let message = format!(
-            "container {container:?} asks for one GPU by two names, {one} and {other}: keep one of them"
+            "container {container:?} asks for the same GPU by two names, {one} and {other}: keep one of them"
         );
         Denial::new(Reason::AliasConflict, message)
     }
@@ -127,11 +128,11 @@ impl<'a> GpuRequest<'a> {
             Denial::new(reason, format!("{field}: {:?} is {problem}", amount.0))
         };
         let Some(quantity) = Quantity::parse(&amount.0) else {
-            let problem = "no quantity: write a whole number";
+            let problem = "not a quantity: write a whole number";
             return Err(denied(Reason::PodShape, problem));
         };
         quantity.whole().map(Some).ok_or_else(|| {
-            let problem = "no whole number of GPUs: a GPU is shared by its pool, not by fractions";
+            let problem = "not a whole number of GPUs: write one; a class on a shared pool gives a share of a GPU";
             denied(Reason::FractionalGpu, problem)
         })
     }

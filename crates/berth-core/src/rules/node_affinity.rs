@@ -98,7 +98,7 @@ fn bound_terms(before: usize, after: usize) -> Result<(), Denial> {
         return Ok(());
     }
     let message = format!(
-        "node affinity would have {after} terms with the class's pools, and {bound} is the most: \
+        "the Pod would have {after} node affinity terms with the class's pools, and berth allows {bound}: \
          merge terms that differ in one key's values into one In"
     );
     Err(Denial::new(Reason::TooManyTerms, message))

@@ -31,7 +31,7 @@ pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision
     let count = there.len() + added.count();
     if count > MAX_ENTRIES {
         let message = format!(
-            "the Pod would have {count} tolerations, and {MAX_ENTRIES} is the most: remove some"
+            "the Pod would have {count} tolerations, and berth allows {MAX_ENTRIES}: remove some"
         );
         return Err(Denial::new(Reason::TooManyTolerations, message));
     }

@@ -32,8 +32,8 @@ pub(super) fn check(
     for (i, container) in repeated(&spec.container_names) {
         found.add(
             format!("spec.containerNames[{i}]"),
-            format!("container {container:?} is there twice"),
-            "leave one out",
+            format!("duplicate value {container:?}"),
+            "remove one of them",
         );
     }
     if let Some(scheduler) = &spec.scheduler_name {
@@ -51,13 +51,17 @@ fn references<'a>(
     found: &mut Found,
 ) -> Vec<Used<'a>> {
     if spec.pools.is_empty() {
-        found.add("spec.pools", "no pools", "name at least one GPUPool");
+        found.add(
+            "spec.pools",
+            "required value: at least one GPUPool",
+            "name one",
+        );
     }
     for (i, pool) in repeated(&spec.pools) {
         found.add(
             format!("spec.pools[{i}].name"),
-            format!("pool {:?} is there twice", pool.name),
-            "leave one out: the order is the preference",
+            format!("duplicate value {:?}", pool.name),
+            "remove one of them: the order is the preference",
         );
     }
     let mut used = Vec::new();
@@ -109,16 +113,16 @@ fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
         if count == Some(0) {
             found.add(
                 field,
-                "0 GPUs",
-                "give at least 1: a Pod opts out by itself, with the limit \"0\"",
+                "invalid value 0: must be at least 1",
+                "set at least 1: a Pod opts out by itself, with the limit \"0\"",
             );
         }
     }
     if default > max {
         found.add(
             "spec.gpus.max",
-            format!("default {default} is above max {max}"),
-            "raise max, or lower default (1 where absent)",
+            format!("invalid value {max}: max is below default {default}"),
+            "raise max, or lower default (1 if it is not set)",
         );
     }
     let shared = |(_, pool): &&Used<'_>| {
@@ -133,8 +137,8 @@ fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
             } else {
                 "spec.gpus.default"
             },
-            format!("max {max} on the shared pool {pool:?}"),
-            "give 1: several slices may be of the same card",
+            format!("invalid value {max}: max must be 1, since pool {pool:?} is shared"),
+            "set 1: two shares may be of the same card",
         );
     }
 }
@@ -155,11 +159,11 @@ fn groups(used: &[Used<'_>], found: &mut Found) {
                 found.add(
                     format!("spec.pools[{i}].name"),
                     format!(
-                        "{shared:?} stands for pool {:?} and for pool {:?}, which ask for different things",
+                        "{shared:?} is a name of pool {:?} and of pool {:?}, which need different things of a Pod",
                         name(&other.metadata),
                         name(&pool.metadata)
                     ),
-                    "take the alias out of one, or use two classes",
+                    "remove the alias from one of them, or use two classes",
                 );
             }
         }
@@ -184,7 +188,7 @@ pub(super) fn namespaces(spec: &WorkloadClassSpec, known: NamespaceLabels, found
         Err(error) => found.add(
             format!("{field}.{}", error.field),
             error.message,
-            "write a LabelSelector as Kubernetes takes it",
+            "write a LabelSelector as Kubernetes accepts it",
         ),
         Ok(selector) => {
             let unknown = selector
@@ -195,12 +199,10 @@ pub(super) fn namespaces(spec: &WorkloadClassSpec, known: NamespaceLabels, found
                 found.add(
                     field,
                     format!(
-                        "label {:?} of a namespace is not known without the cluster",
+                        "unsupported value: berth does not know the label {:?} of a namespace from files",
                         requirement.key
                     ),
-                    format!(
-                        "select by {NAMESPACE_NAME_LABEL}, or use the cluster as the table's source"
-                    ),
+                    format!("select by {NAMESPACE_NAME_LABEL}, whose value is the namespace's name"),
                 );
             }
         }

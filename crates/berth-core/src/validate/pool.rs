@@ -11,17 +11,17 @@ use crate::{
 
 const RESOURCE: Syntax = Syntax {
     holds: is_extended_resource,
-    name: "extended resource",
+    name: "an extended resource",
     help: "name the resource that the device plugin advertises, as nvidia.com/gpu",
 };
 const TAINT_KEY: Syntax = Syntax {
     holds: is_qualified_name,
-    name: "taint key",
+    name: "a taint key",
     help: "write it as dedicated or example.com/dedicated",
 };
 const ENV_NAME: Syntax = Syntax {
     holds: is_env_name,
-    name: "variable name",
+    name: "a variable name",
     help: "use printable ASCII without =",
 };
 
@@ -51,18 +51,26 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
     match (&spec.hostnames, &spec.node_selector) {
         (Some(_), Some(_)) => found.add(
             "spec.nodeSelector",
-            "both hostnames and nodeSelector",
-            "leave one of them out",
+            "invalid value: only one of hostnames and nodeSelector may be set",
+            "remove one of them",
         ),
-        (None, None) => found.add("spec", "neither hostnames nor nodeSelector", EITHER),
+        (None, None) => found.add("spec", "required value: hostnames or nodeSelector", EITHER),
         (Some(hostnames), None) => {
             if hostnames.is_empty() {
-                found.add("spec.hostnames", "hostnames is empty", EITHER);
+                found.add(
+                    "spec.hostnames",
+                    "required value: at least one hostname",
+                    EITHER,
+                );
             }
             for (i, hostname) in hostnames.iter().enumerate() {
                 let field = format!("spec.hostnames[{i}]");
                 if hostname.is_empty() {
-                    found.add(field, "a hostname is empty", "leave it out");
+                    found.add(
+                        field,
+                        "invalid value \"\": a hostname cannot be empty",
+                        "remove it",
+                    );
                 } else {
                     found.must(LABEL_VALUE, field, hostname);
                 }
@@ -70,8 +78,8 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
             for (i, hostname) in repeated(hostnames) {
                 found.add(
                     format!("spec.hostnames[{i}]"),
-                    format!("hostname {hostname:?} is there twice"),
-                    "leave one out",
+                    format!("duplicate value {hostname:?}"),
+                    "remove one of them",
                 );
             }
         }
@@ -86,22 +94,22 @@ fn node_selector(selector: &LabelSelector, found: &mut Found) {
             return found.add(
                 format!("spec.nodeSelector.{}", error.field),
                 error.message,
-                "write a LabelSelector as Kubernetes takes it",
+                "write a LabelSelector as Kubernetes accepts it",
             );
         }
     };
     if selector.requirements().is_empty() {
         found.add(
             "spec.nodeSelector",
-            "an empty nodeSelector selects every node",
-            "select by a label that the GPU nodes alone carry",
+            "invalid value: an empty nodeSelector selects every node",
+            "select by a label that only the GPU nodes have",
         );
     }
     if let Some(key) = selector.contradicts_itself() {
         found.add(
             "spec.nodeSelector",
-            format!("no node can meet what is required of its label {key:?}"),
-            "remove one of the requirements: they contradict each other",
+            format!("invalid value: the requirements on label {key:?} contradict each other"),
+            "remove one of them: no node meets all",
         );
     }
 }
@@ -120,8 +128,8 @@ fn taints(spec: &GPUPoolSpec, found: &mut Found) {
     for (i, (key, effect)) in repeated(&identities) {
         found.add(
             format!("spec.taints[{i}]"),
-            format!("taint {key}:{effect} is there twice"),
-            "leave one out: a node has one value for a key and an effect",
+            format!("duplicate value {key}:{effect}"),
+            "remove one of them: a node has one value for a key and an effect",
         );
     }
 }
@@ -134,16 +142,16 @@ fn resources(spec: &GPUPoolSpec, found: &mut Found) {
         if *alias == spec.resource_name {
             found.add(
                 field,
-                format!("alias {alias:?} is the pool's own resource"),
-                "leave it out",
+                format!("invalid value {alias:?}: an alias cannot be the pool's own resource"),
+                "remove it",
             );
         }
     }
     for (i, alias) in repeated(&spec.resource_aliases) {
         found.add(
             format!("spec.resourceAliases[{i}]"),
-            format!("alias {alias:?} is there twice"),
-            "leave one out",
+            format!("duplicate value {alias:?}"),
+            "remove one of them",
         );
     }
 }
@@ -156,18 +164,18 @@ fn replicas(sharing: Sharing, found: &mut Found) {
     match sharing.replicas {
         None if shared => found.add(
             "spec.sharing",
-            "a shared GPU without replicas",
-            "say how many Pods share one GPU, as the device plugin is configured",
+            "required value: replicas",
+            "write how many Pods share one GPU, as in the device plugin's configuration",
         ),
         Some(_) if !shared => found.add(
             field,
-            "replicas of a GPU that is not shared",
-            "leave replicas out, or set strategy to TimeSlicing or MPS",
+            "invalid value: a GPU that is not shared has no replicas",
+            "remove replicas, or set strategy to TimeSlicing or MPS",
         ),
         Some(replicas) if replicas < 2 => found.add(
             field,
-            format!("replicas {replicas} is no sharing"),
-            "give at least 2, or leave sharing out",
+            format!("invalid value {replicas}: replicas must be at least 2"),
+            "set at least 2, or remove sharing",
         ),
         _ => {}
     }
@@ -181,8 +189,8 @@ fn env(spec: &GPUPoolSpec, found: &mut Found) {
     for (i, name) in repeated(&names) {
         found.add(
             format!("spec.env[{i}].name"),
-            format!("variable {name:?} is there twice"),
-            "leave one out",
+            format!("duplicate value {name:?}"),
+            "remove one of them",
         );
     }
 }

@@ -67,120 +67,123 @@ fn every_problem_of_a_pool_is_found() {
     for (spec, expected) in [
         (
             json!({"hostnames": none}),
-            "spec: neither hostnames nor nodeSelector",
+            "spec: required value: hostnames or nodeSelector",
         ),
         (
             json!({"hostnames": []}),
-            "spec.hostnames: hostnames is empty",
+            "spec.hostnames: required value: at least one hostname",
         ),
         (
             json!({"hostnames": [""]}),
-            "spec.hostnames[0]: a hostname is empty",
+            "spec.hostnames[0]: invalid value \"\": a hostname cannot be empty",
         ),
         (
             json!({"hostnames": ["a b"]}),
-            "spec.hostnames[0]: \"a b\" is no label value",
+            "spec.hostnames[0]: invalid value \"a b\": not a label value",
         ),
         (
             json!({"hostnames": ["a", "a"]}),
-            "spec.hostnames[1]: hostname \"a\" is there twice",
+            "spec.hostnames[1]: duplicate value \"a\"",
         ),
         (
             json!({"nodeSelector": {}}),
-            "spec.nodeSelector: an empty nodeSelector selects every node",
+            "spec.nodeSelector: invalid value: an empty nodeSelector selects every node",
         ),
         (
             json!({"nodeSelector": {"matchLabels": {"a b": "c"}}}),
-            "spec.nodeSelector.matchLabels.a b: \"a b\" is no label key",
+            "spec.nodeSelector.matchLabels.a b: invalid value \"a b\": not a label key",
         ),
         (
             json!({"nodeSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}}),
-            "spec.nodeSelector: no node can meet what is required of its label \"a\"",
+            "spec.nodeSelector: invalid value: the requirements on label \"a\" contradict each other",
         ),
         (
             json!({"hostnames": ["a"], "nodeSelector": {"matchLabels": {"a": "b"}}}),
-            "spec.nodeSelector: both hostnames and nodeSelector",
+            "spec.nodeSelector: invalid value: only one of hostnames and nodeSelector may be set",
         ),
         (
             json!({"taints": [{"key": "", "effect": "NoSchedule"}]}),
-            "spec.taints[0].key: \"\" is no taint key",
+            "spec.taints[0].key: invalid value \"\": not a taint key",
         ),
         (
             json!({"taints": [{"key": "k", "value": "a b", "effect": "NoSchedule"}]}),
-            "spec.taints[0].value: \"a b\" is no label value",
+            "spec.taints[0].value: invalid value \"a b\": not a label value",
         ),
         (
             json!({"taints": [{"key": "k", "value": "a", "effect": "NoSchedule"}, {"key": "k", "effect": "NoSchedule"}]}),
-            "spec.taints[1]: taint k:NoSchedule is there twice",
+            "spec.taints[1]: duplicate value k:NoSchedule",
         ),
         (
             json!({"resourceName": "gpu"}),
-            "spec.resourceName: \"gpu\" is no extended resource",
+            "spec.resourceName: invalid value \"gpu\": not an extended resource",
         ),
         (
             json!({"resourceAliases": ["cpu"]}),
-            "spec.resourceAliases[0]: \"cpu\" is no extended resource",
+            "spec.resourceAliases[0]: invalid value \"cpu\": not an extended resource",
         ),
         (
             json!({"resourceAliases": ["amd.com/gpu"]}),
-            "spec.resourceAliases[0]: alias \"amd.com/gpu\" is the pool's own resource",
+            "spec.resourceAliases[0]: invalid value \"amd.com/gpu\": an alias cannot be the pool's own resource",
         ),
         (
             json!({"resourceAliases": ["a/b", "a/b"]}),
-            "spec.resourceAliases[1]: alias \"a/b\" is there twice",
+            "spec.resourceAliases[1]: duplicate value \"a/b\"",
         ),
         (
             json!({"memoryPerGPU": "8 GB"}),
-            "spec.memoryPerGPU: \"8 GB\" is no amount of memory",
+            "spec.memoryPerGPU: invalid value \"8 GB\": not an amount of memory",
         ),
         (
             json!({"memoryPerGPU": "0"}),
-            "spec.memoryPerGPU: \"0\" is no amount of memory",
+            "spec.memoryPerGPU: invalid value \"0\": not an amount of memory",
         ),
         (
             json!({"sharing": {"strategy": "TimeSlicing"}}),
-            "spec.sharing: a shared GPU without replicas",
+            "spec.sharing: required value: replicas",
         ),
         (
             json!({"sharing": {"strategy": "None", "replicas": 2}}),
-            "spec.sharing.replicas: replicas of a GPU that is not shared",
+            "spec.sharing.replicas: invalid value: a GPU that is not shared has no replicas",
         ),
         (
             json!({"sharing": {"strategy": "MPS", "replicas": 1}}),
-            "spec.sharing.replicas: replicas 1 is no sharing",
+            "spec.sharing.replicas: invalid value 1: replicas must be at least 2",
         ),
         (
             json!({"runtimeClassName": "N"}),
-            "spec.runtimeClassName: \"N\" is no name that Kubernetes takes",
+            "spec.runtimeClassName: invalid value \"N\": not a name that Kubernetes accepts",
         ),
         (
             json!({"env": [{"name": "A=B"}]}),
-            "spec.env[0].name: \"A=B\" is no variable name",
+            "spec.env[0].name: invalid value \"A=B\": not a variable name",
         ),
         (
             json!({"env": [{"name": "A"}, {"name": "A"}]}),
-            "spec.env[1].name: variable \"A\" is there twice",
+            "spec.env[1].name: duplicate value \"A\"",
         ),
     ] {
         assert_eq!(of_pool(spec), expected);
     }
     assert_eq!(
         one(&[pool("P", json!({"hostnames": ["a"]}))]),
-        "metadata.name: \"P\" is no name that Kubernetes takes"
+        "metadata.name: invalid value \"P\": not a name that Kubernetes accepts"
     );
     assert_eq!(
         one(&[pool("p", json!({})), pool("p", json!({}))]),
-        "metadata.name: there is another GPUPool \"p\""
+        "metadata.name: duplicate value \"p\": another GPUPool has this name"
     );
 }
 
 #[test]
 fn every_problem_of_a_class_is_found() {
     for (spec, expected) in [
-        (json!({"pools": []}), "spec.pools: no pools"),
+        (
+            json!({"pools": []}),
+            "spec.pools: required value: at least one GPUPool",
+        ),
         (
             json!({"pools": [{"name": "p"}, {"name": "p"}]}),
-            "spec.pools[1].name: pool \"p\" is there twice",
+            "spec.pools[1].name: duplicate value \"p\"",
         ),
         (
             json!({"pools": [{"name": "nowhere"}]}),
@@ -188,32 +191,35 @@ fn every_problem_of_a_class_is_found() {
         ),
         (
             json!({"gpus": {"default": 2, "max": 1}}),
-            "spec.gpus.max: default 2 is above max 1",
+            "spec.gpus.max: invalid value 1: max is below default 2",
         ),
-        (json!({"gpus": {"default": 0}}), "spec.gpus.default: 0 GPUs"),
+        (
+            json!({"gpus": {"default": 0}}),
+            "spec.gpus.default: invalid value 0: must be at least 1",
+        ),
         (
             json!({"gpuMemory": "much"}),
-            "spec.gpuMemory: \"much\" is no amount of memory",
+            "spec.gpuMemory: invalid value \"much\": not an amount of memory",
         ),
         (
             json!({"containerNames": ["Main"]}),
-            "spec.containerNames[0]: \"Main\" is no DNS label",
+            "spec.containerNames[0]: invalid value \"Main\": not a DNS label",
         ),
         (
             json!({"containerNames": ["a", "a"]}),
-            "spec.containerNames[1]: container \"a\" is there twice",
+            "spec.containerNames[1]: duplicate value \"a\"",
         ),
         (
             json!({"schedulerName": "V"}),
-            "spec.schedulerName: \"V\" is no name that Kubernetes takes",
+            "spec.schedulerName: invalid value \"V\": not a name that Kubernetes accepts",
         ),
         (
             json!({"namespaceSelector": {"matchLabels": {"team": "a"}}}),
-            "spec.namespaceSelector: label \"team\" of a namespace is not known without the cluster",
+            "spec.namespaceSelector: unsupported value: berth does not know the label \"team\" of a namespace from files",
         ),
         (
             json!({"namespaceSelector": {"matchExpressions": [{"key": "a", "operator": "Like"}]}}),
-            "spec.namespaceSelector.matchExpressions[0].operator: operator \"Like\" is not In, NotIn, Exists or DoesNotExist",
+            "spec.namespaceSelector.matchExpressions[0].operator: unsupported value \"Like\": use In, NotIn, Exists or DoesNotExist",
         ),
     ] {
         assert_eq!(of_class(spec), expected);
@@ -222,17 +228,17 @@ fn every_problem_of_a_class_is_found() {
     let c = |name| class(name, &["p"], json!({}));
     assert_eq!(
         one(&[p(), c("a.b")]),
-        "metadata.name: \"a.b\" is no DNS label"
+        "metadata.name: invalid value \"a.b\": not a DNS label"
     );
     assert_eq!(
         one(&[p(), c("c"), c("c")]),
-        "metadata.name: there is another WorkloadClass \"c\""
+        "metadata.name: duplicate value \"c\": another WorkloadClass has this name"
     );
     let shared = pool("p", json!({"sharing": {"strategy": "MPS", "replicas": 4}}));
     let greedy = class("c", &["p"], json!({"gpus": {"max": 2}}));
     assert_eq!(
         one(&[shared, greedy]),
-        "spec.gpus.max: max 2 on the shared pool \"p\""
+        "spec.gpus.max: invalid value 2: max must be 1, since pool \"p\" is shared"
     );
 }
 
@@ -244,7 +250,7 @@ fn a_name_stands_for_one_group_of_a_class() {
         "b",
         json!({"resourceName": "x.io/gpu", "resourceAliases": ["amd.com/gpu"]}),
     );
-    let expected = "spec.pools[1].name: \"amd.com/gpu\" stands for pool \"a\" and for pool \"b\", which ask for different things";
+    let expected = "spec.pools[1].name: \"amd.com/gpu\" is a name of pool \"a\" and of pool \"b\", which need different things of a Pod";
     assert_eq!(one(&[amd(), taken, c()]), expected);
     // one resource in two groups is no riddle: the runtime class is what differs
     let classed = pool("b", json!({"runtimeClassName": "rocm"}));
