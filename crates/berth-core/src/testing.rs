@@ -8,6 +8,7 @@ use crate::{
     manifest::{Document, Manifest},
     names::{CLASS_LABEL, GROUP, VERSION},
     outcome::Reason,
+    placement::{Terms, Way},
     review::review,
     table::{AllocationTable, Settings, compile},
     view::View,
@@ -29,6 +30,10 @@ pub struct Admitted {
     pub patch: Vec<Value>,
     /// The warnings as they are worded.
     pub warnings: Vec<String>,
+    /// By which way of rule 13 the container was found.
+    pub way: Option<Way>,
+    /// What was done to the required terms.
+    pub terms: Option<Terms>,
 }
 
 /// A pool whose spec has the fields given, and a hostname and AMD's resource where they say nothing else.
@@ -130,6 +135,9 @@ fn admit_once(view: &View, pod: &Value) -> Result<Admitted, (Reason, String)> {
     let decision = answer.decision;
     let warnings = decision.warnings();
     let pool = decision.pool().map(str::to_owned);
+    let placement = decision.placement.as_ref();
+    let way = placement.and_then(|it| it.target).map(|target| target.way);
+    let terms = placement.map(|it| it.affinity.terms.clone());
     if let Some(message) = decision.message {
         return Err((decision.reason, message));
     }
@@ -149,5 +157,7 @@ fn admit_once(view: &View, pod: &Value) -> Result<Admitted, (Reason, String)> {
         pool,
         patch,
         warnings: warnings.iter().map(ToString::to_string).collect(),
+        way,
+        terms,
     })
 }

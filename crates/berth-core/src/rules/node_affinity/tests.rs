@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
+    placement::{TermDecision, Terms},
     testing::{admit, class, one_pool, pod, pool, view},
     view::View,
 };
@@ -345,4 +346,25 @@ fn the_result_is_bounded() {
         Some(1000)
     );
     assert_eq!(denied(&one_pool(), many(1001)).0, Reason::TooManyTerms);
+}
+
+#[test]
+fn the_placement_says_what_was_done_to_each_term_and_why() {
+    let terms = |view: &View, spec: Value| admit(view, &pod(spec)).expect("admitted").terms;
+    let zone = |values: &[&str]| json!({"matchExpressions": [expression("zone", "In", values)]});
+    let ours = json!({"matchExpressions": [expression(OURS, "In", &["p-node"])]});
+    let all = required(json!([{}, zone(&["x"]), ours]));
+    let decided = [
+        TermDecision::Empty,
+        TermDecision::Narrowed,
+        TermDecision::Implied(0),
+    ];
+    assert_eq!(terms(&one_pool(), all), Some(Terms::Each(decided.into())));
+    let model_b = json!({"matchExpressions": [expression("model", "In", &["b"])]});
+    let both = required(json!([zone(&["x"]), model_b]));
+    let decided = [TermDecision::Multiplied, TermDecision::Implied(1)];
+    assert_eq!(terms(&two_keys(), both), Some(Terms::Each(decided.into())));
+    assert_eq!(terms(&one_pool(), json!({})), Some(Terms::Added));
+    let selector = json!({"nodeSelector": {"model": "b"}});
+    assert_eq!(terms(&two_keys(), selector), Some(Terms::Implied(1)));
 }

@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
+    placement::Way,
     testing::{Admitted, admit, class, pod, pool, view},
 };
 
@@ -200,4 +201,32 @@ fn a_pod_without_containers_is_told_so() {
     let (reason, message) = admitted(&json!({}), &json!({"containers": []})).unwrap_err();
     assert_eq!(reason, Reason::ContainerAmbiguous);
     assert!(message.contains("(no container)"), "{message}");
+}
+
+#[test]
+fn the_placement_says_by_which_way_the_container_was_found() {
+    let none = json!({});
+    let named = json!({"berth.dev/container": "b"});
+    let kubectl = json!({"kubectl.kubernetes.io/default-container": "b"});
+    let claiming = json!([{"name": "a", "resources": {"claims": [{"name": "gpu"}]}}]);
+    for (annotations, spec, way) in [
+        (&named, containers(&["a", "b"]), Way::Annotated),
+        (
+            &named,
+            json!({"containers": [{"name": "a"}, asking("b")]}),
+            Way::Asks,
+        ),
+        (&none, json!({"containers": claiming}), Way::Claims),
+        (&none, containers(&["a", "vllm"]), Way::NamedByClass),
+        (&none, containers(&["istio-proxy", "a"]), Way::OnlyOne),
+        (&kubectl, containers(&["a", "b"]), Way::KubectlDefault),
+        (
+            &none,
+            containers(&["a", "user-container"]),
+            Way::NamedByFramework,
+        ),
+    ] {
+        let found = admitted(annotations, &spec).expect("admitted").way;
+        assert_eq!(found, Some(way), "{annotations} {spec}");
+    }
 }
