@@ -48,8 +48,9 @@ fn main() {
     compile_time();
 }
 
-/// Berth's time as a multiple of the scan's, and the usual way's as a multiple of berth's: medians. Each contender has
-/// its turn of several runs, so that it finds its own code and the review in the caches, and not the others'.
+/// Berth's time in microseconds and as a multiple of the scan's, and the usual way's as a multiple of berth's: medians.
+/// Each contender has its turn of several runs, so that it finds its own code and the review in the caches, and not the
+/// others'.
 fn ratios(case: &Case) -> String {
     let baseline = Baseline::new(&case.view.table);
     let contenders: [&dyn Fn() -> bool; 3] = [
@@ -73,8 +74,9 @@ fn ratios(case: &Case) -> String {
         times[times.len() / 2].as_secs_f64()
     });
     format!(
-        "{}: {:.2} x scan, kube-rs {:.0} x berth",
+        "{}: {:.1} µs, {:.2} x scan, kube-rs {:.0} x berth",
         case.name,
+        berth * 1e6,
         berth / scan,
         baseline / berth
     )

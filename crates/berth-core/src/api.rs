@@ -16,27 +16,17 @@ use k8s_openapi::{
 };
 use kube_core::CustomResourceExt;
 use kube_derive::{CustomResource, KubeSchema};
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
-/// What a label's value may be, and a taint's.
-const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
-/// What a label's key may be, and a taint's.
-const QUALIFIED_NAME: &str =
-    "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
-/// A qualified name with its prefix.
-const RESOURCE: &str = "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
-/// A DNS label.
-const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
-/// A DNS subdomain.
-const DNS_SUBDOMAIN: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
-/// An environment variable's name.
-const ENV_NAME: &str = "^[ -<>-~]+$";
-/// An amount of memory.
-const MEMORY: &str = "^[+]?[0-9]*[.]?[0-9]+([KMGTPE]i|[kMGTPE]|[eE][0-9]+)?$";
+use schema::{
+    DNS_LABEL, DNS_SUBDOMAIN, ENV_NAME, LABEL_VALUE, QUALIFIED_NAME, RESOURCE, label_selector,
+    memory,
+};
 
-/// One kind of GPU hardware: the nodes that carry it, and what a Pod needs to run there.
+mod schema;
+
+/// One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.
 #[derive(CustomResource, Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "berth.dev",
@@ -44,7 +34,7 @@ const MEMORY: &str = "^[+]?[0-9]*[.]?[0-9]+([KMGTPE]i|[kMGTPE]|[eE][0-9]+)?$";
     kind = "GPUPool",
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
-    doc = "One kind of GPU hardware: the nodes that carry it, and what a Pod needs to run there.",
+    doc = "One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.",
     printcolumn(name = "Resource", type_ = "string", json_path = ".spec.resourceName"),
     printcolumn(name = "Memory", type_ = "string", json_path = ".spec.memoryPerGPU"),
     printcolumn(
@@ -61,11 +51,11 @@ const MEMORY: &str = "^[+]?[0-9]*[.]?[0-9]+([KMGTPE]i|[kMGTPE]|[eE][0-9]+)?$";
 #[x_kube(
     crates(kube_core = "::kube_core"),
     validation = Rule::new("has(self.hostnames) != has(self.nodeSelector)")
-        .message("exactly one of hostnames and nodeSelector"),
+        .message("exactly one of hostnames and nodeSelector must be set"),
     validation = Rule::new("!has(self.nodeSelector) || (has(self.nodeSelector.matchLabels) && size(self.nodeSelector.matchLabels) > 0) || (has(self.nodeSelector.matchExpressions) && size(self.nodeSelector.matchExpressions) > 0)")
         .message("an empty nodeSelector selects every node"),
     validation = Rule::new("!has(self.resourceAliases) || !(self.resourceName in self.resourceAliases)")
-        .message("an alias is the pool's own resource"),
+        .message("an alias cannot be the pool's own resource"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GPUPoolSpec {
@@ -78,15 +68,15 @@ pub struct GPUPoolSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub node_selector: Option<LabelSelector>,
-    /// The taints that the nodes carry; each gets a toleration.
+    /// The taints that the nodes have; a Pod gets a toleration for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 32))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".to_owned(), "effect".to_owned()]))]
     pub taints: Vec<Taint>,
-    /// The extended resource that a Pod asks for here.
+    /// The extended resource that the nodes advertise, and that a Pod asks for.
     #[schemars(length(max = 253), regex(pattern = RESOURCE))]
     pub resource_name: String,
-    /// Other names under which a Pod may have asked for it; rewritten to `resourceName`.
+    /// Other names by which a Pod may ask for it; berth rewrites them to `resourceName`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16), inner(length(max = 253), regex(pattern = RESOURCE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
@@ -102,11 +92,11 @@ pub struct GPUPoolSpec {
     /// How one GPU is shared by several Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
-    /// The runtime class that a Pod needs here.
+    /// The runtime class that a Pod needs on these nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253), regex(pattern = DNS_SUBDOMAIN))]
     pub runtime_class_name: Option<String>,
-    /// Environment variables that a Pod's containers need here.
+    /// Environment variables that a container with a GPU needs on these nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
@@ -145,7 +135,7 @@ pub struct Taint {
     /// The taint's key, a qualified name.
     #[schemars(length(min = 1, max = 317), regex(pattern = QUALIFIED_NAME))]
     pub key: String,
-    /// The taint's value; empty where absent.
+    /// The taint's value; empty if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63), regex(pattern = LABEL_VALUE))]
     pub value: Option<String>,
@@ -169,7 +159,7 @@ pub enum TaintEffect {
 #[x_kube(
     crates(kube_core = "::kube_core"),
     validation = Rule::new("(self.strategy == 'None') != has(self.replicas)")
-        .message("replicas go with TimeSlicing and MPS, and these with replicas")
+        .message("replicas must be set with TimeSlicing and MPS, and must not be set with None")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Sharing {
@@ -217,7 +207,7 @@ pub struct EnvVar {
     attr = "x_kube(crates(kube_core = \"::kube_core\"))",
     doc = "What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs.",
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
-        .message("the name is a Pod label's value, and must be a DNS label: lower-case letters, digits and -, at most 63"),
+        .message("the name is a Pod label's value, and must be a DNS label: at most 63 lower-case letters, digits and -"),
     printcolumn(name = "Pools", type_ = "string", json_path = ".spec.pools[*].name"),
     printcolumn(name = "GPUs", type_ = "integer", json_path = ".spec.gpus.default"),
     printcolumn(name = "Rationale", type_ = "string", json_path = ".spec.rationale", priority = 1),
@@ -233,7 +223,7 @@ pub struct WorkloadClassSpec {
     /// How many GPUs a Pod gets and may ask for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Gpus>,
-    /// Expected use, for the memory budget of a shared GPU.
+    /// The GPU memory that a Pod is expected to use: `berth lint` adds it up on a shared GPU.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "memory")]
     pub gpu_memory: Option<Quantity>,
@@ -242,7 +232,7 @@ pub struct WorkloadClassSpec {
     #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub container_names: Vec<String>,
-    /// Who may use the class; absent means every namespace.
+    /// Which namespaces may use the class; every namespace if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub namespace_selector: Option<LabelSelector>,
@@ -270,15 +260,15 @@ pub struct PoolReference {
 #[x_kube(
     crates(kube_core = "::kube_core"),
     validation = Rule::new("!has(self.max) || (has(self.default) ? self.default : 1) <= self.max")
-        .message("default (1 where absent) is above max")
+        .message("max is below default (1 if it is not set)")
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Gpus {
-    /// Given to a Pod that asks for none; 1 where absent.
+    /// What a Pod gets that asks for none; 1 if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub default: Option<u32>,
-    /// The most that a Pod may ask for; `default` where absent.
+    /// The most that a Pod may ask for; `default` if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 1024))]
     pub max: Option<u32>,
@@ -300,52 +290,4 @@ impl TaintEffect {
             Self::NoExecute => "NoExecute",
         }
     }
-}
-
-/// A standard `LabelSelector`, with the bounds that its own type lacks.
-fn label_selector(_: &mut schemars::SchemaGenerator) -> Schema {
-    let key =
-        json!({"type": "string", "minLength": 1, "maxLength": 317, "pattern": QUALIFIED_NAME});
-    let value = json!({"type": "string", "maxLength": 63, "pattern": LABEL_VALUE});
-    let schema = json!({
-        "type": "object",
-        "nullable": true,
-        "properties": {
-            "matchLabels": {
-                "description": "Labels that must be there with this value.",
-                "type": "object", "maxProperties": 32, "additionalProperties": value,
-            },
-            "matchExpressions": {
-                "description": "Requirements that must all hold.",
-                "type": "array", "maxItems": 32,
-                "items": {
-                    "type": "object",
-                    "required": ["key", "operator"],
-                    "properties": {
-                        "key": merge(key, "The label."),
-                        "operator": {
-                            "description": "How the label is compared with the values.",
-                            "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
-                        },
-                        "values": {
-                            "description": "For In and NotIn, and for these alone.",
-                            "type": "array", "maxItems": 1024, "items": value,
-                        },
-                    },
-                },
-            },
-        },
-    });
-    schema.try_into().expect("an object is a schema")
-}
-
-/// A `Quantity`, with the bounds that its own type lacks.
-fn memory(_: &mut schemars::SchemaGenerator) -> Schema {
-    let schema = json!({"x-kubernetes-int-or-string": true, "nullable": true, "maxLength": 32, "pattern": MEMORY});
-    schema.try_into().expect("an object is a schema")
-}
-
-fn merge(mut schema: serde_json::Value, description: &str) -> serde_json::Value {
-    schema["description"] = json!(description);
-    schema
 }

@@ -2,13 +2,12 @@
 
 use std::{borrow::Cow, fmt, ops::Deref};
 
+mod map;
 mod reader;
 mod skip;
 
+pub use map::Map;
 pub use reader::Reader;
-
-/// More entries than this are searched for duplicates by sorting.
-const FEW: usize = 16;
 
 /// What can be read from JSON.
 pub trait Read<'a>: Sized {
@@ -200,69 +199,6 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
             Ok(())
         })?;
         Ok(list)
-    }
-}
-
-/// A JSON object with keys of the user's, in their order, each there once.
-#[derive(Clone, Debug)]
-pub struct Map<'a, V>(Vec<(Text<'a>, V)>);
-
-impl<V> Default for Map<'_, V> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'a, V> Map<'a, V> {
-    /// The value of a key.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&V> {
-        self.iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
-    }
-
-    /// The entries, in the order in which they were written.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &V)> {
-        self.entries().map(|(key, value)| (&**key, value))
-    }
-
-    /// The entries with their keys as they are: borrowed from the text for as long as that lives.
-    pub fn entries(&self) -> impl Iterator<Item = (&Text<'a>, &V)> {
-        self.0.iter().map(|(key, value)| (key, value))
-    }
-
-    fn duplicate(&self) -> Option<&str> {
-        if self.0.len() > FEW {
-            let mut keys: Vec<&str> = self.iter().map(|(key, _)| key).collect();
-            keys.sort_unstable();
-            return keys.array_windows().find(|[a, b]| a == b).map(|[a, _]| *a);
-        }
-        let repeated = |(i, (key, _)): (usize, &(Text<'a>, V))| {
-            self.0.iter().take(i).any(|(earlier, _)| earlier == key)
-        };
-        self.0
-            .iter()
-            .enumerate()
-            .find(|entry| repeated(*entry))
-            .map(|(_, (key, _))| &**key)
-    }
-}
-
-impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let mut map = Self::default();
-        reader.object(|reader, key| {
-            match V::read(reader) {
-                Ok(value) => map.0.push((Text(key), value)),
-                Err(error) => return Err(error.below(format_args!("[{key:?}]"))),
-            }
-            Ok(())
-        })?;
-        match map.duplicate() {
-            Some(key) => Err(reader.error(Problem::Duplicate(key.to_owned()))),
-            None => Ok(map),
-        }
     }
 }
 

@@ -3,15 +3,13 @@
 //! The body is parsed once, as the review of a Pod. Only where that fails is it looked at again, step by step, to say
 //! what is wrong, or to let pass what is none of our business.
 
-use std::{borrow::Cow, fmt};
-
 use crate::{
     json::{self, Map, Problem, Raw, Text},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
     outcome::{Denial, Reason, Warning},
     patch,
     placement::Placement,
-    pod::{Metadata, OwnerReference, Pod, text},
+    pod::{Pod, text},
     rules,
     table::AllocationTable,
     view::View,
@@ -20,6 +18,9 @@ use envelope::{Envelope, Named, Request};
 
 mod envelope;
 mod response;
+mod subject;
+
+pub use subject::{Owner, Subject};
 
 /// The API version of the reviews that are read and written.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
@@ -62,23 +63,6 @@ pub struct Answer<'a> {
     pub decision: Decision<'a>,
 }
 
-/// Whose review it is: what tells one from another in the log.
-#[derive(Clone, Debug, Default)]
-pub struct Subject<'a> {
-    /// The request's uid.
-    pub uid: Cow<'a, str>,
-    /// The request's namespace: the object's own may be empty (rule 30).
-    pub namespace: Cow<'a, str>,
-    /// The Pod's name, or its generateName where the API server is still to make one up.
-    pub name: Cow<'a, str>,
-    /// The Pod's controller, as `ReplicaSet/whisper-6d`.
-    pub owner: Option<Owner<'a>>,
-    /// Who asks: for a Pod of a controller, that controller.
-    pub user: Cow<'a, str>,
-    /// Whether nothing is stored.
-    pub dry_run: bool,
-}
-
 /// What was decided: the response, the metrics and the log read it.
 #[derive(Clone, Debug)]
 pub struct Decision<'a> {
@@ -90,19 +74,6 @@ pub struct Decision<'a> {
     pub placement: Option<Placement<'a>>,
     /// The message of a denial.
     pub message: Option<String>,
-}
-
-/// A Pod's controller.
-#[derive(Clone, Debug)]
-pub struct Owner<'a> {
-    kind: Text<'a>,
-    name: Text<'a>,
-}
-
-impl fmt::Display for Owner<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", &*self.kind, &*self.name)
-    }
 }
 
 /// Answers a review from one view.
@@ -218,37 +189,6 @@ fn answer<'a>(
         body,
         subject: Subject::of(request),
         decision,
-    }
-}
-
-impl<'a> Subject<'a> {
-    fn of(request: Request<'a, Pod<'a>>) -> Self {
-        let metadata = request.object.and_then(|pod| pod.metadata);
-        let Metadata {
-            generate_name,
-            owner_references,
-            ..
-        } = metadata.unwrap_or_default();
-        let mut owners = owner_references.into_iter().flatten();
-        let name = request.name.filter(|name| !name.is_empty());
-        let user = request.user.and_then(|user| user.name);
-        Self {
-            uid: request.uid.unwrap_or_default().0,
-            namespace: request.namespace.unwrap_or_default().0,
-            name: name.or(generate_name).unwrap_or_default().0,
-            owner: owners.find(OwnerReference::is_controller).map(Owner::from),
-            user: user.unwrap_or_default().0,
-            dry_run: request.dry_run.unwrap_or_default(),
-        }
-    }
-}
-
-impl<'a> From<OwnerReference<'a>> for Owner<'a> {
-    fn from(owner: OwnerReference<'a>) -> Self {
-        Self {
-            kind: owner.kind.unwrap_or_default(),
-            name: owner.name.unwrap_or_default(),
-        }
     }
 }
 

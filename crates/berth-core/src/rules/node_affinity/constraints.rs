@@ -89,7 +89,6 @@ impl<'p> Constraints<'p> {
             Operator::DoesNotExist => {
                 self.on(&ours.key).any(Stated::needs_key) || others.any(|other| !other.admits(None))
             }
-            Operator::Gt | Operator::Lt => false,
         }
     }
 
@@ -158,7 +157,6 @@ impl<'p> Stated<'p> {
             }
             Operator::Exists => self.needs_key(),
             Operator::DoesNotExist => self.operator == "DoesNotExist",
-            Operator::Gt | Operator::Lt => false,
         }
     }
 

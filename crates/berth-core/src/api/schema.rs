@@ -1,0 +1,70 @@
+//! The parts of the manifests' schemas that their types do not say: patterns and bounds.
+
+use schemars::Schema;
+use serde_json::json;
+
+/// What a label's value may be, and a taint's.
+pub(super) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
+/// What a label's key may be, and a taint's.
+pub(super) const QUALIFIED_NAME: &str =
+    "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// A qualified name with its prefix.
+pub(super) const RESOURCE: &str =
+    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+/// A DNS label.
+pub(super) const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
+/// A DNS subdomain.
+pub(super) const DNS_SUBDOMAIN: &str =
+    "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+/// An environment variable's name.
+pub(super) const ENV_NAME: &str = "^[ -<>-~]+$";
+/// An amount of memory.
+pub(super) const MEMORY: &str = "^[+]?[0-9]*[.]?[0-9]+([KMGTPE]i|[kMGTPE]|[eE][0-9]+)?$";
+
+/// A standard `LabelSelector`, with the bounds that its own type lacks.
+pub(super) fn label_selector(_: &mut schemars::SchemaGenerator) -> Schema {
+    let key =
+        json!({"type": "string", "minLength": 1, "maxLength": 317, "pattern": QUALIFIED_NAME});
+    let value = json!({"type": "string", "maxLength": 63, "pattern": LABEL_VALUE});
+    let schema = json!({
+        "type": "object",
+        "nullable": true,
+        "properties": {
+            "matchLabels": {
+                "description": "Labels that must be there with this value.",
+                "type": "object", "maxProperties": 32, "additionalProperties": value,
+            },
+            "matchExpressions": {
+                "description": "Requirements that must all hold.",
+                "type": "array", "maxItems": 32,
+                "items": {
+                    "type": "object",
+                    "required": ["key", "operator"],
+                    "properties": {
+                        "key": merge(key, "The label."),
+                        "operator": {
+                            "description": "How the label is compared with the values.",
+                            "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"],
+                        },
+                        "values": {
+                            "description": "Only for In and NotIn.",
+                            "type": "array", "maxItems": 1024, "items": value,
+                        },
+                    },
+                },
+            },
+        },
+    });
+    schema.try_into().expect("an object is a schema")
+}
+
+/// A `Quantity`, with the bounds that its own type lacks.
+pub(super) fn memory(_: &mut schemars::SchemaGenerator) -> Schema {
+    let schema = json!({"x-kubernetes-int-or-string": true, "nullable": true, "maxLength": 32, "pattern": MEMORY});
+    schema.try_into().expect("an object is a schema")
+}
+
+fn merge(mut schema: serde_json::Value, description: &str) -> serde_json::Value {
+    schema["description"] = json!(description);
+    schema
+}
