@@ -6,10 +6,7 @@ use serde_json::Value;
 
 mod common;
 
-use common::{
-    path,
-    process::{command, unwrapped},
-};
+use common::{path, process::command};
 
 const TABLE: &str = "\
 apiVersion: berth.dev/v1alpha1
@@ -56,11 +53,7 @@ fn test(folder: &Path, arguments: &[&str]) -> (i32, String, String) {
         .output()
         .expect("berth starts");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (
-        status.code().expect("a code"),
-        text(stdout),
-        unwrapped(&text(stderr)),
-    )
+    (status.code().expect("a code"), text(stdout), text(stderr))
 }
 
 #[test]
@@ -174,7 +167,7 @@ fn what_cannot_be_read_is_said_and_the_other_cases_are_run() {
 fn without_cases_or_a_table_it_says_what_to_do() {
     let empty = folder(&[]);
     let (code, _, err) = test(empty.path(), &["."]);
-    assert!(code == 3 && err.contains("no case here"), "{err}");
+    assert!(code == 3 && err.contains("no case in the folder"), "{err}");
     let (code, _, err) = test(empty.path(), &["nowhere"]);
     assert!(code == 3 && err.contains("nowhere: No such file"), "{err}");
     let no_table = folder(&[("a.yaml", POD)]);

@@ -16,7 +16,7 @@ mod common;
 
 use common::{
     path,
-    process::{arg, command, unwrapped},
+    process::{arg, command},
 };
 
 const TYPO: &str = "apiVersion: berth.dev/v1alpha1
@@ -234,7 +234,7 @@ fn what_cannot_be_read_ends_with_3_and_a_sentence() {
     ] {
         let run = run(&["--table", arg(table)], &[]);
         assert_eq!(run.code, 3, "{}", run.prose);
-        let prose = unwrapped(&run.prose);
+        let prose = &run.prose;
         assert!(
             prose.contains(arg(table)) && prose.contains(says),
             "{prose}"

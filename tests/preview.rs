@@ -12,7 +12,7 @@ mod common;
 
 use common::{
     path,
-    process::{arg, command, unwrapped},
+    process::{arg, command},
 };
 
 /// What a run printed and how it ended.
@@ -272,7 +272,13 @@ fn sources_are_put_together_as_one_stream() {
     let expected = "\u{feff}# none\na: 1\n---\nb: 1\n---\n{\"c\": 1}\n{\"d\": 1}\n---\ne: 1\n";
     assert_eq!(ran.data, expected);
     // and each is told to be no object, which kubectl would refuse
-    assert_eq!((ran.code, ran.prose.matches("no object").count()), (1, 5));
+    assert_eq!(
+        (
+            ran.code,
+            ran.prose.matches("not a Kubernetes object").count()
+        ),
+        (1, 5)
+    );
 }
 
 #[test]
@@ -329,10 +335,22 @@ fn a_finding_is_shown_at_its_line_and_counts() {
     );
     let ran = preview_of(&text, &["-o", "json"]);
     assert_eq!(ran.code, 1);
-    assert_eq!(json(&ran)["findings"][0]["topic"], "NotAQuantity");
-    let prose = unwrapped(&ran.prose);
+    let found = json(&ran)["findings"][0].take();
+    let expected = serde_json::json!({
+        "source": found["source"],
+        "field": "spec.containers[0].resources.limits.cpu",
+        "severity": "warning",
+        "line": 13,
+        "column": 31,
+        "topic": "NotAQuantity",
+        "message": "\"<N>\" is not a quantity",
+        "help": "write a number, as 1, 500m or 2Gi",
+    });
+    assert_eq!(found, expected);
+    let prose = &ran.prose;
     for words in [
-        "spec.containers[0].resources.limits.cpu: \"<N>\" is no quantity",
+        "warning NotAQuantity",
+        "spec.containers[0].resources.limits.cpu: \"<N>\" is not a quantity",
         ":13:31]",
         "help: write a number",
     ] {
@@ -350,10 +368,22 @@ fn a_long_line_is_named_and_not_printed() {
     assert_eq!(ran.code, 3);
     assert!(ran.prose.len() < 500, "{} bytes", ran.prose.len());
     assert!(
-        unwrapped(&ran.prose).contains("x.yaml:1: duplicate key \"x\""),
+        ran.prose.contains("x.yaml:1:100031: duplicate key \"x\""),
         "{}",
         ran.prose
     );
+}
+
+#[test]
+fn what_steers_a_terminal_stays_out_of_what_is_said() {
+    let text = POD.replace(
+        ": whisper}",
+        ": \"\u{1b}[2J\u{9b}wisper\"} # \u{1b}]0;x\u{7}",
+    );
+    let ran = preview_of(&text, &["-o", "json"]);
+    assert!(ran.prose.contains("wisper"), "{}", ran.prose);
+    let steers = |c: char| c.is_control() && c != '\n';
+    assert!(!ran.prose.contains(steers), "{:?}", ran.prose);
 }
 
 #[test]
@@ -361,7 +391,7 @@ fn a_denied_pods_document_passes_as_it_was_with_the_reason() {
     let text = POD.replace(": whisper}", ": wisper}");
     let ran = preview_of(&text, &["-o", "yaml"]);
     assert_eq!((ran.code, &ran.data), (1, &text));
-    let prose = unwrapped(&ran.prose);
+    let prose = &ran.prose;
     for words in [
         "whisper-6d: ClassUnavailable:",
         "did you mean \"whisper\"?",
@@ -392,7 +422,7 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_shown() {
     let ran = preview(&["-f", arg(folder.path()), "-o", "json"]);
     assert_eq!(ran.code, 3);
     assert_eq!(json(&ran)["pods"][0]["result"], "mutated");
-    let prose = unwrapped(&ran.prose);
+    let prose = &ran.prose;
     for (name, _, words) in bad {
         let said = prose.contains(name) && prose.contains(words);
         assert!(said, "{name}: {words}: {prose}");
@@ -407,13 +437,14 @@ fn what_is_not_there_is_unreadable() {
     ] {
         let ran = preview(&["-f", name]);
         assert_eq!(ran.code, 3);
-        assert!(unwrapped(&ran.prose).contains(words), "{}", ran.prose);
+        assert!(ran.prose.contains(words), "{}", ran.prose);
     }
     let folder = tempfile::tempdir().expect("a folder");
     let ran = preview(&["-f", arg(folder.path())]);
     assert_eq!(ran.code, 3);
     assert!(
-        unwrapped(&ran.prose).contains("no manifest"),
+        ran.prose.contains("no manifest in the folder")
+            && ran.prose.contains("-R reads the folders in it, too"),
         "{}",
         ran.prose
     );

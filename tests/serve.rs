@@ -100,7 +100,7 @@ fn a_table_that_cannot_be_used_is_refused_with_its_place() {
     fs::write(&bad, "apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata: {name: vllm}\nspec:\n  pools:\n  - name: nowhere\n").expect("written");
     for (table, says) in [
         ("/nowhere", &["/nowhere", "No such file"][..]),
-        (arg(&empty), &["has no manifest"]),
+        (arg(&empty), &["no manifest in the folder"]),
         (arg(&bad), &["bad.yaml:6:", "- name: nowhere", "nowhere"]),
     ] {
         let (code, text) = refused(&["--tls-self-signed", "--table", table]);

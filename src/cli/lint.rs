@@ -7,9 +7,9 @@ use super::{
     report::{Ended, Failure, print, tell},
 };
 use berth_manifests::{
-    lint::{CODES, Code, Severity},
+    diagnostic::Severity,
+    lint::{CODES, Code, Report},
     table_files::TableFiles,
-    table_lint::Report,
 };
 
 mod format;
@@ -64,12 +64,12 @@ impl Lint {
             Format::Github => format::github(&report),
         })?;
         tell(summary(&report));
-        if report.is_refused() {
-            let error = "the table does not load: mend what is BRT000 above, or it is not served";
+        if report.is_invalid() {
+            let error = "the table does not load, and is not served: fix each BRT000 above";
             return Err(Failure::unreadable(error));
         }
-        let fails = |code: &Code| code.severity >= self.fail_on.into();
-        let failed = report.findings.iter().any(|linted| fails(linted.code));
+        let fail_on = Severity::from(self.fail_on);
+        let failed = report.diagnostics.iter().any(|it| it.severity >= fail_on);
         Ok(if failed { Ended::Found } else { Ended::Fine })
     }
 }
@@ -93,14 +93,14 @@ fn code(text: &str) -> Result<&'static Code, String> {
 /// `1 error, 2 warnings and 1 silenced in 3 files`.
 fn summary(report: &Report) -> String {
     let of = |severity| {
-        let codes = report.findings.iter().map(|linted| linted.code);
-        codes.filter(|code| code.severity == severity).count()
+        let severities = report.diagnostics.iter().map(|it| it.severity);
+        severities.filter(|it| *it == severity).count()
     };
     format!(
         "{}, {} and {} silenced in {}",
         counted(of(Severity::Error), "error"),
         counted(of(Severity::Warning), "warning"),
-        report.silenced.len(),
+        report.suppressed.len(),
         counted(report.files, "file"),
     )
 }

@@ -7,11 +7,13 @@ use serde_json::Value;
 
 use super::{
     TableOptions,
-    report::{Ended, Failure},
+    report::{Ended, Failure, show},
 };
 use berth_core::view::View;
 use berth_manifests::{
-    documents::{self, Depth, Document, Source},
+    diagnostic::{Diagnostic, SourceText},
+    documents::{self, Source},
+    files::{self, Depth},
     preview::{Preview as Previewed, preview},
     table_files::TableFiles,
     yaml::{
@@ -19,12 +21,12 @@ use berth_manifests::{
         edit::{Edited, edit},
     },
 };
-use form::Form;
-use prose::Prose;
+use formatter::Formatter;
+use reporter::Reporter;
 
 mod diff;
-mod form;
-mod prose;
+mod formatter;
+mod reporter;
 
 /// Show what berth would do to the Pods of manifests
 ///
@@ -69,8 +71,8 @@ enum Format {
 
 /// A document and what would happen to it.
 struct Shown<'d> {
-    source: &'d Source,
-    document: &'d Document,
+    /// The document's text.
+    document: &'d SourceText,
     /// The document as it was read; absent where it is empty.
     root: Option<&'d Node>,
     value: &'d Value,
@@ -90,9 +92,10 @@ struct Seen {
 struct Run<'t> {
     view: &'t View,
     namespace: String,
+    depth: Depth,
     format: Format,
-    form: Box<dyn Form>,
-    prose: Prose<'t>,
+    formatter: Box<dyn Formatter>,
+    reporter: Reporter<'t>,
     seen: Seen,
 }
 
@@ -100,7 +103,7 @@ fn namespace(text: &str) -> Result<String, String> {
     if berth_core::syntax::is_dns_label(text) {
         Ok(text.to_owned())
     } else {
-        Err("no name of a namespace: use lower-case letters, digits and - alone".to_owned())
+        Err("not the name of a namespace: use only lower-case letters, digits and -".to_owned())
     }
 }
 
@@ -115,16 +118,17 @@ impl Preview {
         let mut run = Run {
             view: &view,
             namespace: self.namespace,
+            depth,
             format: self.output,
-            form: self.output.form(),
-            prose: Prose::new(view.table.class_label(), self.output == Format::Diff),
+            formatter: self.output.formatter(),
+            reporter: Reporter::new(view.table.class_label(), self.output == Format::Diff),
             seen: Seen::default(),
         };
         let sources = self.filename.iter();
         for source in sources.flat_map(|path| documents::sources(path, depth)) {
             run.source(source)?;
         }
-        run.form.end()?;
+        run.formatter.end()?;
         run.seen.ended(self.exit_code)
     }
 }
@@ -142,41 +146,56 @@ impl Seen {
 }
 
 impl Run<'_> {
-    fn source(&mut self, source: Result<Source, documents::Error>) -> io::Result<()> {
+    fn source(&mut self, source: Result<Source, files::Error>) -> io::Result<()> {
         let opened = source.and_then(|source| Ok((source.documents()?, source)));
         let (documents, source) = match opened {
             Ok(opened) => opened,
-            Err(error) => return self.unreadable(error),
+            Err(error) => return self.unreadable(&error),
         };
-        self.form.source(&source)?;
+        self.formatter.source(&source)?;
         for document in documents {
             match document {
-                Ok(document) => self.document(&source, &document)?,
-                Err(error) => self.unreadable(error)?,
+                Ok(document) => self.document(&document)?,
+                Err(error) => self.unreadable(&error)?,
             }
         }
         Ok(())
     }
 
-    fn unreadable(&mut self, error: documents::Error) -> io::Result<()> {
+    fn unreadable(&mut self, error: &files::Error) -> io::Result<()> {
+        let diagnostic = Diagnostic::error(error.to_string());
+        let has_folders =
+            matches!(error, files::Error::Empty { .. }) && self.depth == Depth::Folder;
+        self.invalid(&if has_folders {
+            diagnostic.with_help("-R reads the folders in it, too")
+        } else {
+            diagnostic
+        })
+    }
+
+    /// Says why a document is not previewed.
+    fn invalid(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
         self.seen.unreadable = true;
-        self.form.flush()?;
-        Failure::unreadable(error).report();
+        self.formatter.flush()?;
+        show(diagnostic);
         Ok(())
     }
 
-    fn document(&mut self, source: &Source, document: &Document) -> io::Result<()> {
+    fn document(&mut self, document: &SourceText) -> io::Result<()> {
         let root = match yaml::parse(&document.text) {
             Ok(mut roots) => roots.pop(),
             Err(error) => {
-                self.seen.unreadable = true;
-                self.form.flush()?;
-                prose::malformed(source, document, error);
+                self.invalid(&Diagnostic::not_yaml(document, error))?;
                 None
             }
         };
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
-        let preview = preview(&value, self.view, &self.namespace);
+        let mut preview = preview(&value, self.view, &self.namespace);
+        for diagnostic in &mut preview.diagnostics {
+            let span = root.as_ref().map(|root| root.locate(&diagnostic.field));
+            let placed = diagnostic.clone().at(document, span.unwrap_or_default());
+            *diagnostic = placed;
+        }
         self.seen.changes |= preview.patched.is_some();
         self.seen.trouble |= preview.is_trouble();
         let edited = match (&root, &preview.patched) {
@@ -185,20 +204,32 @@ impl Run<'_> {
             }
             _ => None,
         };
-        let shown = Shown {
-            source,
+        self.show(&Shown {
             document,
             root: root.as_ref(),
             value: &value,
             preview: &preview,
             edited: edited.as_ref(),
-        };
-        self.form.document(&shown)?;
-        if self.prose.has_something_to_say(&shown) {
-            self.form.flush()?;
-            self.prose.document(&shown);
+        })
+    }
+
+    fn show(&mut self, shown: &Shown<'_>) -> io::Result<()> {
+        self.formatter.document(shown)?;
+        if self.reporter.has_something_to_say(shown) {
+            self.formatter.flush()?;
+            self.reporter.document(shown);
         }
         Ok(())
+    }
+}
+
+impl Shown<'_> {
+    /// As `path:line`.
+    fn name(&self) -> String {
+        let SourceText {
+            path, first_line, ..
+        } = self.document;
+        format!("{}:{first_line}", path.display())
     }
 }
 
@@ -207,13 +238,13 @@ impl Format {
         matches!(self, Self::Diff | Self::Yaml)
     }
 
-    fn form(self) -> Box<dyn Form> {
+    fn formatter(self) -> Box<dyn Formatter> {
         match self {
             Self::Diff => Box::new(diff::Diff::new()),
-            Self::Yaml => Box::new(form::Text::new()),
-            Self::Json => Box::new(form::Json::new()),
-            Self::Jsonpatch => Box::new(form::JsonPatch::new()),
-            Self::Table => Box::new(form::Table::new()),
+            Self::Yaml => Box::new(formatter::Text::new()),
+            Self::Json => Box::new(formatter::Json::new()),
+            Self::Jsonpatch => Box::new(formatter::JsonPatch::new()),
+            Self::Table => Box::new(formatter::Table::new()),
         }
     }
 }

@@ -1,23 +1,17 @@
-//! How a command ends: fine, with findings, or with a sentence on standard error, with the source and a caret where
-//! there is one.
+//! How a command ends, and where it says so: data on standard output, diagnostics on standard error.
 
 use std::{
     fmt,
     io::{self, ErrorKind, Write},
+    os::fd::AsFd,
     process::ExitCode,
 };
 
-use miette::{Diagnostic, LabeledSpan, SourceCode};
-
 use berth_manifests::{
-    case_files,
-    lint::{Code, Severity},
-    table_files::{self, Finding},
+    cases,
+    diagnostic::{Diagnostic, render::Renderer},
+    table_files,
 };
-
-mod source;
-
-use source::Lines;
 
 /// Writes to standard output, in colours where it takes them.
 pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
@@ -29,6 +23,17 @@ pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
 /// Says a sentence on standard error. Where nobody listens, nothing is lost.
 pub(crate) fn tell(sentence: impl fmt::Display) {
     let _ = writeln!(anstream::stderr().lock(), "{sentence}");
+}
+
+/// Says a diagnostic on standard error, with its source and a caret where it has one.
+pub(crate) fn show(diagnostic: &Diagnostic) {
+    tell(renderer(io::stderr()).render(diagnostic));
+}
+
+/// A renderer for a stream: as wide as the terminal, where it is one.
+pub(crate) fn renderer(stream: impl AsFd) -> Renderer {
+    let size = terminal_size::terminal_size_of(stream);
+    Renderer::new(size.map(|(width, _)| width.0.into()))
 }
 
 /// How a command ends that did its work.
@@ -53,7 +58,7 @@ impl From<Ended> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct Failure {
     code: u8,
-    diagnostics: Vec<Box<dyn Diagnostic + Send + Sync>>,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Failure {
@@ -75,26 +80,31 @@ impl Failure {
         }
     }
 
-    fn new(code: u8, error: impl fmt::Display) -> Self {
+    /// Input is invalid.
+    fn invalid(diagnostics: Vec<Diagnostic>) -> Self {
         Self {
-            code,
-            diagnostics: vec![Box::new(Sentence(error.to_string()))],
+            code: 3,
+            diagnostics,
         }
     }
 
-    /// Both.
+    fn new(code: u8, error: impl fmt::Display) -> Self {
+        Self {
+            code,
+            diagnostics: vec![Diagnostic::error(error.to_string())],
+        }
+    }
+
+    /// Two failures as one, with the higher code.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.code = self.code.max(other.code);
         self.diagnostics.extend(other.diagnostics);
         self
     }
 
-    /// Prints it.
+    /// Prints what there is to say, and gives the exit code.
     pub(crate) fn report(self) -> ExitCode {
-        for diagnostic in self.diagnostics {
-            // the Debug form of miette's report is the one for people
-            tell(format_args!("{:?}", miette::Report::new_boxed(diagnostic)));
-        }
+        self.diagnostics.iter().for_each(show);
         ExitCode::from(self.code)
     }
 }
@@ -112,13 +122,10 @@ impl From<io::Error> for Failure {
     }
 }
 
-impl From<case_files::Error> for Failure {
-    fn from(error: case_files::Error) -> Self {
+impl From<cases::Error> for Failure {
+    fn from(error: cases::Error) -> Self {
         match error {
-            case_files::Error::Misshapen(finding) => Self {
-                code: 3,
-                diagnostics: vec![Box::new(Shown::new(*finding))],
-            },
+            cases::Error::Invalid(diagnostic) => Self::invalid(vec![*diagnostic]),
             other => Self::unreadable(other),
         }
     }
@@ -127,89 +134,8 @@ impl From<case_files::Error> for Failure {
 impl From<table_files::Error> for Failure {
     fn from(error: table_files::Error) -> Self {
         match error {
-            table_files::Error::Refused(findings) => Self {
-                code: 3,
-                diagnostics: findings
-                    .into_iter()
-                    .map(|finding| Box::new(Shown::new(finding)) as _)
-                    .collect(),
-            },
+            table_files::Error::Invalid(diagnostics) => Self::invalid(diagnostics),
             other => Self::unreadable(other),
         }
-    }
-}
-
-/// An error of words alone.
-#[derive(Debug, Diagnostic, thiserror::Error)]
-#[error("{0}")]
-struct Sentence(String);
-
-/// A finding with its source.
-#[derive(Debug)]
-pub(crate) struct Shown {
-    code: Option<&'static Code>,
-    lines: Option<Lines>,
-    finding: Finding,
-}
-
-impl Shown {
-    fn new(finding: Finding) -> Self {
-        Self {
-            code: None,
-            lines: Lines::around(&finding),
-            finding,
-        }
-    }
-
-    /// The same with its code.
-    pub(crate) fn with_code(finding: Finding, code: &'static Code) -> Self {
-        Self {
-            code: Some(code),
-            ..Self::new(finding)
-        }
-    }
-}
-
-impl std::error::Error for Shown {}
-
-impl fmt::Display for Shown {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Finding { file, message, .. } = &self.finding;
-        if self.lines.is_none() {
-            let (line, column) = self.finding.line_and_column();
-            write!(f, "{}:{line}:{column}: ", file.path.display())?;
-        }
-        f.write_str(message)
-    }
-}
-
-impl Diagnostic for Shown {
-    fn code<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        let code = self.code?;
-        Some(Box::new(format!("{} {code}", code.severity.as_str())))
-    }
-
-    fn severity(&self) -> Option<miette::Severity> {
-        Some(match self.code?.severity {
-            Severity::Warning => miette::Severity::Warning,
-            Severity::Error => miette::Severity::Error,
-        })
-    }
-
-    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        let help = &self.finding.help;
-        Some(match self.code {
-            Some(code) => Box::new(format!("{help}\nwhy: berth lint --explain {code}")),
-            None => Box::new(help),
-        })
-    }
-
-    fn source_code(&self) -> Option<&dyn SourceCode> {
-        Some(self.lines.as_ref()?)
-    }
-
-    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
-        let place = self.finding.place.clone();
-        Some(Box::new([LabeledSpan::underline(place)].into_iter()))
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use berth_core::view::View;
 use berth_manifests::{
-    case_files::{self, CaseFile, TABLE_FILE},
+    cases::{self, CaseFile, TABLE_FILE},
     dry_run::{DryRun, dry_run},
     table_files::TableFiles,
 };
@@ -105,7 +105,7 @@ impl Test {
         };
         let (mut ran, mut failure) = (Vec::new(), None);
         for path in &self.paths {
-            let (cases, errors) = case_files::read(path, &tables.options.paths);
+            let (cases, errors) = cases::read(path, &tables.options.paths);
             let mut failures: Vec<Failure> = errors.into_iter().map(Failure::from).collect();
             for case in cases {
                 match run(&case, &mut tables, self.update) {
@@ -130,7 +130,7 @@ impl Test {
 
 /// Runs a case; none where its table was refused, which has been said.
 fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>, Failure> {
-    let path = &case.file.path;
+    let path = &case.source.path;
     let Some(table) = tables.of(path)? else {
         return Ok(None);
     };
@@ -158,7 +158,7 @@ impl Tables {
     /// The table of a case. That one is refused is said once.
     fn of(&mut self, case: &Path) -> Result<Option<&View>, Failure> {
         let paths = if self.options.paths.is_empty() {
-            let near = case_files::table_near(case).ok_or_else(|| {
+            let near = cases::table_near(case).ok_or_else(|| {
                 Failure::usage(format_args!(
                     "{}: no {TABLE_FILE} in its folder or above: write one, or say --table",
                     case.display()
@@ -205,10 +205,7 @@ impl Ran {
         if let Some(message) = &self.run.message {
             let _ = writeln!(out, "  {message}");
         }
-        let (expected, found) = (
-            case_files::written(&self.expected),
-            case_files::written(&self.found),
-        );
+        let (expected, found) = (cases::written(&self.expected), cases::written(&self.found));
         for line in Diff::new(&expected, &found).to_string().lines() {
             let _ = writeln!(out, "  {line}");
         }

@@ -156,17 +156,7 @@ pub fn ends(command: &mut Command) -> (i32, String) {
         panic!("{command:?} does not end");
     };
     let status = child.wait().expect("berth was started");
-    let text = text.expect("UTF-8");
-    (status.code().expect("a code"), unwrapped(&text))
-}
-
-/// Words in one line: what a terminal would break is joined again.
-pub fn unwrapped(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || "│×".contains(c));
-    words
-        .filter(|word| !word.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    (status.code().expect("a code"), text.expect("UTF-8"))
 }
 
 /// A path as an argument.

@@ -15,7 +15,7 @@ use berth_core::{
     table::Settings,
 };
 use berth_manifests::{
-    case_files::{self, CaseFile},
+    cases::{self, CaseFile},
     dry_run::dry_run,
     table_files::TableFiles,
     yaml::{self, edit::edit},
@@ -129,11 +129,11 @@ fn the_rules_are_shown_as_they_are() {
         }
         hold(&page, &right);
     }
-    let (cases, errors) = case_files::read(&path(CASES), &[]);
+    let (cases, errors) = cases::read(&path(CASES), &[]);
     assert!(errors.is_empty(), "{errors:?}");
     for case in cases {
         let name = case
-            .file
+            .source
             .path
             .strip_prefix(path(CASES))
             .expect("a case")
@@ -163,11 +163,11 @@ fn case(name: &str, page: &Path) -> String {
         "../"
     };
     let file = path(CASES).join(format!("{name}.yaml"));
-    let (cases, errors) = case_files::read(&file, &[]);
+    let (cases, errors) = cases::read(&file, &[]);
     assert_eq!(cases.len(), 1, "{}: {errors:?}", file.display());
     let case = &cases[0];
     let files = TableFiles {
-        paths: vec![case_files::table_near(&file).expect("a table")],
+        paths: vec![cases::table_near(&file).expect("a table")],
         settings: Settings::default(),
     };
     let view = files.load().expect("a table").into();
@@ -215,7 +215,7 @@ fn case(name: &str, page: &Path) -> String {
 
 /// The Pod as its author wrote it in the case.
 fn pod_text(case: &CaseFile) -> String {
-    let lines = case.file.text.lines().skip_while(|line| *line != "pod:");
+    let lines = case.source.text.lines().skip_while(|line| *line != "pod:");
     let lines = lines.skip(1).map_while(|line| line.strip_prefix("  "));
     lines.fold(String::new(), |text, line| text + line + "\n")
 }
@@ -234,7 +234,7 @@ fn after(before: &str, mut pod: Value) -> String {
 
 /// The comment with which a case begins.
 fn sentence(case: &CaseFile) -> String {
-    let lines = case.file.text.lines();
+    let lines = case.source.text.lines();
     let lines = lines.map_while(|line| line.strip_prefix("# "));
     lines.collect::<Vec<_>>().join(" ")
 }

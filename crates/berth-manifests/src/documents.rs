@@ -8,59 +8,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use walkdir::WalkDir;
-
+use crate::{
+    diagnostic::SourceText,
+    files::{self, Depth, Error, Links, Located, MAX_BYTES},
+};
 use chunk::{Chunk, is_marker};
 
 mod chunk;
-
-/// A document has so many bytes at most: bad input should not fill the memory.
-const MAX_BYTES: usize = 32 << 20;
-
-/// Why documents cannot be read.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The system does not give it.
-    #[error("{name}: {source}; check the path and its permissions{}", hint(name))]
-    Unreadable {
-        /// The file or folder.
-        name: String,
-        /// What the system says.
-        source: io::Error,
-    },
-    /// A folder without manifests.
-    #[error(
-        "{name}: the folder has no manifest: -f takes its .yaml, .yml and .json files, with -R those of its folders, too"
-    )]
-    Empty {
-        /// The folder.
-        name: String,
-    },
-    /// It is no text.
-    #[error("{name}:{line}: not UTF-8, so no manifest: leave the file out, or save it as UTF-8")]
-    NotUtf8 {
-        /// The file.
-        name: String,
-        /// The line where the document begins.
-        line: usize,
-    },
-    /// One document is larger than any that Kubernetes stores.
-    #[error("{name}:{line}: a document of more than 32 MiB: split it, a List into its items")]
-    TooLarge {
-        /// The file.
-        name: String,
-        /// The line where the document begins.
-        line: usize,
-    },
-}
-
-fn hint(name: &str) -> &'static str {
-    if name.contains('\\') {
-        " (is it a Windows path? write / for \\)"
-    } else {
-        ""
-    }
-}
 
 /// Where documents come from.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -71,15 +25,6 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// The text of a document.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Document {
-    /// The text, the line that begins it and the comments before it included.
-    pub text: String,
-    /// Its first line, counted from 1.
-    pub line: usize,
-}
-
 /// A path as sources: `-` is standard input, a folder its manifests in the order of their names.
 ///
 /// What cannot be read is an error in its place, beside the others.
@@ -88,86 +33,47 @@ pub fn sources(path: &Path, depth: Depth) -> Vec<Result<Source, Error>> {
     if path == Path::new("-") {
         return vec![Ok(Source::Stdin)];
     }
-    if !path.is_dir() {
+    let located = Located::from(path);
+    if !located.is_folder() {
         return vec![Ok(Source::File(path.to_owned()))];
     }
-    let depth = match depth {
-        Depth::Folder => 1,
-        Depth::All => usize::MAX,
-    };
-    let walk = WalkDir::new(path).follow_links(true).max_depth(depth);
-    let entries = walk.sort_by_file_name().into_iter();
-    let visible = |entry: &walkdir::DirEntry| entry.depth() == 0 || !is_hidden(entry.path());
-    let sources: Vec<_> = entries
-        .filter_entry(visible)
-        .filter_map(|entry| match entry {
-            Ok(entry) if entry.file_type().is_file() && is_manifest(entry.path()) => {
-                Some(Ok(Source::File(entry.into_path())))
-            }
-            Ok(_) => None,
-            Err(error) => {
-                let name = error.path().unwrap_or(path).display().to_string();
-                let source = error.into();
-                Some(Err(Error::Unreadable { name, source }))
-            }
-        })
-        .collect();
-    if sources.is_empty() {
-        let name = path.display().to_string();
-        return vec![Err(Error::Empty { name })];
-    }
-    sources
-}
-
-/// How far down a folder is read.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Depth {
-    /// Its own files.
-    Folder,
-    /// Those of its folders, too.
-    All,
-}
-
-fn is_manifest(path: &Path) -> bool {
-    let extension = path.extension().and_then(|it| it.to_str());
-    matches!(extension, Some("yaml" | "yml" | "json"))
-}
-
-fn is_hidden(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default();
-    name.as_encoded_bytes().starts_with(b".")
+    let manifests = located.manifests(depth, Links::ToAll).into_iter();
+    manifests.map(|file| Ok(Source::File(file?.path))).collect()
 }
 
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stdin => f.write_str("-"),
-            Self::File(path) => path.display().fmt(f),
-        }
+        self.path().display().fmt(f)
     }
 }
 
 impl Source {
+    /// Its path; `-` is standard input.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Stdin => Path::new("-"),
+            Self::File(path) => path,
+        }
+    }
+
     /// Its documents.
     pub fn documents(&self) -> Result<Documents<Box<dyn BufRead>>, Error> {
         let reader: Box<dyn BufRead> = match self {
             Self::Stdin => Box::new(io::stdin().lock()),
             Self::File(path) => {
-                let file = fs::File::open(path).map_err(|source| Error::Unreadable {
-                    name: self.to_string(),
-                    source,
-                })?;
+                let file = fs::File::open(path).map_err(Error::unreadable(path))?;
                 Box::new(BufReader::new(file))
             }
         };
-        Ok(Documents::new(self.to_string(), reader))
+        Ok(Documents::new(self.path(), reader))
     }
 }
 
-/// The documents of one source.
+/// The documents of one source, each with the line that begins it and the comments before it.
 #[derive(Debug)]
 pub struct Documents<R> {
-    name: String,
+    path: PathBuf,
     reader: R,
     /// The line that begins the next document.
     ahead: Vec<u8>,
@@ -177,10 +83,10 @@ pub struct Documents<R> {
 }
 
 impl<R: BufRead> Documents<R> {
-    /// The documents of a text; the name is for errors.
-    pub const fn new(name: String, reader: R) -> Self {
+    /// The documents of a text; the path is for errors.
+    pub fn new(path: &Path, reader: R) -> Self {
         Self {
-            name,
+            path: path.to_owned(),
             reader,
             ahead: Vec::new(),
             line: 1,
@@ -197,13 +103,10 @@ impl<R: BufRead> Documents<R> {
             let mut line = Vec::new();
             let mut bounded = self.reader.by_ref().take(room as u64 + 1);
             let read = bounded.read_until(b'\n', &mut line);
-            let read = read.map_err(|source| Error::Unreadable {
-                name: self.name.clone(),
-                source,
-            })?;
+            let read = read.map_err(Error::unreadable(&self.path))?;
             if read > room {
                 return Err(Error::TooLarge {
-                    name: self.name.clone(),
+                    path: self.path.clone(),
                     line: self.line,
                 });
             }
@@ -221,23 +124,23 @@ impl<R: BufRead> Documents<R> {
         }
     }
 
-    fn document(&mut self) -> Result<Option<Document>, Error> {
+    fn document(&mut self) -> Result<Option<SourceText>, Error> {
         let bytes = self.chunk()?;
         if bytes.is_empty() {
             return Ok(None);
         }
-        let line = self.line;
-        let text = String::from_utf8(bytes).map_err(|_| Error::NotUtf8 {
-            name: self.name.clone(),
-            line,
-        })?;
-        self.line += text.matches('\n').count();
-        Ok(Some(Document { text, line }))
+        let text = files::text(&self.path, self.line, bytes)?;
+        let document = SourceText {
+            first_line: self.line,
+            ..SourceText::new(&self.path, text)
+        };
+        self.line += document.text.matches('\n').count();
+        Ok(Some(document))
     }
 }
 
 impl<R: BufRead> Iterator for Documents<R> {
-    type Item = Result<Document, Error>;
+    type Item = Result<SourceText, Error>;
 
     fn next(&mut self) -> Option<Self::Item> {
         if self.ended {

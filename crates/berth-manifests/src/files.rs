@@ -1,12 +1,82 @@
-//! Files as they stand at one moment.
+//! Files and folders: one reader for tables, manifests and cases, and files as they stand at one moment.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
+use walkdir::{DirEntry, WalkDir};
+
+use crate::diagnostic::SourceText;
+
 /// The link that a Secret or ConfigMap volume swaps.
 const DATA: &str = "..data";
+
+/// A text has so many bytes at most: wrong input should not fill the memory.
+pub const MAX_BYTES: usize = 32 << 20;
+
+/// Why a file or folder cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The system does not give it.
+    #[error("{}: {source}; check the path and its permissions{}", path.display(), hint(path))]
+    Unreadable {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// A folder without manifests.
+    #[error("{}: no manifest in the folder; put .yaml, .yml or .json files there", path.display())]
+    Empty {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// The bytes are no text.
+    #[error("{}:{line}: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out", path.display())]
+    NotUtf8 {
+        /// The file.
+        path: PathBuf,
+        /// The line of the first such byte, counted from 1.
+        line: usize,
+    },
+    /// There is more than [`MAX_BYTES`].
+    #[error("{}:{line}: more than 32 MiB; split it into several files, or a List into its items", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The line where the text begins, counted from 1.
+        line: usize,
+    },
+}
+
+/// How far down a folder is read.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Depth {
+    /// Its own files.
+    Folder,
+    /// Those of its folders, too.
+    All,
+}
+
+/// Which links in a folder are followed. One to a file always is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Links {
+    /// Those to folders, too. One that leads back is an error.
+    ToAll,
+    /// Those to folders are left out.
+    ToFiles,
+}
+
+/// A file or folder.
+#[derive(Clone, Debug)]
+pub struct Located {
+    /// Its path, as it was named.
+    pub path: PathBuf,
+    /// Where it is read from: in a snapshot, another path.
+    place: PathBuf,
+}
 
 /// Where files stand at one moment: inside what the nearest `..data` above each points to.
 ///
@@ -27,7 +97,155 @@ pub fn consistently<T, E>(mut read: impl FnMut(&mut Snapshot) -> Result<T, E>) -
     }
 }
 
+/// The text of bytes that begin at a line of a file.
+pub(crate) fn text(path: &Path, line: usize, bytes: Vec<u8>) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| {
+        let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
+        let newlines = valid.iter().filter(|byte| **byte == b'\n').count();
+        Error::NotUtf8 {
+            path: path.to_owned(),
+            line: line + newlines,
+        }
+    })
+}
+
+fn hint(path: &Path) -> &'static str {
+    if path.as_os_str().as_encoded_bytes().contains(&b'\\') {
+        " (is it a Windows path? write / for \\)"
+    } else {
+        ""
+    }
+}
+
+impl Error {
+    /// The system does not give a path.
+    pub(crate) fn unreadable(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Unreadable { path, source }
+    }
+}
+
+impl From<&Path> for Located {
+    fn from(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            place: path.to_owned(),
+        }
+    }
+}
+
+impl Located {
+    /// Whether it is a folder, or a link to one.
+    #[must_use]
+    pub fn is_folder(&self) -> bool {
+        self.place.is_dir()
+    }
+
+    /// The text of a file, or of what opens as one: a pipe, a device.
+    pub fn read(&self) -> Result<SourceText, Error> {
+        let unreadable = || Error::unreadable(&self.path);
+        let file = fs::File::open(&self.place).map_err(unreadable())?;
+        let mut bytes = Vec::new();
+        let mut bounded = file.take(MAX_BYTES as u64 + 1);
+        bounded.read_to_end(&mut bytes).map_err(unreadable())?;
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::TooLarge {
+                path: self.path.clone(),
+                line: 1,
+            });
+        }
+        Ok(SourceText::new(&self.path, text(&self.path, 1, bytes)?))
+    }
+
+    /// The manifests of a folder in the order of their names, byte by byte: what ends with .yaml, .yml or .json and is
+    /// not hidden. What cannot be read is an error in its place, beside the others.
+    #[must_use]
+    pub fn manifests(&self, depth: Depth, links: Links) -> Vec<Result<Self, Error>> {
+        let depth = match depth {
+            Depth::Folder => 1,
+            Depth::All => usize::MAX,
+        };
+        let walk = WalkDir::new(&self.place).max_depth(depth);
+        let walk = walk.follow_links(links == Links::ToAll).sort_by_file_name();
+        let visible = |entry: &DirEntry| entry.depth() == 0 || !is_hidden(entry.path());
+        let entries = walk.into_iter().filter_entry(visible);
+        let manifests = entries.filter_map(|entry| match entry {
+            Ok(entry) => is_manifest(&entry).then(|| Ok(self.below(entry.path()))),
+            Err(error) => is_meant(&error).then(|| Err(self.unreadable(error))),
+        });
+        let manifests: Vec<_> = manifests.collect();
+        if manifests.is_empty() {
+            let path = self.path.clone();
+            return vec![Err(Error::Empty { path })];
+        }
+        manifests
+    }
+
+    /// What is in the folder, by the folder's own name.
+    fn below(&self, place: &Path) -> Self {
+        let path = match place.strip_prefix(&self.place) {
+            Ok(rest) if !rest.as_os_str().is_empty() => self.path.join(rest),
+            _ => self.path.clone(),
+        };
+        Self {
+            path,
+            place: place.to_owned(),
+        }
+    }
+
+    fn unreadable(&self, error: walkdir::Error) -> Error {
+        let path = error
+            .path()
+            .map_or_else(|| self.path.clone(), |place| self.below(place).path);
+        let leads_back = || io::Error::other("the link leads back to a folder above it");
+        Error::Unreadable {
+            path,
+            source: error.into_io_error().unwrap_or_else(leads_back),
+        }
+    }
+}
+
+fn is_hidden(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.as_encoded_bytes().starts_with(b".")
+}
+
+fn is_named_as_manifest(path: &Path) -> bool {
+    let extension = path.extension().and_then(|it| it.to_str());
+    matches!(extension, Some("yaml" | "yml" | "json"))
+}
+
+fn is_manifest(entry: &DirEntry) -> bool {
+    let leads_to_file = || entry.path_is_symlink() && entry.path().is_file();
+    is_named_as_manifest(entry.path()) && (entry.file_type().is_file() || leads_to_file())
+}
+
+/// Whether an error is about what would be read. A link that leads nowhere and has another name is not: an editor's
+/// lock, say.
+fn is_meant(error: &walkdir::Error) -> bool {
+    let is_other = |path: &Path| {
+        let leads_nowhere = path.is_symlink() && error.loop_ancestor().is_none();
+        is_hidden(path) || (leads_nowhere && !is_named_as_manifest(path))
+    };
+    error.depth() == 0 || !error.path().is_some_and(is_other)
+}
+
 impl Snapshot {
+    /// A file in this snapshot, or a folder whose files are of this snapshot.
+    pub fn locate(&mut self, path: &Path) -> Result<Located, Error> {
+        let place = self.resolve(path).and_then(|place| {
+            if place.is_dir() {
+                self.volume(&place)
+            } else {
+                Ok(place)
+            }
+        });
+        Ok(Located {
+            path: path.to_owned(),
+            place: place.map_err(Error::unreadable(path))?,
+        })
+    }
+
     /// The place of a file in this snapshot.
     pub fn resolve(&mut self, path: &Path) -> io::Result<PathBuf> {
         for volume in path.ancestors().skip(1) {
@@ -42,7 +260,7 @@ impl Snapshot {
     }
 
     /// The place of a folder's files in this snapshot.
-    pub fn volume(&mut self, folder: &Path) -> io::Result<PathBuf> {
+    fn volume(&mut self, folder: &Path) -> io::Result<PathBuf> {
         let link = folder.join(DATA);
         if let Some((_, target)) = self.resolved.iter().find(|(known, _)| *known == link) {
             return Ok(folder.join(target));
@@ -61,5 +279,127 @@ impl Snapshot {
             fs::read_link(link).is_ok_and(|now| now != *target)
         };
         self.resolved.iter().any(moved)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// A folder with these files, of which those after `->` are links.
+    fn folder(entries: &[&str]) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().unwrap();
+        for entry in entries {
+            let (name, target) = entry.split_once(" -> ").unwrap_or((entry, ""));
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            if target.is_empty() {
+                fs::write(path, "a: 1").unwrap();
+            } else {
+                symlink(target, path).unwrap();
+            }
+        }
+        folder
+    }
+
+    /// The names below the folder, and the errors' last words before their advice.
+    fn walked(folder: &Path, depth: Depth, links: Links) -> Vec<String> {
+        let shown = |found: Result<Located, Error>| match found {
+            Ok(file) => file
+                .path
+                .strip_prefix(folder)
+                .unwrap()
+                .display()
+                .to_string(),
+            Err(error) => {
+                let text = error.to_string();
+                let text = text.split(';').next().unwrap_or_default();
+                text.replace(&format!("{}/", folder.display()), "")
+            }
+        };
+        let found = Located::from(folder).manifests(depth, links);
+        found.into_iter().map(shown).collect()
+    }
+
+    #[test]
+    fn a_folder_is_its_manifests_in_the_order_of_their_bytes() {
+        let folder = folder(&[
+            "b.yml",
+            "a/x.yaml",
+            "a.yaml",
+            "B.json",
+            "é.yaml",
+            ".hidden.yaml",
+            ".hidden/x.yaml",
+            "note.md",
+            "dir.yaml/y.yaml",
+            "link.yaml -> a.yaml",
+            ".#lock.yaml -> nobody@nowhere",
+            "lock.md -> nobody@nowhere",
+            "far -> a",
+        ]);
+        let own = ["B.json", "a.yaml", "b.yml", "link.yaml", "é.yaml"];
+        let of = |depth, links| walked(folder.path(), depth, links);
+        assert_eq!(of(Depth::Folder, Links::ToAll), own);
+        assert_eq!(of(Depth::Folder, Links::ToFiles), own);
+        let all = [
+            "B.json",
+            "a/x.yaml",
+            "a.yaml",
+            "b.yml",
+            "dir.yaml/y.yaml",
+            "link.yaml",
+            "é.yaml",
+        ];
+        assert_eq!(of(Depth::All, Links::ToFiles), all);
+        let mut with_links = all.to_vec();
+        with_links.insert(5, "far/x.yaml");
+        assert_eq!(of(Depth::All, Links::ToAll), with_links);
+    }
+
+    #[test]
+    fn what_cannot_be_walked_is_an_error_in_its_place() {
+        let nothing = folder(&["note.md"]);
+        let [only] = &walked(nothing.path(), Depth::All, Links::ToAll)[..] else {
+            panic!("one error");
+        };
+        assert!(only.ends_with(": no manifest in the folder"), "{only}");
+        let broken = folder(&["a.yaml", "b.yaml -> nowhere", "c/back -> ..", "d.yaml"]);
+        assert_eq!(
+            walked(broken.path(), Depth::All, Links::ToAll),
+            [
+                "a.yaml",
+                "b.yaml: No such file or directory (os error 2)",
+                "c/back: the link leads back to a folder above it",
+                "d.yaml",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_text_is_bounded_and_utf_8() {
+        let folder = tempfile::tempdir().unwrap();
+        let read = |bytes: &[u8]| {
+            let path = folder.path().join("x.yaml");
+            fs::write(&path, bytes).unwrap();
+            let read = Located::from(&*path).read();
+            read.map(|source| source.text.len())
+                .map_err(|error| error.to_string().replace(path.to_str().unwrap(), "x.yaml"))
+        };
+        assert_eq!(read(b"a: 1\n"), Ok(5));
+        assert_eq!(
+            read(b"a: 1\n\nb: \xff\n"),
+            Err(
+                "x.yaml:3: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"
+                    .to_owned()
+            )
+        );
+        assert_eq!(read(&vec![b'x'; MAX_BYTES]), Ok(MAX_BYTES));
+        let error = read(&vec![b'x'; MAX_BYTES + 1]).unwrap_err();
+        assert!(error.starts_with("x.yaml:1: more than 32 MiB"), "{error}");
+        let error = Located::from(folder.path()).read().unwrap_err();
+        assert!(error.to_string().contains("Is a directory"), "{error}");
     }
 }

@@ -1,4 +1,5 @@
 //! Manifests in files and streams.
+pub mod diagnostic;
 pub mod files;
 
 pub mod documents;
@@ -6,11 +7,9 @@ pub mod table_files;
 pub mod yaml;
 
 pub mod lint;
-pub mod table_lint;
 
 pub mod dry_run;
 pub mod preview;
 pub mod workload;
 
-pub mod case;
-pub mod case_files;
+pub mod cases;

@@ -1,4 +1,4 @@
-//! What is suspicious in a table that loads: findings with stable codes, for `berth lint`.
+//! What is suspicious in a table that loads, with stable codes, for `berth lint`.
 //!
 //! A check is a function of the manifests; `CHECKS` lists them all, and each group of them has a file with its table
 //! of cases.
@@ -9,19 +9,21 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use berth_core::{
     api::{GPUPool, WorkloadClass},
-    manifest::{Document, Manifest},
+    manifest::{Document, Manifest, Problem},
     selector::{Operator, Requirement, Selector},
 };
 
 mod code;
 mod nodes;
 mod reach;
+mod report;
 mod resources;
 mod sharing;
-pub mod silence;
+mod suppression;
 mod taints;
 
-pub use code::{CODES, Code, REFUSED, SILENCE, Severity};
+pub use code::{CODES, Code, INVALID, SUPPRESSION};
+pub use report::{Report, Suppressed};
 
 /// The node label that a pool's `hostnames` are values of.
 const HOSTNAME: &str = "kubernetes.io/hostname";
@@ -46,21 +48,6 @@ const CHECKS: &[Check] = &[
 /// A code, and the function that finds it.
 struct Check(&'static Code, fn(&Manifests<'_>, &mut Found));
 
-/// Something that a check found.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Finding {
-    /// What kind of finding it is.
-    pub code: &'static Code,
-    /// The [`Document::origin`] of the object.
-    pub origin: usize,
-    /// The field, as `spec.resourceName`.
-    pub field: String,
-    /// What is suspicious: names the value.
-    pub message: String,
-    /// What to change.
-    pub help: String,
-}
-
 /// The manifests by kind, with their origins.
 #[derive(Debug, Default)]
 struct Manifests<'m> {
@@ -69,28 +56,23 @@ struct Manifests<'m> {
     pools_by_name: BTreeMap<&'m str, &'m GPUPool>,
 }
 
-/// The findings of one code.
-struct Found {
-    code: &'static Code,
-    findings: Vec<Finding>,
-}
+/// The problems that one check finds.
+#[derive(Default)]
+struct Found(Vec<Problem>);
 
-/// Every finding, by the order of the documents, then by code. The documents need not be valid: what loading refuses
-/// of them is not said again.
+/// Every problem with its code, by the order of the documents, then by code. The documents need not be valid: what makes
+/// them invalid is not said again.
 #[must_use]
-pub fn lint(documents: &[Document]) -> Vec<Finding> {
+pub fn lint(documents: &[Document]) -> Vec<(&'static Code, Problem)> {
     let manifests = Manifests::of(documents);
-    let run = |Check(code, check): &Check| {
-        let mut found = Found {
-            code,
-            findings: Vec::new(),
-        };
+    let run = |Check(code, check): &'static Check| {
+        let mut found = Found::default();
         check(&manifests, &mut found);
-        found.findings
+        found.0.into_iter().map(|problem| (*code, problem))
     };
-    let mut findings: Vec<Finding> = CHECKS.iter().flat_map(run).collect();
-    findings.sort_by_key(|finding| finding.origin);
-    findings
+    let mut problems: Vec<_> = CHECKS.iter().flat_map(run).collect();
+    problems.sort_by_key(|(_, problem)| problem.origin);
+    problems
 }
 
 impl Found {
@@ -101,8 +83,7 @@ impl Found {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
-        self.findings.push(Finding {
-            code: self.code,
+        self.0.push(Problem {
             origin,
             field: field.into(),
             message: message.into(),
@@ -187,15 +168,14 @@ mod testing {
         ]
     }
 
-    /// The findings of one code: the field, and the message with the help.
-    pub(super) fn findings(code: &Code, documents: &[Document]) -> Vec<(String, String)> {
-        lint(documents)
-            .into_iter()
-            .filter(|finding| finding.code == code)
-            .map(|finding| {
+    /// The problems of one code: the field, and the message with the help.
+    pub(super) fn problems(code: &Code, documents: &[Document]) -> Vec<(String, String)> {
+        let found = lint(documents).into_iter().filter(|(of, _)| *of == code);
+        found
+            .map(|(_, problem)| {
                 (
-                    finding.field,
-                    format!("{}; {}", finding.message, finding.help),
+                    problem.field,
+                    format!("{}; {}", problem.message, problem.help),
                 )
             })
             .collect()
@@ -203,7 +183,7 @@ mod testing {
 
     /// Whether the code fires once, on this field, or not at all.
     pub(super) fn fires(code: &Code, documents: &[Document], expected: Option<&str>) {
-        let found = findings(code, documents);
+        let found = problems(code, documents);
         let fields: Vec<&str> = found.iter().map(|(field, _)| field.as_str()).collect();
         assert_eq!(
             fields,

@@ -12,21 +12,22 @@ use berth_core::{
 };
 
 use crate::{
+    diagnostic::{Diagnostic, Severity},
     dry_run::{self, DryRun, Error, creation},
     workload::{self, Site},
 };
 
-mod finding;
+mod checks;
 
-pub use finding::{Finding, Topic};
+pub use checks::Topic;
 
 /// What would happen to a document.
 #[derive(Debug)]
 pub struct Preview {
     /// Its Pods, in the document's order.
     pub pods: Vec<PodPreview>,
-    /// What its author should know before it is applied.
-    pub findings: Vec<Finding>,
+    /// What its author should know before it is applied, without its place: only the document's text has that.
+    pub diagnostics: Vec<Diagnostic>,
     /// What of the patches belongs into the document, its objects with a denied Pod left out.
     pub patch: Patch,
     /// The document after it; absent where nothing changes.
@@ -55,23 +56,23 @@ pub struct PodPreview {
 /// Previews every Pod of a document. The namespace is for objects that name none.
 #[must_use]
 pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
-    let mut findings = Vec::new();
+    let mut diagnostics = Vec::new();
     let mut pods = Vec::new();
     for site in workload::sites(document) {
         if site.has_containers(document) || site.is_pod(document) {
             pods.push(PodPreview::of(document, site, view, namespace));
         } else if site.labels(document).contains_key(view.table.class_label()) {
-            findings.push(finding::no_container(&site));
+            diagnostics.push(checks::no_container(&site));
         }
     }
     for pod in &pods {
-        finding::of_pod(document, pod, &view.table, &mut findings);
+        checks::of_pod(document, pod, &view.table, &mut diagnostics);
     }
-    if pods.is_empty() && findings.is_empty() {
-        findings.extend(finding::of_document(document, &view.table));
+    if pods.is_empty() && diagnostics.is_empty() {
+        diagnostics.extend(checks::of_document(document, &view.table));
     }
     // what several Pods have in common is said once
-    findings.dedup();
+    diagnostics.dedup();
     let patch = patch(document, &pods);
     let patched = (!patch.is_empty()).then(|| {
         let mut patched = document.clone();
@@ -80,7 +81,7 @@ pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
     });
     Preview {
         pods,
-        findings,
+        diagnostics,
         patch,
         patched: patched.and_then(Result::ok),
     }
@@ -91,7 +92,8 @@ impl Preview {
     #[must_use]
     pub fn is_trouble(&self) -> bool {
         let denied = self.pods.iter().any(|pod| !pod.is_allowed());
-        denied || self.findings.iter().any(|finding| !finding.topic.is_note())
+        let matters = |it: &Diagnostic| it.severity > Severity::Note;
+        denied || self.diagnostics.iter().any(matters)
     }
 }
 

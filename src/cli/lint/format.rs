@@ -1,86 +1,111 @@
-//! The findings as people, programs and GitHub read them.
+//! What a lint found, as people, programs and GitHub read it.
 
-use std::fmt::{self, Write};
+use std::{fmt::Write, io};
 
-use miette::{MietteHandler, MietteHandlerOpts, ReportHandler};
 use serde_json::{Value, json};
 
-use crate::cli::report::Shown;
+use crate::cli::report::renderer;
 use berth_manifests::{
-    lint::Severity,
-    table_lint::{Linted, Report},
+    diagnostic::{Diagnostic, Place, Severity},
+    lint::{Code, Report},
 };
+
+/// A diagnostic of a lint, all of which have a code and a place.
+struct Linted<'r> {
+    code: &'static Code,
+    place: &'r Place,
+    diagnostic: &'r Diagnostic,
+}
+
+impl<'r> Linted<'r> {
+    fn of(diagnostic: &'r Diagnostic) -> Option<Self> {
+        Some(Self {
+            code: Code::named(diagnostic.code?)?,
+            place: diagnostic.place.as_ref()?,
+            diagnostic,
+        })
+    }
+
+    fn all(report: &'r Report) -> impl Iterator<Item = Self> {
+        report.diagnostics.iter().filter_map(Self::of)
+    }
+}
 
 /// Each with its source and a caret, in colours.
 pub(super) fn text(report: &Report) -> String {
-    // whether colours are wanted, the stream decides
-    let handler = MietteHandlerOpts::new()
-        .color(true)
-        .terminal_links(false)
-        .build();
+    let renderer = renderer(io::stdout());
     let mut text = String::new();
-    for linted in &report.findings {
-        let shown = Shown::with_code(linted.finding.clone(), linted.code);
-        let _ = writeln!(text, "{}", Rendered(&handler, shown));
+    for Linted {
+        code, diagnostic, ..
+    } in Linted::all(report)
+    {
+        let help = diagnostic.help.as_deref().unwrap_or_default();
+        let help = format!("{help}\nwhy: berth lint --explain {code}");
+        let diagnostic = diagnostic.clone().with_help(help);
+        let _ = writeln!(text, "{}", renderer.render(&diagnostic));
     }
     text
 }
 
-struct Rendered<'h>(&'h MietteHandler, Shown);
-
-impl fmt::Display for Rendered<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.debug(&self.1, f)
-    }
-}
-
-/// One object: the findings, and those that are silenced with their reasons.
+/// One object: what was found, and what a comment silences with its reason.
 pub(super) fn json(report: &Report) -> String {
-    let silenced = report.silenced.iter().map(|(linted, reason)| {
-        let mut object = object(linted);
-        object["reason"] = json!(reason);
-        object
+    let suppressed = report.suppressed.iter().filter_map(|suppressed| {
+        let mut object = object(&Linted::of(&suppressed.diagnostic)?);
+        object["reason"] = json!(suppressed.reason);
+        Some(object)
     });
+    let findings = Linted::all(report).map(|linted| object(&linted));
     let document = json!({
-        "findings": report.findings.iter().map(object).collect::<Value>(),
-        "silenced": silenced.collect::<Value>(),
+        "findings": findings.collect::<Value>(),
+        "silenced": suppressed.collect::<Value>(),
     });
     format!("{document:#}\n")
 }
 
-fn object(linted: &Linted) -> Value {
-    let Linted { code, finding, .. } = linted;
-    let ((line, column), (end_line, end_column)) = (finding.line_and_column(), finding.end());
+fn object(linted: &Linted<'_>) -> Value {
+    let Linted {
+        code,
+        place,
+        diagnostic,
+    } = linted;
+    let ((line, column), (end_line, end_column)) = (place.start(), place.end());
     json!({
         "code": code.name,
-        "severity": code.severity.as_str(),
+        "severity": diagnostic.severity.as_str(),
         "title": code.title,
-        "file": finding.file.path.display().to_string(),
+        "file": place.source.path.display().to_string(),
         "line": line,
         "column": column,
         "endLine": end_line,
         "endColumn": end_column,
-        "field": linted.field,
-        "message": finding.message,
-        "help": finding.help,
+        "field": diagnostic.field,
+        "message": diagnostic.message,
+        "help": diagnostic.help,
     })
 }
 
-/// A workflow command a finding, which GitHub shows in the diff of a pull request.
+/// A workflow command for each, which GitHub shows in the diff of a pull request.
 pub(super) fn github(report: &Report) -> String {
     let mut commands = String::new();
-    for Linted { code, finding, .. } in &report.findings {
-        let command = match code.severity {
-            Severity::Error => "error",
+    for linted in Linted::all(report) {
+        let Linted {
+            code,
+            place,
+            diagnostic,
+        } = linted;
+        let command = match diagnostic.severity {
+            Severity::Note => "notice",
             Severity::Warning => "warning",
+            Severity::Error => "error",
         };
-        let ((line, column), (end_line, end_column)) = (finding.line_and_column(), finding.end());
+        let ((line, column), (end_line, end_column)) = (place.start(), place.end());
+        let help = diagnostic.help.as_deref().unwrap_or_default();
         let _ = writeln!(
             commands,
             "::{command} file={},line={line},endLine={end_line},col={column},endColumn={end_column},title={}::{}",
-            property(&finding.file.path.display().to_string()),
+            property(&place.source.path.display().to_string()),
             property(&format!("{code}: {}", code.title)),
-            data(&format!("{}; {}", finding.message, finding.help)),
+            data(&format!("{}; {help}", diagnostic.message)),
         );
     }
     commands

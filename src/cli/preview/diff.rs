@@ -1,12 +1,15 @@
 //! What changes, as lines: a unified diff, whose context ends where its document does.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+};
 
 use anstream::{AutoStream, stdout};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, DiffOp, TextDiff};
 
-use super::{Shown, form::Form};
+use super::{Shown, formatter::Formatter};
 use berth_manifests::documents::Source;
 
 const CONTEXT: usize = 3;
@@ -33,12 +36,12 @@ impl Diff {
         }
     }
 
-    fn name(&mut self, source: &Source) -> io::Result<()> {
+    fn name(&mut self, source: &Path) -> io::Result<()> {
         if self.is_named {
             return Ok(());
         }
         self.is_named = true;
-        let name = source.to_string();
+        let name = source.display().to_string();
         let name = name.trim_start_matches('/');
         writeln!(self.out, "{HEADER}--- a/{name}{HEADER:#}")?;
         writeln!(self.out, "{HEADER}+++ b/{name}{HEADER:#}")
@@ -86,7 +89,7 @@ impl Diff {
     }
 }
 
-impl Form for Diff {
+impl Formatter for Diff {
     fn source(&mut self, _: &Source) -> io::Result<()> {
         self.is_named = false;
         self.shift = 0;
@@ -97,10 +100,10 @@ impl Form for Diff {
         let Some(edited) = shown.edited else {
             return Ok(());
         };
-        self.name(shown.source)?;
+        self.name(&shown.document.path)?;
         let diff = TextDiff::from_lines(&*shown.document.text, &*edited.text);
         for ops in diff.grouped_ops(CONTEXT) {
-            self.hunk(&diff, &ops, shown.document.line)?;
+            self.hunk(&diff, &ops, shown.document.first_line)?;
         }
         let lines = |text: &str| isize::try_from(text.lines().count()).unwrap_or_default();
         self.shift += lines(&edited.text) - lines(&shown.document.text);

@@ -1,10 +1,10 @@
 use super::*;
 
 fn split(text: &str) -> Vec<(usize, String)> {
-    let documents = Documents::new("x".to_owned(), text.as_bytes());
-    let pair = |document: Result<Document, Error>| {
+    let documents = Documents::new(Path::new("x"), text.as_bytes());
+    let pair = |document: Result<SourceText, Error>| {
         let document = document.unwrap();
-        (document.line, document.text)
+        (document.first_line, document.text.to_string())
     };
     documents.map(pair).collect()
 }
@@ -60,17 +60,17 @@ fn a_stream_is_split_where_a_document_begins() {
 
 #[test]
 fn what_is_no_text_or_endless_is_an_error_and_the_end() {
-    let binary = Documents::new("x".to_owned(), &b"a: 1\n---\n\xff\xfe\n---\nb: 1"[..]);
+    let binary = Documents::new(Path::new("x"), &b"a: 1\n---\n\xff\xfe\n---\nb: 1"[..]);
     let errors: Vec<_> = binary
         .filter_map(Result::err)
         .map(|error| error.to_string())
         .collect();
     assert_eq!(
         errors,
-        ["x:2: not UTF-8, so no manifest: leave the file out, or save it as UTF-8"]
+        ["x:3: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"]
     );
     let endless = BufReader::new(io::repeat(b'x'));
-    let mut endless = Documents::new("x".to_owned(), endless);
+    let mut endless = Documents::new(Path::new("x"), endless);
     assert!(matches!(
         endless.next(),
         Some(Err(Error::TooLarge { line: 1, .. }))

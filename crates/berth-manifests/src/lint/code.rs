@@ -2,16 +2,9 @@
 
 use std::fmt;
 
-/// How much a finding matters.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Severity {
-    /// Works, and is probably not meant.
-    Warning,
-    /// Cannot work as written.
-    Error,
-}
+use crate::diagnostic::Severity;
 
-/// One kind of finding.
+/// One kind of diagnostic.
 #[derive(Debug, Eq, PartialEq)]
 pub struct Code {
     /// The stable name, `BRT001`; never used again for something else.
@@ -26,7 +19,7 @@ pub struct Code {
 
 /// Every code, in order.
 pub const CODES: &[&Code] = &[
-    &REFUSED,
+    &INVALID,
     &UNUSED_POOL,
     &CLOSED_CLASS,
     &IMPOSSIBLE_NODE,
@@ -40,7 +33,7 @@ pub const CODES: &[&Code] = &[
     &REPLACED_HOSTNAME,
     &TENANT_LABEL,
     &UNSAID_TAINT,
-    &SILENCE,
+    &SUPPRESSION,
 ];
 
 macro_rules! codes {
@@ -56,8 +49,8 @@ macro_rules! codes {
 }
 
 codes! {
-    /// What loading refuses, told as a finding; not found by a check.
-    pub REFUSED = "BRT000", Error, "a table that does not load";
+    /// What makes a table invalid; not found by a check.
+    pub INVALID = "BRT000", Error, "a table that does not load";
     pub(super) UNUSED_POOL = "BRT001", Warning, "a pool that no class uses";
     pub(super) CLOSED_CLASS = "BRT002", Error, "a class that no namespace can use";
     pub(super) IMPOSSIBLE_NODE = "BRT003", Error, "a node that cannot exist";
@@ -71,19 +64,8 @@ codes! {
     pub(super) REPLACED_HOSTNAME = "BRT011", Warning, "the hostname of a node that an autoscaler replaces";
     pub(super) TENANT_LABEL = "BRT012", Warning, "namespaces chosen by a label that tenants may set";
     pub(super) UNSAID_TAINT = "BRT013", Warning, "a taint of a node that one of its pools leaves out";
-    /// A comment that should silence a finding and does not; not found by a check.
-    pub SILENCE = "BRT014", Warning, "a silence that silences nothing";
-}
-
-impl Severity {
-    /// The word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Warning => "warning",
-            Self::Error => "error",
-        }
-    }
+    /// A comment that should suppress a diagnostic and does not; not found by a check.
+    pub SUPPRESSION = "BRT014", Warning, "a silence that silences nothing";
 }
 
 impl Code {
@@ -110,7 +92,7 @@ mod tests {
         let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
         assert!(names.is_sorted_by(|one, next| one < next));
         let checks: Vec<&str> = CHECKS.iter().map(|check| check.0.name).collect();
-        let found_otherwise = [REFUSED.name, SILENCE.name];
+        let found_otherwise = [INVALID.name, SUPPRESSION.name];
         let expected: Vec<&str> = names
             .into_iter()
             .filter(|name| !found_otherwise.contains(name))

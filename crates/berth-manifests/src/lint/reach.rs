@@ -146,7 +146,7 @@ mod tests {
     use super::*;
     use crate::lint::{
         code,
-        testing::{findings, fires},
+        testing::{fires, problems},
     };
     use berth_core::{
         manifest::Document,
@@ -160,7 +160,7 @@ mod tests {
         fires(&code::UNUSED_POOL, &with(&["p"]), Some("metadata.name"));
         fires(&code::UNUSED_POOL, &with(&["p", "q"]), None);
         assert!(
-            findings(&code::UNUSED_POOL, &with(&["p"]))[0]
+            problems(&code::UNUSED_POOL, &with(&["p"]))[0]
                 .1
                 .contains("\"q\"")
         );

@@ -94,7 +94,7 @@ mod tests {
 
     use crate::lint::{
         code,
-        testing::{findings, fires, used_pool},
+        testing::{fires, problems, used_pool},
     };
     use berth_core::testing::pool;
 
@@ -135,7 +135,7 @@ mod tests {
             ("gpu", None),
         ] {
             let spec = json!({"resourceName": resource});
-            let found = findings(&code::UNKNOWN_RESOURCE, &used_pool(spec));
+            let found = problems(&code::UNKNOWN_RESOURCE, &used_pool(spec));
             let said = found.first().map(|(_, text)| text.as_str());
             assert_eq!(said.is_some(), says.is_some(), "{resource}: {said:?}");
             assert!(

@@ -154,7 +154,7 @@ mod tests {
     use super::*;
     use crate::lint::{
         code,
-        testing::{findings, fires, used_pool},
+        testing::{fires, problems, used_pool},
     };
     use berth_core::{
         manifest::Document,
@@ -193,7 +193,7 @@ mod tests {
         ] {
             fires(&code::MEMORY_BUDGET, &table(spec.clone(), needs), expected);
         }
-        let text = &findings(&code::MEMORY_BUDGET, &table(shared, &["1Gi", "4Gi", "5Gi"]))[0].1;
+        let text = &problems(&code::MEMORY_BUDGET, &table(shared, &["1Gi", "4Gi", "5Gi"]))[0].1;
         assert!(
             text.starts_with("c2 (5Gi) and c1 (4Gi) on one GPU of pool \"p\""),
             "{text}"

@@ -98,7 +98,7 @@ mod tests {
 
     use crate::lint::{
         code,
-        testing::{findings, fires, used_pool},
+        testing::{fires, problems, used_pool},
     };
     use berth_core::testing::pool;
 
@@ -160,6 +160,6 @@ mod tests {
             pool("p", tainted("NoSchedule")),
             pool("q", tainted("NoExecute")),
         ];
-        assert_eq!(findings(&code::UNSAID_TAINT, &both).len(), 2);
+        assert_eq!(problems(&code::UNSAID_TAINT, &both).len(), 2);
     }
 }

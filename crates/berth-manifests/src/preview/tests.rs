@@ -33,11 +33,11 @@ fn deployment(strategy: Value, replicas: u64) -> Value {
     object("apps/v1", "Deployment", spec)
 }
 
+/// The code and the field of each diagnostic.
 fn topics(document: &Value) -> Vec<(&'static str, String)> {
-    let findings = previewed(document).findings;
-    findings
-        .into_iter()
-        .map(|finding| (finding.topic.as_str(), finding.path))
+    let diagnostics = previewed(document).diagnostics.into_iter();
+    diagnostics
+        .map(|it| (it.code.unwrap_or_default(), it.field))
         .collect()
 }
 
@@ -118,10 +118,11 @@ fn a_label_that_no_pod_gets_is_found() {
     );
     assert_eq!(topics(&document), []);
     document["metadata"]["labels"] = label.clone();
-    let finding = previewed(&document).findings.remove(0);
-    assert_eq!(finding.topic, Topic::LabelElsewhere);
-    assert_eq!(finding.path, "/metadata/labels/berth.dev~1workload-class");
-    assert_eq!(finding.help, "move it to spec.template.metadata.labels");
+    let found = previewed(&document).diagnostics.remove(0);
+    assert_eq!(found.code, Some(Topic::LabelElsewhere.as_str()));
+    assert_eq!(found.field, "metadata.labels.berth.dev/workload-class");
+    let help = "move it to spec.template.metadata.labels";
+    assert_eq!(found.help.as_deref(), Some(help));
     document["metadata"]["labels"] = json!({});
     document["spec"]["template"]["metadata"]["annotations"] = label;
     assert_eq!(topics(&document)[0].0, "LabelElsewhere");
@@ -167,7 +168,7 @@ fn a_daemon_sets_template_must_say_what_its_controller_reads() {
     let preview = previewed(&document);
     assert_eq!(
         topics(&document),
-        [("DaemonSetTemplate", "/spec/template/spec".to_owned())]
+        [("DaemonSetTemplate", "spec.template.spec".to_owned())]
     );
     assert_eq!(topics(&preview.patched.expect("it changes")), []);
 }
@@ -193,31 +194,31 @@ fn who_reads_the_limit_early_is_named() {
         ),
         (job.clone(), None),
     ] {
-        let findings = previewed(&document).findings;
-        let found = findings
+        let diagnostics = previewed(&document).diagnostics;
+        let found = diagnostics
             .first()
-            .map(|finding| finding.message.split(' ').next().unwrap_or_default());
+            .map(|diagnostic| diagnostic.message.split(' ').next().unwrap_or_default());
         assert_eq!(found, reader, "{document}");
     }
     job["metadata"]["labels"] = json!({"kueue.x-k8s.io/queue-name": "q"});
     let preview = previewed(&job);
-    assert!(preview.findings[0].message.starts_with("Kueue"));
+    assert!(preview.diagnostics[0].message.starts_with("Kueue"));
     assert_eq!(topics(&preview.patched.expect("it changes")), []);
 }
 
 #[test]
-fn what_is_no_quantity_and_who_has_no_name_are_found_by_their_field() {
+fn a_wrong_quantity_and_a_missing_name_are_found_by_their_field() {
     let mut document = deployment(json!({"type": "Recreate"}), 1);
     let containers = &mut document["spec"]["template"]["spec"]["containers"];
     containers[0]["resources"] =
         json!({"limits": {"cpu": "<N>", "memory": "2Gi"}, "requests": {"cpu": 1}});
     *containers = json!([containers[0], {"image": "x"}]);
-    let path = "/spec/template/spec/containers";
+    let field = "spec.template.spec.containers";
     assert_eq!(
         topics(&document),
         [
-            ("NotAQuantity", format!("{path}/0/resources/limits/cpu")),
-            ("ContainerWithoutName", format!("{path}/1/name"))
+            ("NotAQuantity", format!("{field}[0].resources.limits.cpu")),
+            ("ContainerWithoutName", format!("{field}[1].name"))
         ]
     );
 }
@@ -232,7 +233,7 @@ fn knative_gets_what_it_takes_and_the_rest_is_said() {
     let preview = previewed(&document);
     assert_eq!(
         topics(&document),
-        [("NotInTemplate", "/spec/template/spec".to_owned())]
+        [("NotInTemplate", "spec.template.spec".to_owned())]
     );
     assert!(!preview.is_trouble());
     let patched = preview.patched.expect("it changes");
@@ -242,7 +243,7 @@ fn knative_gets_what_it_takes_and_the_rest_is_said() {
 }
 
 #[test]
-fn what_is_no_object_is_said() {
+fn what_is_not_an_object_is_said() {
     for document in [
         json!("text"),
         json!(["a"]),
@@ -276,7 +277,7 @@ fn where_no_container_is_to_be_seen_that_is_said() {
     };
     assert_eq!(
         topics(&predictor(label.clone())),
-        [("NoContainer", "/spec/predictor".to_owned())]
+        [("NoContainer", "spec.predictor".to_owned())]
     );
     assert_eq!(topics(&predictor(json!({}))), []);
     let runtime = object(
@@ -290,8 +291,8 @@ fn where_no_container_is_to_be_seen_that_is_said() {
         "Model",
         json!({"pods": {"labels": label}}),
     );
-    let path = "/spec/pods/labels/berth.dev~1workload-class".to_owned();
-    assert_eq!(topics(&other), [("NoContainer", path)]);
+    let field = "spec.pods.labels.berth.dev/workload-class".to_owned();
+    assert_eq!(topics(&other), [("NoContainer", field)]);
     for document in [&runtime, &other] {
         assert!(!previewed(document).is_trouble());
     }

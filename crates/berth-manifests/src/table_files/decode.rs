@@ -5,8 +5,10 @@ use kube_core::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 
-use super::{File, Finding};
-use crate::yaml::{self, Node};
+use crate::{
+    diagnostic::{Diagnostic, SourceText},
+    yaml::{self, Node, Span},
+};
 use berth_core::{
     api::{GPUPool, WorkloadClass},
     manifest::{Document, Manifest, Problem},
@@ -21,7 +23,7 @@ pub(crate) struct Decoded(Vec<Placed>);
 /// A manifest and where it stood.
 #[derive(Debug)]
 struct Placed {
-    file: File,
+    source: SourceText,
     root: Node,
     manifest: Manifest,
 }
@@ -36,81 +38,74 @@ impl Decoded {
         self.0.iter().enumerate().map(document).collect()
     }
 
-    /// The file of one of the [`documents`](Self::documents).
-    pub(crate) fn file(&self, origin: usize) -> &File {
-        &self.0[origin].file
+    /// The line on which one of the [`documents`](Self::documents) begins.
+    pub(crate) fn first_line(&self, origin: usize) -> usize {
+        let Placed { source, root, .. } = &self.0[origin];
+        source.line_and_column(root.locate("").start).0
     }
 
-    /// The place of a field of one of the documents; of the object where the field is empty.
-    pub(crate) fn place(&self, origin: usize, field: &str) -> yaml::Place {
-        self.0[origin].root.locate(field)
-    }
-
-    /// Places a problem of one of the documents.
-    pub(crate) fn finding(&self, problem: Problem) -> Finding {
-        Finding {
-            file: self.file(problem.origin).clone(),
-            place: self.place(problem.origin, &problem.field),
-            message: problem.message,
-            help: problem.help,
+    /// A problem of one of the documents, with its place.
+    pub(crate) fn diagnostic(&self, problem: Problem) -> Diagnostic {
+        let Placed { source, root, .. } = &self.0[problem.origin];
+        Diagnostic {
+            field: problem.field.clone(),
+            ..Diagnostic::error(problem.message)
+                .with_help(problem.help)
+                .at(source, root.locate(&problem.field))
         }
     }
 }
 
 /// Decodes every document of every file, or says all that is wrong with them.
-pub(crate) fn decode(files: &[File]) -> Result<Decoded, Vec<Finding>> {
-    let (mut decoded, mut findings) = (Decoded::default(), Vec::new());
-    for file in files {
-        let documents = match yaml::parse(&file.text) {
+pub(crate) fn decode(files: &[SourceText]) -> Result<Decoded, Vec<Diagnostic>> {
+    let (mut decoded, mut diagnostics) = (Decoded::default(), Vec::new());
+    for source in files {
+        let documents = match yaml::parse(&source.text) {
             Ok(documents) => documents,
             Err(error) => {
-                findings.push(Finding::not_yaml(file, error));
+                diagnostics.push(Diagnostic::not_yaml(source, error));
                 continue;
             }
         };
         for root in documents {
-            let (manifest, problems) = manifest(&root);
-            findings.extend(problems.into_iter().map(|problem| Finding {
-                file: file.clone(),
-                place: problem.place(&root),
-                message: problem.message,
-                help: problem.help,
-            }));
-            let file = file.clone();
-            decoded.0.extend(manifest.map(|manifest| Placed {
-                file,
-                root,
-                manifest,
-            }));
+            match manifest(&root) {
+                Ok(manifest) => decoded.0.push(Placed {
+                    source: source.clone(),
+                    root,
+                    manifest,
+                }),
+                Err(found) => diagnostics.extend(found.into_iter().map(|it| it.in_text(source))),
+            }
         }
     }
-    if findings.is_empty() {
+    if diagnostics.is_empty() {
         Ok(decoded)
     } else {
-        Err(findings)
+        Err(diagnostics)
     }
 }
 
-/// A problem of a document that is no manifest yet.
-struct Misshapen {
-    field: String,
-    /// Whether the key is wrong, not its value.
-    key: bool,
-    message: String,
-    help: String,
-}
+/// What is wrong in a document, and where in its text.
+struct Invalid(Diagnostic, Span);
 
-impl Misshapen {
-    fn place(&self, root: &Node) -> yaml::Place {
-        if self.key {
-            root.locate_key(&self.field)
-        } else {
-            root.locate(&self.field)
-        }
+impl Invalid {
+    fn new(field: String, span: Span, message: String, help: impl Into<String>) -> Self {
+        let diagnostic = Diagnostic::error(message).with_help(help);
+        Self(
+            Diagnostic {
+                field,
+                ..diagnostic
+            },
+            span,
+        )
+    }
+
+    fn in_text(self, source: &SourceText) -> Diagnostic {
+        self.0.at(source, self.1)
     }
 }
 
-fn manifest(root: &Node) -> (Option<Manifest>, Vec<Misshapen>) {
+fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
     let version = root.get("apiVersion").and_then(Node::as_str);
     let ours = format!("{GROUP}/{VERSION}");
     let (field, found) = match root.get("kind").and_then(Node::as_str) {
@@ -123,61 +118,55 @@ fn manifest(root: &Node) -> (Option<Manifest>, Vec<Misshapen>) {
         || format!("the document has no {field}"),
         |found| format!("{field} {found:?} is not one of berth's"),
     );
-    let problem = Misshapen {
-        field: field.to_owned(),
-        key: false,
-        message,
-        help: format!("a table has apiVersion: {ours} with kind: GPUPool or WorkloadClass alone"),
-    };
-    (None, vec![problem])
+    let help = format!("a table has apiVersion: {ours} with kind: GPUPool or WorkloadClass alone");
+    let span = root.locate(field);
+    Err(vec![Invalid::new(field.to_owned(), span, message, help)])
 }
 
 fn typed<T: DeserializeOwned>(
     root: &Node,
     schema: &dyn Fn() -> JSONSchemaProps,
     manifest: fn(T) -> Manifest,
-) -> (Option<Manifest>, Vec<Misshapen>) {
+) -> Result<Manifest, Vec<Invalid>> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
     let value = root.to_json();
     let deserializer = serde_path_to_error::Deserializer::new(&value, &mut track);
     let result = serde_ignored::deserialize(deserializer, |path| unknown.push(steps(&path)));
-    let mut problems: Vec<Misshapen> = unknown
+    let mut invalid: Vec<Invalid> = unknown
         .into_iter()
         // the derived types leave these two to us
         .filter(|steps| !matches!(&**steps, [one] if one == "apiVersion" || one == "kind"))
-        .map(|steps| unknown_field(&steps, schema))
+        .map(|steps| unknown_field(root, &steps, schema))
         .collect();
     match result {
-        Ok(object) if problems.is_empty() => (Some(manifest(object)), problems),
-        Ok(_) => (None, problems),
+        Ok(object) if invalid.is_empty() => return Ok(manifest(object)),
+        Ok(_) => {}
         Err(error) => {
-            problems.push(wrong_type(track.path().to_string(), &error.to_string()));
-            (None, problems)
+            let field = track.path().to_string();
+            invalid.push(wrong_type(root, field, &error.to_string()));
         }
     }
+    Err(invalid)
 }
 
-fn wrong_type(field: String, message: &str) -> Misshapen {
+fn wrong_type(root: &Node, field: String, message: &str) -> Invalid {
     let help = if message.ends_with("expected a string") {
         "quote it"
     } else {
         "`berth crds` prints every field with its type"
     };
-    Misshapen {
-        message: format!("{field}: {message}"),
-        field,
-        key: false,
-        help: help.to_owned(),
-    }
+    let message = format!("{field}: {message}");
+    let span = root.locate(&field);
+    Invalid::new(field, span, message, help)
 }
 
-fn unknown_field(steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Misshapen {
+fn unknown_field(root: &Node, steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Invalid {
     let (name, parents) = steps.split_last().expect("a field has a name");
     let known = known_fields(parents, schema());
     let help = match suggestion(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
-        None if known.is_empty() => "leave it out".to_owned(),
+        None if known.is_empty() => "remove it".to_owned(),
         None => format!("the fields here are {}", known.join(", ")),
     };
     let mut field = String::new();
@@ -190,12 +179,8 @@ fn unknown_field(steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Miss
         field.push_str(dot);
         field.push_str(step);
     }
-    Misshapen {
-        message: format!("unknown field {name:?}"),
-        field,
-        key: true,
-        help,
-    }
+    let span = root.locate_key(&field);
+    Invalid::new(field, span, format!("unknown field {name:?}"), help)
 }
 
 /// What the schema allows below a path.

@@ -1,3 +1,5 @@
+use std::fs;
+
 use super::*;
 
 const POOL: &str = "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {name: p}\nspec: {hostnames: [node], resourceName: amd.com/gpu}\n";
@@ -20,14 +22,14 @@ fn folder(content: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// The findings of a file, without its folder: `file:line:column: message; help`.
-fn findings(text: &str) -> Vec<String> {
+/// The diagnostics of a file, without its folder: `file:line:column: message; help`.
+fn diagnostics(text: &str) -> Vec<String> {
     let folder = folder(&[("t.yaml", text)]);
     match files(vec![folder.path().join("t.yaml")]).load() {
-        Err(Error::Refused(findings)) => findings
+        Err(Error::Invalid(diagnostics)) => diagnostics
             .iter()
-            .map(|finding| {
-                let text = finding.to_string();
+            .map(|diagnostic| {
+                let text = diagnostic.to_string();
                 text[text.find("t.yaml").unwrap()..].to_owned()
             })
             .collect(),
@@ -36,7 +38,7 @@ fn findings(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_finding_names_its_line_and_what_to_change() {
+fn every_diagnostic_names_its_line_and_what_to_change() {
     let class = |spec: &str| {
         format!(
             "{POOL}---\n{}spec:\n{spec}",
@@ -78,24 +80,24 @@ fn every_finding_names_its_line_and_what_to_change() {
         ),
         (
             POOL.replace("metadata: {name: p}", "metadata: {name: p, label: {}}"),
-            "t.yaml:3:21: unknown field \"label\"; leave it out",
+            "t.yaml:3:21: unknown field \"label\"; remove it",
         ),
         (
             POOL.replace("name: p}", "name: p}\nkind: GPUPool"),
             "t.yaml:4:1: duplicate key \"kind\": leave one of them out; write it as kubectl would read it",
         ),
     ] {
-        assert_eq!(findings(&text), [expected]);
+        assert_eq!(diagnostics(&text), [expected]);
     }
-    assert_eq!(findings("a: [").len(), 1);
+    assert_eq!(diagnostics("a: [").len(), 1);
 }
 
 #[test]
-fn all_findings_are_told_at_once() {
+fn all_diagnostics_are_told_at_once() {
     let text = POOL
         .replace("hostnames", "hostname")
         .replace("name: p", "nam: p");
-    let found = findings(&format!("{text}---\n{text}"));
+    let found = diagnostics(&format!("{text}---\n{text}"));
     assert_eq!(found.len(), 4, "{found:#?}");
 }
 
@@ -145,7 +147,7 @@ fn no_manifest_file_is_an_error_and_no_manifest_is_a_table() {
     );
     assert!(matches!(
         files(vec![nothing.path().to_owned()]).load(),
-        Err(Error::Empty(_))
+        Err(Error::Unreadable(crate::files::Error::Empty { .. }))
     ));
     assert!(
         files(vec![empty.path().to_owned()])

@@ -6,7 +6,7 @@
 use serde_json::{Map, Value};
 
 use super::{
-    Entry, Kind, Node, Place, Style,
+    Entry, Kind, Node, Span, Style,
     emit::{self, Dialect, Layout},
     parse,
 };
@@ -61,7 +61,7 @@ enum Parent {
 struct Editor<'t> {
     text: &'t str,
     layout: Layout,
-    edits: Vec<(Place, String)>,
+    edits: Vec<(Span, String)>,
 }
 
 impl Editor<'_> {
@@ -91,7 +91,7 @@ impl Editor<'_> {
     ) -> Option<()> {
         let own = || entries.iter().filter(|entry| !entry.merged);
         let (first, last) = (own().next()?, own().next_back()?);
-        let below = self.parent_below(node, first.place.start, parent);
+        let below = self.parent_below(node, first.key_span.start, parent);
         let mut added = target.clone();
         let mut removed = Vec::new();
         for entry in entries {
@@ -115,9 +115,9 @@ impl Editor<'_> {
         }
         if let Parent::Flow(dialect) = below {
             let entries = emit::entries(&added, dialect);
-            return self.append_within(&last.value, first.place.start, &entries);
+            return self.append_within(&last.value, first.key_span.start, &entries);
         }
-        let indent = self.column(first.place.start);
+        let indent = self.column(first.key_span.start);
         let lines = added
             .iter()
             .map(|(key, value)| self.layout.entry(key, value, indent));
@@ -134,7 +134,7 @@ impl Editor<'_> {
         let (first, last) = (items.first()?, items.last()?);
         let added = target.get(items.len()..)?;
         let parent = match node.style {
-            Style::Flow => self.parent_below(node, first.place.start, parent),
+            Style::Flow => self.parent_below(node, first.span.start, parent),
             _ => Parent::Item,
         };
         for (item, value) in items.iter().zip(target) {
@@ -148,7 +148,7 @@ impl Editor<'_> {
                 .iter()
                 .map(|value| emit::flow(value, dialect))
                 .collect();
-            return self.append_within(last, first.place.start, &values);
+            return self.append_within(last, first.span.start, &values);
         }
         let indent = self.dash(last)?;
         let lines = added
@@ -169,7 +169,7 @@ impl Editor<'_> {
         let key = key.clone();
         added.remove(&key);
         let text = emit::string(&key, parent.dialect());
-        self.edits.push((entry.place.clone(), text));
+        self.edits.push((entry.key_span.clone(), text));
         Some(())
     }
 
@@ -181,22 +181,22 @@ impl Editor<'_> {
             _ => true,
         };
         // a tag would stay, and speak of the new value
-        let before = self.text.get(..node.place.start)?;
+        let before = self.text.get(..node.span.start)?;
         if before.split_whitespace().next_back()?.starts_with('!') {
             return None;
         }
-        let room = self.rest_of_line(node.place.end).trim_start();
+        let room = self.rest_of_line(node.span.end).trim_start();
         match parent {
             Parent::Root => None,
             // null, as nothing at all: the place is that of the colon
-            Parent::Key(indent) if node.place.is_empty() => {
+            Parent::Key(indent) if node.span.is_empty() => {
                 if is_flat {
-                    let colon = node.place.end + room.find(':')? + 1;
+                    let colon = node.span.end + room.find(':')? + 1;
                     let value = format!(" {}", emit::flow(target, Dialect::Yaml));
                     self.edits.push((colon..colon, value));
                     return Some(());
                 }
-                let end = self.line_end(node.place.end);
+                let end = self.line_end(node.span.end);
                 let lines = self.below(target, indent);
                 self.edits.push((end..end, lines));
                 Some(())
@@ -204,17 +204,17 @@ impl Editor<'_> {
             Parent::Key(indent) if !is_flat && room.is_empty() => {
                 let before = self
                     .text
-                    .get(..node.place.start)?
+                    .get(..node.span.start)?
                     .trim_end_matches(' ')
                     .len();
                 let lines = self.below(target, indent);
-                self.edits.push((before..node.place.end, lines));
+                self.edits.push((before..node.span.end, lines));
                 Some(())
             }
-            _ if node.place.is_empty() => None,
+            _ if node.span.is_empty() => None,
             _ => {
                 let value = emit::flow(target, parent.dialect());
-                self.edits.push((node.place.clone(), value));
+                self.edits.push((node.span.clone(), value));
                 Some(())
             }
         }
@@ -250,7 +250,7 @@ impl Editor<'_> {
 
     /// Adds to what is within brackets: each on a line of its own where the first entry has one.
     fn append_within(&mut self, last: &Node, first: usize, entries: &[String]) -> Option<()> {
-        if last.place.is_empty() {
+        if last.span.is_empty() {
             return None;
         }
         let line = self.text.get(..first)?.rsplit('\n').next()?;
@@ -259,7 +259,7 @@ impl Editor<'_> {
         } else {
             ", ".to_owned()
         };
-        let end = last.place.end;
+        let end = last.span.end;
         let entries = entries.iter().map(|entry| format!("{separator}{entry}"));
         self.edits.push((end..end, entries.collect()));
         Some(())
@@ -284,7 +284,7 @@ impl Editor<'_> {
 
     /// How far an item's dash is indented.
     fn dash(&self, item: &Node) -> Option<usize> {
-        let line = self.text.get(..item.place.start)?.rsplit('\n').next()?;
+        let line = self.text.get(..item.span.start)?.rsplit('\n').next()?;
         let dash = line.rfind("- ")?;
         let between = line.get(dash + 1..)?.trim();
         let is_property = between.starts_with(['&', '!']);
@@ -311,13 +311,13 @@ impl Editor<'_> {
 
     /// The text with the edits. Those at one place are in the order in which they were made: inner ones first.
     fn apply(mut self) -> String {
-        self.edits.sort_by_key(|(place, _)| place.start);
+        self.edits.sort_by_key(|(span, _)| span.start);
         let mut out = String::with_capacity(self.text.len() + 1024);
         let mut at = 0;
-        for (place, new) in &self.edits {
-            out.push_str(self.text.get(at..place.start).unwrap_or_default());
+        for (span, new) in &self.edits {
+            out.push_str(self.text.get(at..span.start).unwrap_or_default());
             out.push_str(new);
-            at = place.end.max(at);
+            at = span.end.max(at);
         }
         out + self.text.get(at..).unwrap_or_default()
     }
@@ -343,12 +343,12 @@ fn last_byte(node: &Node) -> usize {
             own.map(|entry| last_byte(&entry.value)).max()
         }
     };
-    below.unwrap_or(node.place.end)
+    below.unwrap_or(node.span.end)
 }
 
 /// The document anew, in the place of the old one.
 fn rewrite(text: &str, root: &Node, target: &Value) -> String {
-    let (start, end) = (root.place.start, last_byte(root));
+    let (start, end) = (root.span.start, last_byte(root));
     let before = text.get(..start).unwrap_or_default();
     let before = before.trim_end_matches(' ');
     let after = text.get(end..).unwrap_or_default();
@@ -398,7 +398,7 @@ impl Editor<'_> {
             Kind::Sequence(items) => items.iter().map(|item| (item, None)).collect(),
             Kind::Mapping(entries) => {
                 let own = entries.iter().filter(|entry| !entry.merged);
-                let column = |entry: &Entry| Some(self.column(entry.place.start));
+                let column = |entry: &Entry| Some(self.column(entry.key_span.start));
                 own.map(|entry| (&entry.value, column(entry))).collect()
             }
         };
@@ -406,7 +406,7 @@ impl Editor<'_> {
             let of_value = || {
                 let column = match &value.kind {
                     Kind::Sequence(items) => self.dash(items.first()?)?,
-                    _ => self.column(value.place.start),
+                    _ => self.column(value.span.start),
                 };
                 column.checked_sub(key?)
             };

@@ -8,7 +8,10 @@ use std::{
 };
 
 use berth_core::view::View;
-use berth_manifests::table_files::{Error, File, TableFiles};
+use berth_manifests::{
+    diagnostic::SourceText,
+    table_files::{Error, TableFiles},
+};
 
 use super::Publisher;
 use crate::{
@@ -43,7 +46,7 @@ pub fn follow(
 }
 
 /// The table of the files where they have changed since they were `read`.
-fn again(files: &TableFiles, read: &mut Vec<File>) -> Result<Option<View>, Error> {
+fn again(files: &TableFiles, read: &mut Vec<SourceText>) -> Result<Option<View>, Error> {
     let now = files.read()?;
     if now == *read {
         return Ok(None);

@@ -3,25 +3,15 @@
 use serde_json::Value;
 
 use super::PodPreview;
-use crate::workload::{Site, ancestors, field};
+use crate::{
+    diagnostic::{Diagnostic, Severity},
+    workload::{Site, ancestors, field},
+};
 use berth_core::{
     outcome::Warning, patch::pointer_segment, quantity::Quantity, table::AllocationTable,
 };
 
-/// Something in a document that its author should know.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Finding {
-    /// What it is about.
-    pub topic: Topic,
-    /// The field, as a JSON Pointer in the document.
-    pub path: String,
-    /// What is wrong.
-    pub message: String,
-    /// What to change.
-    pub help: String,
-}
-
-/// What a finding is about.
+/// What there is to say about a document.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Topic {
     /// The class label is where no Pod gets it.
@@ -32,7 +22,7 @@ pub enum Topic {
     SurgeNeedsGpu,
     /// A controller reads the template's limit before berth adds it.
     LimitReadEarly,
-    /// No quantity.
+    /// An amount that Kubernetes does not read.
     NotAQuantity,
     /// A container has no name.
     ContainerWithoutName,
@@ -40,9 +30,9 @@ pub enum Topic {
     NotInTemplate,
     /// The Pods' containers are not in the document.
     NoContainer,
-    /// It looks like a Pod's template, and is none.
+    /// It looks like a Pod's template, and no controller makes Pods of it.
     NotATemplate,
-    /// No object of Kubernetes.
+    /// Kubernetes would not take it as an object.
     NotAnObject,
 }
 
@@ -64,13 +54,24 @@ impl Topic {
         }
     }
 
-    /// Whether there is nothing to change: only something that a preview cannot show.
-    #[must_use]
-    pub const fn is_note(self) -> bool {
-        matches!(
-            self,
-            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate
-        )
+    /// How much it matters: a note is of something that a preview cannot show.
+    const fn severity(self) -> Severity {
+        match self {
+            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate => Severity::Note,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// Says it about a field, which is a JSON Pointer in the document.
+    fn of(self, pointer: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+        Diagnostic {
+            code: Some(self.as_str()),
+            severity: self.severity(),
+            field: field(pointer),
+            message: message.into(),
+            help: Some(help.into()),
+            place: None,
+        }
     }
 }
 
@@ -79,39 +80,38 @@ pub(super) fn of_pod(
     document: &Value,
     pod: &PodPreview,
     table: &AllocationTable,
-    findings: &mut Vec<Finding>,
+    diagnostics: &mut Vec<Diagnostic>,
 ) {
     if pod.class.is_none() {
-        findings.extend(label_elsewhere(document, pod, table));
+        diagnostics.extend(label_elsewhere(document, pod, table));
         return;
     }
     for list in ["initContainers", "containers"] {
         let path = format!("{}/{list}", pod.site.spec);
         let containers = document.pointer(&path).and_then(Value::as_array);
         for (i, container) in containers.into_iter().flatten().enumerate() {
-            of_container(container, &format!("{path}/{i}"), findings);
+            of_container(container, &format!("{path}/{i}"), diagnostics);
         }
     }
-    findings.extend(daemon_set(pod));
-    findings.extend(surge(document, pod));
-    findings.extend(limit_read_early(document, pod));
-    findings.extend(not_in_template(document, pod));
+    diagnostics.extend(daemon_set(pod));
+    diagnostics.extend(surge(document, pod));
+    diagnostics.extend(limit_read_early(document, pod));
+    diagnostics.extend(not_in_template(document, pod));
 }
 
 /// What there is to say about a document without Pods.
-pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<Finding> {
+pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<Diagnostic> {
     let has = |field: &str| {
         document[field]
             .as_str()
             .is_some_and(|text| !text.is_empty())
     };
     if !has("apiVersion") || !has("kind") {
-        return Some(Finding {
-            topic: Topic::NotAnObject,
-            path: String::new(),
-            message: "no object of Kubernetes: it has no apiVersion and kind".to_owned(),
-            help: "preview what kubectl would apply: a chart rendered, not its values".to_owned(),
-        });
+        return Some(Topic::NotAnObject.of(
+            "",
+            "not a Kubernetes object: it has no apiVersion and kind",
+            "preview what kubectl would apply: a chart rendered, not its values",
+        ));
     }
     let objects = document["items"].as_array().into_iter().flatten();
     let runtime = objects.chain([document]).find(|object| {
@@ -121,31 +121,28 @@ pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<F
     });
     if let Some(runtime) = runtime {
         let kind = runtime["kind"].as_str().unwrap_or_default();
-        return Some(Finding {
-            topic: Topic::NotATemplate,
-            path: "/kind".to_owned(),
-            message: format!(
-                "a {kind} only looks like a Pod: KServe mixes it into the Pods of an InferenceService"
-            ),
-            help: "preview the InferenceService, which has the label".to_owned(),
-        });
+        let message = format!(
+            "a {kind} only looks like a Pod: KServe mixes it into the Pods of an InferenceService"
+        );
+        let help = "preview the InferenceService, which has the label";
+        return Some(Topic::NotATemplate.of("/kind", message, help));
     }
-    labelled(document, "", table.class_label()).map(|path| Finding {
-        topic: Topic::NoContainer,
-        path,
-        message: "there is no container here to see".to_owned(),
-        help: "preview the Pods that come of it".to_owned(),
+    labelled(document, "", table.class_label()).map(|path| {
+        Topic::NoContainer.of(
+            &path,
+            "this object has no Pod template",
+            "preview the Pods that its controller creates",
+        )
     })
 }
 
 /// The Pods' containers come from elsewhere.
-pub(super) fn no_container(site: &Site) -> Finding {
-    Finding {
-        topic: Topic::NoContainer,
-        path: site.spec.clone(),
-        message: "there is no container here to see: its controller makes it later".to_owned(),
-        help: "berth decides when the Pod is created; preview that Pod".to_owned(),
-    }
+pub(super) fn no_container(site: &Site) -> Diagnostic {
+    Topic::NoContainer.of(
+        &site.spec,
+        "the containers are not in this object: its controller adds them",
+        "berth decides when the Pod is created; preview that Pod",
+    )
 }
 
 /// The first map of labels that has a key.
@@ -166,32 +163,34 @@ fn labelled(value: &Value, path: &str, label: &str) -> Option<String> {
     }
 }
 
-fn label_elsewhere(document: &Value, pod: &PodPreview, table: &AllocationTable) -> Option<Finding> {
+fn label_elsewhere(
+    document: &Value,
+    pod: &PodPreview,
+    table: &AllocationTable,
+) -> Option<Diagnostic> {
     let label = pointer_segment(table.class_label());
     let mut places = ancestors(&pod.site.spec).flat_map(|above| {
         ["labels", "annotations"].map(|it| format!("{above}/metadata/{it}/{label}"))
     });
     let path = places.find(|path| document.pointer(path).is_some())?;
     let right = pod.site.labels.last()?;
-    Some(Finding {
-        topic: Topic::LabelElsewhere,
-        path,
-        message: format!(
-            "{} stands here, and the Pods do not get it as a label",
+    Some(Topic::LabelElsewhere.of(
+        &path,
+        format!(
+            "{} is here, and the Pods do not get it as a label",
             table.class_label()
         ),
-        help: format!("move it to {}", field(right)),
-    })
+        format!("move it to {}", field(right)),
+    ))
 }
 
-fn of_container(container: &Value, path: &str, findings: &mut Vec<Finding>) {
+fn of_container(container: &Value, path: &str, diagnostics: &mut Vec<Diagnostic>) {
     if container["name"].as_str().is_none_or(str::is_empty) {
-        findings.push(Finding {
-            topic: Topic::ContainerWithoutName,
-            path: format!("{path}/name"),
-            message: "the container has no name".to_owned(),
-            help: "give it one".to_owned(),
-        });
+        diagnostics.push(Topic::ContainerWithoutName.of(
+            &format!("{path}/name"),
+            "the container has no name",
+            "give it one",
+        ));
     }
     for list in ["limits", "requests"] {
         let amounts = container["resources"][list].as_object();
@@ -201,29 +200,29 @@ fn of_container(container: &Value, path: &str, findings: &mut Vec<Finding>) {
                 other => other.is_number() || other.is_null(),
             };
             if !is_quantity {
-                findings.push(Finding {
-                    topic: Topic::NotAQuantity,
-                    path: format!("{path}/resources/{list}/{}", pointer_segment(resource)),
-                    message: format!("{amount} is no quantity"),
-                    help: "write a number, as 1, 500m or 2Gi".to_owned(),
-                });
+                diagnostics.push(Topic::NotAQuantity.of(
+                    &format!("{path}/resources/{list}/{}", pointer_segment(resource)),
+                    format!("{amount} is not a quantity"),
+                    "write a number, as 1, 500m or 2Gi",
+                ));
             }
         }
     }
 }
 
-fn daemon_set(pod: &PodPreview) -> Option<Finding> {
+fn daemon_set(pod: &PodPreview) -> Option<Diagnostic> {
     let is_judged = pod.warnings().contains(&Warning::DaemonSetTemplate);
-    is_judged.then(|| Finding {
-        topic: Topic::DaemonSetTemplate,
-        path: pod.site.spec.clone(),
-        message: "a DaemonSet's controller judges nodes by this template, not by what berth adds to the Pods".to_owned(),
-        help: "write tolerations and nodeSelector here, too: `berth preview -o yaml` does so with the node affinity".to_owned(),
+    is_judged.then(|| {
+        Topic::DaemonSetTemplate.of(
+            &pod.site.spec,
+            "a DaemonSet's controller judges nodes by this template, not by what berth adds to the Pods",
+            "write tolerations and nodeSelector here, too: `berth preview -o yaml` does so with the node affinity",
+        )
     })
 }
 
 /// A rollout that must start a new Pod before an old one ends.
-fn surge(document: &Value, pod: &PodPreview) -> Option<Finding> {
+fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let object = document.pointer(&pod.site.object)?;
     let (Some(pool), Some(_), "Deployment") = (pod.pool(), pod.container(), &*pod.kind) else {
         return None;
@@ -239,13 +238,15 @@ fn surge(document: &Value, pod: &PodPreview) -> Option<Finding> {
     } else {
         "spec/strategy"
     };
-    waits.then(|| Finding {
-        topic: Topic::SurgeNeedsGpu,
-        path: format!("{}/{path}", pod.site.object),
-        message: format!(
+    waits.then(|| {
+        let message = format!(
             "a rollout starts a new Pod before an old one ends, and hangs where pool {pool:?} has no GPU to spare"
-        ),
-        help: "set spec.strategy.type: Recreate, or spec.strategy.rollingUpdate.maxSurge: 0".to_owned(),
+        );
+        Topic::SurgeNeedsGpu.of(
+            &format!("{}/{path}", pod.site.object),
+            message,
+            "set spec.strategy.type: Recreate, or spec.strategy.rollingUpdate.maxSurge: 0",
+        )
     })
 }
 
@@ -282,29 +283,28 @@ impl Share {
 }
 
 /// Ray, Volcano and Kueue count the template's GPUs before there is a Pod.
-fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Finding> {
+fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
     let adds_limit = paths.any(|path| path.contains("/resources"));
     let reader = early_reader(document, pod).filter(|_| adds_limit)?;
-    Some(Finding {
-        topic: Topic::LimitReadEarly,
-        path: pod.site.spec.clone(),
-        message: format!(
+    Some(Topic::LimitReadEarly.of(
+        &pod.site.spec,
+        format!(
             "{reader} from this template before berth adds the limit to the Pods, and sees no GPU"
         ),
-        help: "write the limit here, too: `berth preview -o yaml` does, and berth keeps it"
-            .to_owned(),
-    })
+        "write the limit here, too: `berth preview -o yaml` does, and berth keeps it",
+    ))
 }
 
-fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Finding> {
+fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let refused = |path: &str| !pod.site.takes(document, path);
     let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
-    paths.any(refused).then(|| Finding {
-        topic: Topic::NotInTemplate,
-        path: pod.site.spec.clone(),
-        message: "Knative takes no placement in a template, unless its flags kubernetes.podspec-* allow it".to_owned(),
-        help: "leave it to berth, which places the Pods when they are created".to_owned(),
+    paths.any(refused).then(|| {
+        Topic::NotInTemplate.of(
+            &pod.site.spec,
+            "Knative takes no placement in a template, unless its flags kubernetes.podspec-* allow it",
+            "leave it to berth, which places the Pods when they are created",
+        )
     })
 }
 

@@ -1,4 +1,4 @@
-//! The forms in which a preview is printed.
+//! The formats in which a preview is printed.
 
 use std::io::{self, BufWriter, Stdout, Write};
 
@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::Shown;
 use berth_manifests::{
+    diagnostic::{Diagnostic, Place},
     documents::Source,
-    preview::{Finding, PodPreview},
+    preview::PodPreview,
     workload::field,
 };
 
-/// A form: what is printed of each document, as it comes.
-pub(super) trait Form {
+/// A format: what is printed of each document, as it comes.
+pub(super) trait Formatter {
     /// The documents of another source follow.
     fn source(&mut self, _source: &Source) -> io::Result<()> {
         Ok(())
@@ -60,7 +61,7 @@ impl Text {
     }
 }
 
-impl Form for Text {
+impl Formatter for Text {
     fn source(&mut self, _: &Source) -> io::Result<()> {
         if self.at != At::Start {
             let within_line = matches!(
@@ -102,7 +103,7 @@ impl Form for Text {
 pub(super) struct Json {
     out: BufWriter<Stdout>,
     begun: bool,
-    findings: Vec<FindingEntry>,
+    diagnostics: Vec<DiagnosticEntry>,
 }
 
 impl Json {
@@ -110,23 +111,23 @@ impl Json {
         Self {
             out: BufWriter::new(io::stdout()),
             begun: false,
-            findings: Vec::new(),
+            diagnostics: Vec::new(),
         }
     }
 }
 
-impl Form for Json {
+impl Formatter for Json {
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        let source = shown.source.to_string();
+        let source = shown.document.path.display().to_string();
         for pod in &shown.preview.pods {
             let before = if self.begun { "," } else { "{\"pods\": [" };
             self.begun = true;
             writeln!(self.out, "{before}")?;
             serde_json::to_writer(&mut self.out, &PodEntry::new(&source, pod))?;
         }
-        let findings = shown.preview.findings.iter();
-        self.findings
-            .extend(findings.map(|finding| FindingEntry::new(&source, finding)));
+        let diagnostics = shown.preview.diagnostics.iter();
+        self.diagnostics
+            .extend(diagnostics.map(|it| DiagnosticEntry::new(&source, it)));
         Ok(())
     }
 
@@ -138,7 +139,7 @@ impl Form for Json {
     fn end(&mut self) -> io::Result<()> {
         let before = if self.begun { "\n" } else { "{\"pods\": [" };
         write!(self.out, "{before}], \"findings\": ")?;
-        serde_json::to_writer(&mut self.out, &self.findings)?;
+        serde_json::to_writer(&mut self.out, &self.diagnostics)?;
         writeln!(self.out, "}}")?;
         self.out.flush()
     }
@@ -182,24 +183,31 @@ impl<'p> PodEntry<'p> {
     }
 }
 
-/// A finding as it is printed.
+/// A diagnostic as it is printed.
 #[derive(Serialize)]
-struct FindingEntry {
+struct DiagnosticEntry {
     source: String,
-    path: String,
-    topic: &'static str,
+    field: String,
+    severity: &'static str,
+    line: Option<usize>,
+    column: Option<usize>,
+    topic: Option<&'static str>,
     message: String,
-    help: String,
+    help: Option<String>,
 }
 
-impl FindingEntry {
-    fn new(source: &str, finding: &Finding) -> Self {
+impl DiagnosticEntry {
+    fn new(source: &str, diagnostic: &Diagnostic) -> Self {
+        let (line, column) = diagnostic.place.as_ref().map(Place::start).unzip();
         Self {
             source: source.to_owned(),
-            path: finding.path.clone(),
-            topic: finding.topic.as_str(),
-            message: finding.message.clone(),
-            help: finding.help.clone(),
+            field: diagnostic.field.clone(),
+            severity: diagnostic.severity.as_str(),
+            line,
+            column,
+            topic: diagnostic.code,
+            message: diagnostic.message.clone(),
+            help: diagnostic.help.clone(),
         }
     }
 }
@@ -217,7 +225,7 @@ impl JsonPatch {
     }
 }
 
-impl Form for JsonPatch {
+impl Formatter for JsonPatch {
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
         if shown.preview.pods.is_empty() {
             return Ok(());
@@ -264,7 +272,7 @@ impl Table {
     }
 }
 
-impl Form for Table {
+impl Formatter for Table {
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
         for pod in &shown.preview.pods {
             let path = field(pod.site.template());

@@ -1,26 +1,26 @@
-//! A comment that silences a finding: `# berth-lint: allow BRT008 a plugin of our own advertises it`.
+//! A comment that suppresses a diagnostic: `# berth-lint: allow BRT008 a plugin of our own advertises it`.
 
-use super::code::{Code, REFUSED, SILENCE};
+use super::code::{Code, INVALID, SUPPRESSION};
 
 /// How such a comment begins.
 const MARK: &str = "berth-lint";
 
-/// One code, silenced for a reason.
+/// One code, suppressed for a reason.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Silence<'t> {
-    /// What is silenced.
-    pub code: &'static Code,
+pub(super) struct Suppression<'t> {
+    /// The kind of diagnostic.
+    pub(super) code: &'static Code,
     /// Why, in the author's words.
-    pub reason: &'t str,
+    pub(super) reason: &'t str,
 }
 
-/// Why a comment silences nothing.
+/// Why a comment suppresses nothing.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub enum Error {
+pub(super) enum Error {
     /// It begins as one, and goes on otherwise.
     #[error("this comment silences nothing")]
     Form,
-    /// There is no such code, or none that can be silenced.
+    /// There is no such code, or none that can be suppressed.
     #[error("no finding that can be silenced has the code {0:?}")]
     Code(String),
     /// No reason.
@@ -30,8 +30,7 @@ pub enum Error {
 
 impl Error {
     /// What to change.
-    #[must_use]
-    pub fn help(&self) -> String {
+    pub(super) fn help(&self) -> String {
         match self {
             Self::Form => "write it as \"# berth-lint: allow BRT008 the reason\"".to_owned(),
             Self::Code(_) => "write the code that the finding has".to_owned(),
@@ -41,13 +40,12 @@ impl Error {
 }
 
 /// Reads a comment, without its `#`; nothing where it is another kind of comment.
-#[must_use]
-pub fn parse(comment: &str) -> Option<Result<Silence<'_>, Error>> {
+pub(super) fn parse(comment: &str) -> Option<Result<Suppression<'_>, Error>> {
     let rest = comment.trim().strip_prefix(MARK)?;
-    Some(silence(rest))
+    Some(suppression(rest))
 }
 
-fn silence(rest: &str) -> Result<Silence<'_>, Error> {
+fn suppression(rest: &str) -> Result<Suppression<'_>, Error> {
     let rest = rest.strip_prefix(':').ok_or(Error::Form)?.trim_start();
     let rest = rest.strip_prefix("allow").ok_or(Error::Form)?;
     if !rest.starts_with(char::is_whitespace) {
@@ -57,13 +55,13 @@ fn silence(rest: &str) -> Result<Silence<'_>, Error> {
     let (name, reason) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let name = name.trim_end_matches([':', ',']);
     let code = Code::named(name)
-        .filter(|code| ![&REFUSED, &SILENCE].contains(code))
+        .filter(|code| ![&INVALID, &SUPPRESSION].contains(code))
         .ok_or_else(|| Error::Code(name.to_owned()))?;
     let reason = reason.trim();
     if !reason.contains(char::is_alphanumeric) {
         return Err(Error::Reason(code));
     }
-    Ok(Silence { code, reason })
+    Ok(Suppression { code, reason })
 }
 
 #[cfg(test)]
@@ -71,16 +69,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_silence_has_a_code_and_a_reason() {
+    fn a_suppression_has_a_code_and_a_reason() {
         let parsed = parse(" berth-lint: allow BRT008 a plugin of our own advertises it ");
-        let silence = parsed.expect("one").expect("a silence");
-        assert_eq!(silence.code.name, "BRT008");
-        assert_eq!(silence.reason, "a plugin of our own advertises it");
+        let suppression = parsed.expect("one").expect("a suppression");
+        assert_eq!(suppression.code.name, "BRT008");
+        assert_eq!(suppression.reason, "a plugin of our own advertises it");
         assert_eq!(parse(" an ordinary comment"), None);
     }
 
     #[test]
-    fn what_is_almost_a_silence_is_told() {
+    fn what_is_almost_a_suppression_is_told() {
         for (comment, says) in [
             ("berth-lint allow BRT008 x", "this comment silences nothing"),
             (

@@ -1,4 +1,4 @@
-//! A golden case of a table: a Pod, and what is expected of it.
+//! What a case expects of a Pod, and what is found instead.
 
 use serde_json::{Map, Value, json};
 

@@ -12,9 +12,11 @@ fn read_files(files: &[(&str, &str)]) -> (Vec<CaseFile>, Vec<(String, String)>) 
     }
     let (cases, errors) = read(folder.path(), &[folder.path().join("tables")]);
     let shown = |error: Error| match error {
-        Error::Misshapen(finding) => {
-            let marked = finding.file.text[finding.place.clone()].to_owned();
-            (format!("{}; {}", finding.message, finding.help), marked)
+        Error::Invalid(diagnostic) => {
+            let place = diagnostic.place.unwrap();
+            let help = diagnostic.help.unwrap();
+            let marked = place.source.text[place.span].to_owned();
+            (format!("{}; {help}", diagnostic.message), marked)
         }
         other => (other.to_string(), String::new()),
     };
@@ -40,7 +42,14 @@ fn cases_are_found_by_name_and_tables_are_none() {
     ]);
     let names: Vec<String> = cases
         .iter()
-        .map(|case| case.file.path.file_name().unwrap().to_string_lossy().into())
+        .map(|case| {
+            case.source
+                .path
+                .file_name()
+                .unwrap()
+                .to_string_lossy()
+                .into()
+        })
         .collect();
     assert_eq!(
         (names, errors),
@@ -140,7 +149,7 @@ fn what_is_no_case_says_where_and_what_to_change() {
             "1",
         ),
         ("pod: {}\nexpect: {warnings: X}", "not a list of words", "X"),
-        ("namespace: 1\npod: {}", "namespace is no string", "1"),
+        ("namespace: 1\npod: {}", "namespace: not a string", "1"),
         ("namespace: ai", "the case has no pod", "namespace"),
         ("pod: nowhere.yaml", "No such file", "nowhere.yaml"),
         ("pod: {kind: Service, apiVersion: v1}", "no Pod", "pod"),
@@ -156,7 +165,7 @@ fn what_is_no_case_says_where_and_what_to_change() {
         assert_eq!(errors[0].1, marked, "{text}");
     }
     let (_, errors) = read_files(&[]);
-    assert!(errors[0].0.contains("no case here"), "{errors:?}");
+    assert!(errors[0].0.contains("no case in the folder"), "{errors:?}");
 }
 
 #[test]

@@ -5,11 +5,8 @@ use std::ops::Range;
 
 use serde_json::{Map, Value};
 
-use super::written;
-use crate::{
-    case::FIELDS,
-    yaml::{self, Entry, Kind, Node},
-};
+use super::{FIELDS, written};
+use crate::yaml::{self, Entry, Kind, Node};
 
 /// A part of the text, and what stands there instead.
 type Edit = (Range<usize>, String);
@@ -20,7 +17,7 @@ pub(super) fn rewrite(text: &str, root: &Node, found: &Map<String, Value>) -> Op
     let field_by_field = || expect.and_then(|entry| fields(text, &entry.value, found));
     let at_once = || {
         if let Some(entry) = expect {
-            return vec![(entry.place.start..end(text, entry), whole(found))];
+            return vec![(entry.key_span.start..end(text, entry), whole(found))];
         }
         let newline = if text.ends_with('\n') { "" } else { "\n" };
         let block = format!("{newline}{}\n", whole(found));
@@ -39,8 +36,8 @@ pub(super) fn rewrite(text: &str, root: &Node, found: &Map<String, Value>) -> Op
 /// may come to nonsense, which is not taken.
 fn fields(text: &str, expect: &Node, found: &Map<String, Value>) -> Option<Vec<Edit>> {
     let first = expect.entries().first()?;
-    let start = line_start(text, first.place.start);
-    let indent = text.get(start..first.place.start)?;
+    let start = line_start(text, first.key_span.start);
+    let indent = text.get(start..first.key_span.start)?;
     let new = FIELDS.iter().filter(|name| expect.get(name).is_none());
     let new = new.filter_map(|name| {
         let field = field(name, found.get(*name)?, indent);
@@ -55,18 +52,18 @@ fn fields(text: &str, expect: &Node, found: &Map<String, Value>) -> Option<Vec<E
 fn change(text: &str, entry: &Entry, found: Option<&Value>, indent: &str) -> Option<Edit> {
     let end = end(text, entry);
     let Some(value) = found else {
-        let lines = line_start(text, entry.place.start)..line_end(text, end);
+        let lines = line_start(text, entry.key_span.start)..line_end(text, end);
         return Some((lines, String::new()));
     };
     if *value == entry.value.to_json() {
         return None;
     }
-    let is_scalar = |node: &Node| matches!(node.kind, Kind::Scalar(_)) && !node.place.is_empty();
+    let is_scalar = |node: &Node| matches!(node.kind, Kind::Scalar(_)) && !node.span.is_empty();
     if is_scalar(&entry.value) && !value.is_object() && !value.is_array() {
         let scalar = yaml::write(value).trim_end().to_owned();
-        return Some((entry.value.place.clone(), scalar));
+        return Some((entry.value.span.clone(), scalar));
     }
-    Some((entry.place.start..end, field(&entry.key, value, indent)))
+    Some((entry.key_span.start..end, field(&entry.key, value, indent)))
 }
 
 /// `expect:` as a block.
@@ -116,13 +113,13 @@ fn says(text: &str, before: &Node, found: &Map<String, Value>) -> bool {
 
 /// Where the text of an entry ends: with its value, or with the colon where there is none.
 fn end(text: &str, entry: &Entry) -> usize {
-    let rest = text.get(entry.place.end..).unwrap_or_default();
+    let rest = text.get(entry.key_span.end..).unwrap_or_default();
     let colon = rest.find(':').map_or(0, |colon| colon + 1);
-    (entry.place.end + colon).max(end_of(text, &entry.value))
+    (entry.key_span.end + colon).max(end_of(text, &entry.value))
 }
 
 fn end_of(text: &str, node: &Node) -> usize {
-    let written = text.get(node.place.clone()).unwrap_or_default();
+    let written = text.get(node.span.clone()).unwrap_or_default();
     let below = match &node.kind {
         // in brackets or braces
         Kind::Sequence(_) | Kind::Mapping(_) if written.starts_with(['[', '{']) => None,
@@ -130,7 +127,7 @@ fn end_of(text: &str, node: &Node) -> usize {
         Kind::Mapping(entries) => entries.iter().map(|entry| end(text, entry)).max(),
         Kind::Scalar(_) => None,
     };
-    below.unwrap_or(node.place.start + written.trim_end().len())
+    below.unwrap_or(node.span.start + written.trim_end().len())
 }
 
 fn line_start(text: &str, at: usize) -> usize {

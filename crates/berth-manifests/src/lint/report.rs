@@ -1,0 +1,279 @@
+//! The lint of a table's files: what it finds, with its places, less what a comment suppresses.
+
+use std::sync::Arc;
+
+use super::{
+    code::{Code, INVALID, SUPPRESSION},
+    lint,
+    suppression::{self, Suppression},
+};
+use crate::{
+    diagnostic::{Diagnostic, SourceText},
+    table_files::{Error, TableFiles, decode},
+    yaml::{self, Span},
+};
+use berth_core::validate::{NamespaceLabels, validate};
+
+/// What the lint of a table says.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// How many files there are.
+    pub files: usize,
+    /// What it found, in the order of the files and their lines. Each has a code and a place.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it found and a comment suppresses.
+    pub suppressed: Vec<Suppressed>,
+}
+
+/// What a comment suppresses.
+#[derive(Clone, Debug)]
+pub struct Suppressed {
+    /// What was found.
+    pub diagnostic: Diagnostic,
+    /// Why it is suppressed, in the author's words.
+    pub reason: String,
+}
+
+/// What was found, before any comment is asked.
+struct Found {
+    diagnostic: Diagnostic,
+    /// The line on which the object begins, where it is about an object.
+    object_line: Option<usize>,
+}
+
+/// A comment that suppresses one code on one line, or should.
+struct Comment<'s> {
+    source: &'s SourceText,
+    span: Span,
+    /// The line that it speaks of, counted from 1.
+    line: usize,
+    parsed: Result<(&'static Code, String), suppression::Error>,
+    used: bool,
+}
+
+impl Report {
+    /// Whether the table does not load.
+    #[must_use]
+    pub fn is_invalid(&self) -> bool {
+        let mut codes = self.diagnostics.iter().map(|it| it.code);
+        codes.any(|code| code == Some(INVALID.name))
+    }
+}
+
+impl TableFiles {
+    /// Reads and lints. What makes the table invalid is among what it finds.
+    pub fn lint(&self) -> Result<Report, Error> {
+        Ok(report(&self.read()?))
+    }
+}
+
+fn report(files: &[SourceText]) -> Report {
+    let mut comments: Vec<Comment<'_>> = files.iter().flat_map(comments).collect();
+    let mut report = Report {
+        files: files.len(),
+        ..Report::default()
+    };
+    for found in find(files) {
+        let diagnostic = &found.diagnostic;
+        match comments.iter_mut().find_map(|it| it.reason(&found)) {
+            Some(reason) => report.suppressed.push(Suppressed {
+                diagnostic: diagnostic.clone(),
+                reason,
+            }),
+            None => report.diagnostics.push(found.diagnostic),
+        }
+    }
+    let idle = comments.iter().filter_map(Comment::diagnostic);
+    report.diagnostics.extend(idle);
+    let order = |diagnostic: &Diagnostic| {
+        let place = diagnostic.place.as_ref()?;
+        let file = files.iter().position(|file| is_same(file, &place.source));
+        Some((file, place.span.start, diagnostic.code))
+    };
+    report.diagnostics.sort_by_cached_key(order);
+    report
+}
+
+/// What makes the table invalid, and what the checks find where it can be decoded.
+fn find(files: &[SourceText]) -> Vec<Found> {
+    let invalid = |diagnostic| Found {
+        diagnostic: coded(&INVALID, diagnostic),
+        object_line: None,
+    };
+    let decoded = match decode::decode(files) {
+        Ok(decoded) => decoded,
+        Err(diagnostics) => return diagnostics.into_iter().map(invalid).collect(),
+    };
+    let documents = decoded.documents();
+    let (_, problems) = validate(&documents, NamespaceLabels::NameAlone);
+    let problems = problems.into_iter();
+    let problems = problems.map(|problem| invalid(decoded.diagnostic(problem)));
+    let found = lint(&documents).into_iter().map(|(code, problem)| Found {
+        object_line: Some(decoded.first_line(problem.origin)),
+        diagnostic: coded(code, decoded.diagnostic(problem)),
+    });
+    problems.chain(found).collect()
+}
+
+fn coded(code: &Code, diagnostic: Diagnostic) -> Diagnostic {
+    Diagnostic {
+        code: Some(code.name),
+        severity: code.severity,
+        ..diagnostic
+    }
+}
+
+/// The comments of a file that suppress, or should.
+fn comments(source: &SourceText) -> Vec<Comment<'_>> {
+    let comments = yaml::comments(&source.text).into_iter();
+    let comment = |(span, comment): (Span, String)| {
+        let parsed = suppression::parse(&comment)?;
+        Some(Comment {
+            source,
+            line: line_meant(source, &span),
+            span,
+            parsed: parsed.map(|Suppression { code, reason }| (code, reason.to_owned())),
+            used: false,
+        })
+    };
+    comments.filter_map(comment).collect()
+}
+
+/// The line that a comment speaks of: its own, or the next one with content where it stands alone.
+fn line_meant(source: &SourceText, comment: &Span) -> usize {
+    let text = &*source.text;
+    let (own, _) = source.line_and_column(comment.start);
+    let has_content = |line: &str| {
+        let line = line.trim();
+        !line.is_empty() && !line.starts_with('#') && line != "---"
+    };
+    let mut lines = (1..).zip(text.lines()).skip(own - 1);
+    let mut before_comment = text.get(..comment.start).unwrap_or_default().rsplit('\n');
+    if has_content(before_comment.next().unwrap_or_default()) {
+        return own;
+    }
+    let next = lines.find(|(number, line)| *number > own && has_content(line));
+    next.map_or(own, |(number, _)| number)
+}
+
+/// Whether two are one reading of a file.
+fn is_same(a: &SourceText, b: &SourceText) -> bool {
+    Arc::ptr_eq(&a.text, &b.text)
+}
+
+impl Comment<'_> {
+    /// The reason, where it suppresses what was found.
+    fn reason(&mut self, found: &Found) -> Option<String> {
+        let (code, reason) = self.parsed.as_ref().ok()?;
+        let place = found.diagnostic.place.as_ref()?;
+        let speaks_of_it = found.diagnostic.code == Some(code.name)
+            && is_same(self.source, &place.source)
+            && (place.start().0 == self.line || found.object_line == Some(self.line));
+        speaks_of_it.then(|| {
+            self.used = true;
+            reason.clone()
+        })
+    }
+
+    /// What is to be said of the comment itself.
+    fn diagnostic(&self) -> Option<Diagnostic> {
+        let (message, help) = match &self.parsed {
+            Err(error) => (error.to_string(), error.help()),
+            Ok(_) if self.used => return None,
+            Ok((code, _)) => (
+                format!("nothing is found here that is {code}"),
+                "remove the comment, or put it on or above the line of the finding".to_owned(),
+            ),
+        };
+        let diagnostic = Diagnostic::error(message)
+            .with_help(help)
+            .at(self.source, self.span.clone());
+        Some(coded(&SUPPRESSION, diagnostic))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPO: &str = "apiVersion: berth.dev/v1alpha1
+kind: GPUPool
+metadata: {name: p}
+spec:
+  hostnames: [node]
+  resourceName: nvidia.com/gpus
+---
+apiVersion: berth.dev/v1alpha1
+kind: WorkloadClass
+metadata: {name: c}
+spec: {pools: [{name: p}]}
+";
+
+    fn lint_of(text: &str) -> Report {
+        report(&[SourceText::new("t.yaml", text)])
+    }
+
+    /// Each diagnostic as `line code`, then each reason.
+    fn said(text: &str) -> Vec<String> {
+        let report = lint_of(text);
+        let found = report.diagnostics.iter().map(|diagnostic| {
+            let (line, _) = diagnostic.place.as_ref().unwrap().start();
+            format!("{line} {}", diagnostic.code.unwrap())
+        });
+        let reasons = report.suppressed.iter().map(|it| it.reason.clone());
+        found.chain(reasons).collect()
+    }
+
+    fn with(line: &str, comment: &str) -> String {
+        assert!(TYPO.contains(line));
+        TYPO.replacen(line, &format!("{comment}{line}"), 1)
+    }
+
+    #[test]
+    fn a_diagnostic_has_its_place_and_a_comment_suppresses_it() {
+        const ALLOW: &str = "# berth-lint: allow BRT008 our own plugin";
+        let field = "  resourceName: nvidia.com/gpus";
+        assert_eq!(said(TYPO), ["6 BRT008"]);
+        for text in [
+            TYPO.replace("/gpus", &format!("/gpus  {ALLOW}")),
+            with(field, &format!("  {ALLOW}\n")),
+            with(field, &format!("  {ALLOW}\n\n  # and more\n")),
+            format!("{ALLOW}\n{TYPO}"),
+            format!("{ALLOW}\n---\n{TYPO}").replace('\n', "\r\n"),
+            TYPO.replacen("v1alpha1", &format!("v1alpha1 {ALLOW}"), 1),
+        ] {
+            assert_eq!(said(&text), ["our own plugin"], "{text}");
+        }
+    }
+
+    #[test]
+    fn a_suppression_elsewhere_or_of_another_code_is_told_itself() {
+        let elsewhere = with("  hostnames", "  # berth-lint: allow BRT008 x\n");
+        assert_eq!(said(&elsewhere), ["5 BRT014", "7 BRT008"]);
+        let another = format!("# berth-lint: allow BRT001 x\n{TYPO}");
+        assert_eq!(said(&another), ["1 BRT014", "7 BRT008"]);
+        let no_reason = format!("# berth-lint: allow BRT008\n{TYPO}");
+        assert_eq!(said(&no_reason), ["1 BRT014", "7 BRT008"]);
+        let twice = "# berth-lint: allow BRT008 x\n";
+        assert_eq!(said(&format!("{twice}{twice}{TYPO}")), ["2 BRT014", "x"]);
+        let of_the_next_object = TYPO.replacen("---\n", "---\n# berth-lint: allow BRT008 x\n", 1);
+        assert_eq!(said(&of_the_next_object), ["6 BRT008", "8 BRT014"]);
+    }
+
+    #[test]
+    fn what_makes_a_table_invalid_is_told_beside_what_the_checks_find() {
+        let selector = "spec: {pools: [{name: p}], namespaceSelector: {matchLabels: {team: a}}}";
+        let text = TYPO.replace("spec: {pools: [{name: p}]}", selector);
+        assert_eq!(said(&text), ["6 BRT008", "11 BRT000", "11 BRT012"]);
+        assert!(lint_of(&text).is_invalid());
+        assert_eq!(said("a: ["), ["1 BRT000"]);
+        assert_eq!(said(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_is_invalid_cannot_be_suppressed() {
+        let text = TYPO.replace("hostnames", "hostname");
+        let text = format!("# berth-lint: allow BRT000 x\n{text}");
+        assert_eq!(said(&text), ["1 BRT014", "6 BRT000"]);
+    }
+}

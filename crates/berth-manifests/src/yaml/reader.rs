@@ -1,0 +1,276 @@
+//! From the parser's events to trees.
+
+use std::collections::{HashMap, HashSet};
+
+use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle};
+use serde_json::Value;
+
+use super::{Entry, Error, Kind, Node, Span, Style, scalar};
+
+/// Aliases may repeat so many nodes in all: a short text can name an endless tree.
+const MAX_NODES: usize = 1_000_000;
+/// Aliases may nest the tree so deep.
+const MAX_DEPTH: usize = 512;
+
+/// A mapping with fewer entries is searched for a key one by one.
+const FEW: usize = 32;
+
+/// Reads every document of a text; those without content are left out.
+pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    // comments are skipped: the parser would bound how many may follow each other
+    let options = granit_parser::options! { emit_comments: false };
+    Reader {
+        text,
+        parser: Parser::new_from_str_with_options(text, options),
+        anchors: HashMap::new(),
+        nodes: 0,
+        depth: 0,
+    }
+    .documents()
+}
+
+/// The comments of a text, each without its `#`, and its span; of a text that is no YAML, those before the error.
+#[must_use]
+pub fn comments(text: &str) -> Vec<(Span, String)> {
+    // however many follow each other: the text itself is the bound
+    let options = granit_parser::options! { max_buffered_comment_events: usize::MAX };
+    let mut parser = Parser::new_from_str_with_options(text, options);
+    let events = std::iter::from_fn(|| parser.next_event()?.ok());
+    let comment = |(event, at): (Event<'_>, granit_parser::Span)| match event {
+        Event::Comment(comment, _) => Some((at.byte_range()?, comment.into_owned())),
+        _ => None,
+    };
+    events.filter_map(comment).collect()
+}
+
+/// Builds the trees from the parser's events.
+struct Reader<'t> {
+    text: &'t str,
+    parser: Parser<'t, granit_parser::StrInput<'t>>,
+    anchors: HashMap<usize, Node>,
+    nodes: usize,
+    depth: usize,
+}
+
+impl<'t> Reader<'t> {
+    fn documents(mut self) -> Result<Vec<Node>, Error> {
+        let mut documents = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {
+                    self.anchors.clear();
+                }
+                (event, span) => {
+                    let node = self.node(event, span)?;
+                    if !matches!(node.kind, Kind::Scalar(Value::Null)) {
+                        documents.push(node);
+                    }
+                }
+            }
+        }
+    }
+
+    fn next(&mut self) -> Result<(Event<'t>, Span), Error> {
+        match self.parser.next_event() {
+            Some(Ok((event, at))) => Ok((event, self.span(&at))),
+            Some(Err(error)) => Err(self.invalid(&error)),
+            None => Ok((Event::StreamEnd, 0..0)),
+        }
+    }
+
+    fn node(&mut self, event: Event<'t>, mut span: Span) -> Result<Node, Error> {
+        self.nodes += 1;
+        let (anchor, style, kind) = match event {
+            Event::Alias(id) => return self.alias(id, span),
+            Event::Scalar(text, style, anchor, tag) => {
+                let plain = style == ScalarStyle::Plain;
+                let over_lines = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
+                let style = if over_lines {
+                    Style::Block
+                } else {
+                    Style::Flow
+                };
+                let tag = tag.as_deref().and_then(|tag| tag.core_suffix());
+                let value = scalar::resolve(&text, plain, tag).map_err(|message| Error {
+                    message,
+                    span: span.clone(),
+                })?;
+                (anchor, style, Kind::Scalar(value))
+            }
+            Event::SequenceStart(style, anchor, _) => {
+                (anchor, style.into(), self.sequence(&mut span)?)
+            }
+            Event::MappingStart(style, anchor, _) => {
+                (anchor, style.into(), self.mapping(&mut span)?)
+            }
+            // the parser gives no node another beginning
+            _ => {
+                let message = "not YAML: no value begins here".to_owned();
+                return Err(Error { message, span });
+            }
+        };
+        let node = Node { span, style, kind };
+        if anchor > 0 {
+            self.anchors.insert(anchor, node.clone());
+        }
+        Ok(node)
+    }
+
+    fn sequence(&mut self, span: &mut Span) -> Result<Kind, Error> {
+        self.depth += 1;
+        let mut nodes = Vec::new();
+        loop {
+            match self.next()? {
+                (Event::SequenceEnd, end) => {
+                    self.depth -= 1;
+                    span.end = end.end;
+                    return Ok(Kind::Sequence(nodes));
+                }
+                (event, span) => nodes.push(self.node(event, span)?),
+            }
+        }
+    }
+
+    fn mapping(&mut self, span: &mut Span) -> Result<Kind, Error> {
+        self.depth += 1;
+        let (mut entries, mut merged) = (Vec::new(), Vec::new());
+        let mut seen = HashSet::new();
+        loop {
+            match self.next()? {
+                (Event::MappingEnd, end) => {
+                    self.depth -= 1;
+                    span.end = end.end;
+                    break;
+                }
+                (event, span) => {
+                    let is_merge_key = matches!(&event, Event::Scalar(text, ScalarStyle::Plain, ..) if text == "<<");
+                    let key = self.node(event, span)?;
+                    let (event, span) = self.next()?;
+                    let value = self.node(event, span)?;
+                    if is_merge_key {
+                        merge(value, &mut merged)?;
+                    } else {
+                        insert(&mut entries, &mut seen, key, value)?;
+                    }
+                }
+            }
+        }
+        // what the mapping says itself wins over what it merges
+        for entry in merged {
+            if !entries.iter().any(|own: &Entry| own.key == entry.key) {
+                entries.push(Entry {
+                    merged: true,
+                    ..entry
+                });
+            }
+        }
+        Ok(Kind::Mapping(entries))
+    }
+
+    fn alias(&mut self, id: usize, span: Span) -> Result<Node, Error> {
+        let Some(node) = self.anchors.get(&id) else {
+            let message = "an alias within its own anchor never ends: write it out".to_owned();
+            return Err(Error { message, span });
+        };
+        self.nodes += node.count();
+        if self.nodes > MAX_NODES || self.depth + node.depth() > MAX_DEPTH {
+            let message = "aliases repeat too much: write it out".to_owned();
+            return Err(Error { message, span });
+        }
+        Ok(Node {
+            span,
+            style: Style::Alias,
+            kind: node.kind.clone(),
+        })
+    }
+
+    fn invalid(&self, error: &ScanError) -> Error {
+        let at = error.marker().byte_offset().unwrap_or_default();
+        let at = self.text.floor_char_boundary(at);
+        Error {
+            // without the marker's words: the span says where
+            message: format!("not YAML: {}", error.info()),
+            span: at..at,
+        }
+    }
+
+    fn span(&self, at: &granit_parser::Span) -> Span {
+        at.byte_range()
+            .filter(|range| self.text.get(range.clone()).is_some())
+            .unwrap_or(0..0)
+    }
+}
+
+impl From<StructureStyle> for Style {
+    fn from(style: StructureStyle) -> Self {
+        match style {
+            StructureStyle::Block => Self::Block,
+            StructureStyle::Flow => Self::Flow,
+        }
+    }
+}
+
+fn insert(
+    entries: &mut Vec<Entry>,
+    seen: &mut HashSet<String>,
+    key: Node,
+    value: Node,
+) -> Result<(), Error> {
+    let key_span = key.span;
+    let key = match key.kind {
+        Kind::Scalar(Value::String(text)) => text,
+        Kind::Scalar(other) => other.to_string(),
+        Kind::Sequence(_) | Kind::Mapping(_) => {
+            let message = "a key must be a string".to_owned();
+            return Err(Error {
+                message,
+                span: key_span,
+            });
+        }
+    };
+    if is_known(&key, entries, seen) {
+        let message = format!("duplicate key {key:?}: leave one of them out");
+        return Err(Error {
+            message,
+            span: key_span,
+        });
+    }
+    entries.push(Entry {
+        key,
+        key_span,
+        value,
+        merged: false,
+    });
+    Ok(())
+}
+
+/// Whether a mapping has a key already. The keys of a large one are `seen`: not each is held against all others.
+fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
+    if entries.len() < FEW {
+        return entries.iter().any(|entry| entry.key == key);
+    }
+    if seen.is_empty() {
+        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+    }
+    !seen.insert(key.to_owned())
+}
+
+/// Takes in a mapping, or a list of mappings of which the first has the last word.
+fn merge(value: Node, merged: &mut Vec<Entry>) -> Result<(), Error> {
+    match value.kind {
+        Kind::Mapping(entries) => {
+            for entry in entries {
+                if !merged.iter().any(|earlier| earlier.key == entry.key) {
+                    merged.push(entry);
+                }
+            }
+            Ok(())
+        }
+        Kind::Sequence(nodes) => nodes.into_iter().try_for_each(|node| merge(node, merged)),
+        Kind::Scalar(_) => Err(Error {
+            message: "<< merges a mapping, or a list of mappings".to_owned(),
+            span: value.span,
+        }),
+    }
+}
