@@ -135,7 +135,7 @@ impl From<table_files::Error> for Failure {
     fn from(error: table_files::Error) -> Self {
         match error {
             table_files::Error::Invalid(diagnostics) => Self::invalid(diagnostics),
-            other => Self::unreadable(other),
+            table_files::Error::Unreadable(_) => Self::unreadable(error),
         }
     }
 }

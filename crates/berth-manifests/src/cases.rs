@@ -58,7 +58,7 @@ pub enum Error {
 enum Content {
     Case(Box<CaseFile>),
     /// A manifest, with what is to be said of it where no case names it.
-    Manifest(PathBuf, Diagnostic),
+    Manifest(PathBuf, Box<Diagnostic>),
 }
 
 /// What the files at a path hold.
@@ -66,7 +66,7 @@ enum Content {
 struct Contents {
     cases: Vec<CaseFile>,
     /// The manifests, each with what is to be said of it where no case names it.
-    manifests: Vec<(PathBuf, Diagnostic)>,
+    manifests: Vec<(PathBuf, Box<Diagnostic>)>,
     errors: Vec<Error>,
 }
 
@@ -162,9 +162,9 @@ impl From<files::Error> for Error {
     }
 }
 
-impl From<Diagnostic> for Error {
-    fn from(diagnostic: Diagnostic) -> Self {
-        Self::Invalid(Box::new(diagnostic))
+impl From<Box<Diagnostic>> for Error {
+    fn from(diagnostic: Box<Diagnostic>) -> Self {
+        Self::Invalid(diagnostic)
     }
 }
 

@@ -101,7 +101,7 @@ pub fn consistently<T, E>(mut read: impl FnMut(&mut Snapshot) -> Result<T, E>) -
 pub(crate) fn text(path: &Path, line: usize, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
         let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
-        let newlines = valid.iter().filter(|byte| **byte == b'\n').count();
+        let newlines = valid.split(|byte| *byte == b'\n').count() - 1;
         Error::NotUtf8 {
             path: path.to_owned(),
             line: line + newlines,

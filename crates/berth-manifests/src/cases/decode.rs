@@ -36,8 +36,7 @@ struct Document<'d> {
 
 /// Reads a case. The manifest that it names is added to `named`.
 pub(super) fn decode(source: SourceText, named: &mut HashSet<PathBuf>) -> Result<Content, Error> {
-    let documents =
-        yaml::parse(&source.text).map_err(|error| Diagnostic::not_yaml(&source, error))?;
+    let documents = yaml::parse(&source.text).map_err(|error| not_yaml(&source, error))?;
     if let Some(diagnostic) = manifest(&source, &documents) {
         return Ok(Content::Manifest(source.path, diagnostic));
     }
@@ -59,7 +58,7 @@ pub(super) fn decode(source: SourceText, named: &mut HashSet<PathBuf>) -> Result
 }
 
 /// What is to be said of documents that are a manifest, where no case names it.
-fn manifest(source: &SourceText, documents: &[Node]) -> Option<Diagnostic> {
+fn manifest(source: &SourceText, documents: &[Node]) -> Option<Box<Diagnostic>> {
     let is_manifest = |root: &&Node| root.get("pod").is_none() && root.get("kind").is_some();
     let root = documents.iter().find(is_manifest)?;
     let help = "write it under pod:, or name this file as the pod: of a case";
@@ -67,11 +66,15 @@ fn manifest(source: &SourceText, documents: &[Node]) -> Option<Diagnostic> {
     Some(Document { source, root }.invalid("kind", message, help))
 }
 
+fn not_yaml(source: &SourceText, error: yaml::Error) -> Box<Diagnostic> {
+    Box::new(Diagnostic::not_yaml(source, error))
+}
+
 /// The only document of a file.
-fn only(source: &SourceText, documents: Vec<Node>) -> Result<Node, Diagnostic> {
+fn only(source: &SourceText, documents: Vec<Node>) -> Result<Node, Box<Diagnostic>> {
     let mut documents = documents.into_iter();
     let wrong = |span: Span, message: &str, help: &str| {
-        Diagnostic::error(message).with_help(help).at(source, span)
+        Box::new(Diagnostic::error(message).with_help(help).at(source, span))
     };
     let Some(first) = documents.next() else {
         return Err(wrong(0..0, "the file is empty", "write pod: and expect:"));
@@ -86,7 +89,7 @@ fn only(source: &SourceText, documents: Vec<Node>) -> Result<Node, Diagnostic> {
 }
 
 impl Document<'_> {
-    fn invalid(self, field: &str, message: String, help: impl Into<String>) -> Diagnostic {
+    fn invalid(self, field: &str, message: String, help: impl Into<String>) -> Box<Diagnostic> {
         self.invalid_at(self.root.locate(field), field, message, help)
     }
 
@@ -96,17 +99,17 @@ impl Document<'_> {
         field: &str,
         message: String,
         help: impl Into<String>,
-    ) -> Diagnostic {
-        Diagnostic {
+    ) -> Box<Diagnostic> {
+        Box::new(Diagnostic {
             field: field.to_owned(),
             ..Diagnostic::error(message)
                 .with_help(help)
                 .at(self.source, span)
-        }
+        })
     }
 
     /// A mapping may have no other fields.
-    fn known(self, parent: &str, fields: &[&str]) -> Result<(), Diagnostic> {
+    fn known(self, parent: &str, fields: &[&str]) -> Result<(), Box<Diagnostic>> {
         let node = if parent.is_empty() {
             Some(self.root)
         } else {
@@ -130,7 +133,7 @@ impl Document<'_> {
         }
     }
 
-    fn namespace(self) -> Result<Option<String>, Diagnostic> {
+    fn namespace(self) -> Result<Option<String>, Box<Diagnostic>> {
         let Some(node) = self.root.get("namespace") else {
             return Ok(None);
         };
@@ -144,7 +147,7 @@ impl Document<'_> {
         }
     }
 
-    fn expected(self) -> Result<Map<String, Value>, Diagnostic> {
+    fn expected(self) -> Result<Map<String, Value>, Box<Diagnostic>> {
         let Some(expect) = self.root.get("expect") else {
             return Ok(Map::new());
         };
@@ -169,7 +172,7 @@ impl Document<'_> {
     }
 
     /// The Pod that is written in the case, or in the manifest that it names as `FILE` or `FILE#NAME`.
-    fn pod(self, named: &mut HashSet<PathBuf>) -> Result<Found, Diagnostic> {
+    fn pod(self, named: &mut HashSet<PathBuf>) -> Result<Found, Box<Diagnostic>> {
         let wrong = |message: String, help: &str| self.invalid("pod", message, help);
         let Some(node) = self.root.get("pod") else {
             let message = "the case has no pod".to_owned();
@@ -191,8 +194,7 @@ impl Document<'_> {
             wrong(format!("pod: {error}"), help)
         })?;
         named.extend(fs::canonicalize(&path));
-        let documents =
-            yaml::parse(&manifest.text).map_err(|error| Diagnostic::not_yaml(&manifest, error))?;
+        let documents = yaml::parse(&manifest.text).map_err(|error| not_yaml(&manifest, error))?;
         let documents: Vec<Value> = documents.iter().map(Node::to_json).collect();
         one_pod(&documents, name).map_err(|(message, help)| {
             let message = format!("{}: {message}", path.display());
