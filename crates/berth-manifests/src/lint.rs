@@ -10,6 +10,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use berth_core::{
     api::{GPUPool, WorkloadClass},
     manifest::{Document, Manifest, Problem},
+    names::HOSTNAME_LABEL,
     selector::{Operator, Requirement, Selector},
 };
 
@@ -24,9 +25,6 @@ mod taints;
 
 pub use code::{CODES, Code, INVALID, SUPPRESSION};
 pub use report::{Report, Suppressed};
-
-/// The node label that a pool's `hostnames` are values of.
-const HOSTNAME: &str = "kubernetes.io/hostname";
 
 /// Every check, in the order of the codes.
 const CHECKS: &[Check] = &[
@@ -143,7 +141,7 @@ fn node_requirements(pool: &GPUPool) -> Vec<(String, Requirement)> {
     match &spec.hostnames {
         Some(hostnames) => {
             let requirement = Requirement {
-                key: HOSTNAME.to_owned(),
+                key: HOSTNAME_LABEL.to_owned(),
                 operator: Operator::In,
                 values: hostnames.clone(),
             };

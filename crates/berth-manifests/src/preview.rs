@@ -14,7 +14,7 @@ use berth_core::{
 use crate::{
     diagnostic::{Diagnostic, Severity},
     dry_run::{self, DryRun, Error, creation},
-    workload::{self, Site},
+    workload::{self, PodTemplate},
 };
 
 mod checks;
@@ -38,7 +38,7 @@ pub struct Preview {
 #[derive(Debug)]
 pub struct PodPreview {
     /// Where it is in the document.
-    pub site: Site,
+    pub template: PodTemplate,
     /// The kind of the object that holds it.
     pub kind: String,
     /// The namespace.
@@ -58,11 +58,14 @@ pub struct PodPreview {
 pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
     let mut diagnostics = Vec::new();
     let mut pods = Vec::new();
-    for site in workload::sites(document) {
-        if site.has_containers(document) || site.is_pod(document) {
-            pods.push(PodPreview::of(document, site, view, namespace));
-        } else if site.labels(document).contains_key(view.table.class_label()) {
-            diagnostics.push(checks::no_container(&site));
+    for template in workload::templates(document) {
+        if template.has_containers(document) || template.is_pod(document) {
+            pods.push(PodPreview::of(document, template, view, namespace));
+        } else if template
+            .labels(document)
+            .contains_key(view.table.class_label())
+        {
+            diagnostics.push(checks::no_container(&template));
         }
     }
     for pod in &pods {
@@ -102,21 +105,21 @@ fn patch(document: &Value, pods: &[PodPreview]) -> Patch {
     let denied: HashSet<&str> = pods
         .iter()
         .filter(|pod| !pod.is_allowed())
-        .map(|pod| &*pod.site.object)
+        .map(|pod| &*pod.template.object)
         .collect();
     let admitted = pods
         .iter()
-        .filter(|pod| !denied.contains(&*pod.site.object));
+        .filter(|pod| !denied.contains(&*pod.template.object));
     let operations = admitted.flat_map(|pod| {
-        let belongs = |it: &&PatchOperation| pod.site.takes(document, it.path().as_str());
+        let belongs = |it: &&PatchOperation| pod.template.takes(document, it.path().as_str());
         pod.patch.iter().filter(belongs)
     });
     Patch(operations.cloned().collect())
 }
 
 impl PodPreview {
-    fn of(document: &Value, site: Site, view: &View, namespace: &str) -> Self {
-        let object = document.pointer(&site.object).unwrap_or(document);
+    fn of(document: &Value, template: PodTemplate, view: &View, namespace: &str) -> Self {
+        let object = document.pointer(&template.object).unwrap_or(document);
         let is_review = document["kind"] == "AdmissionReview";
         let named = |field: &str| {
             let in_object = string(object, field);
@@ -130,19 +133,22 @@ impl PodPreview {
         .to_owned();
         let name = named("/metadata/name").or_else(|| named("/metadata/generateName"));
         let name = name.unwrap_or_default().to_owned();
-        let pod = site.pod(document);
+        let pod = template.pod(document);
         let request = if is_review {
             document.clone()
         } else {
             creation(&pod, &namespace)
         };
-        let class = site.labels(document).get(view.table.class_label()).cloned();
+        let class = template
+            .labels(document)
+            .get(view.table.class_label())
+            .cloned();
         let outcome = dry_run::of_review(&request, &pod, view);
         let patch = outcome.as_ref().map(|run| run.patch.clone());
         Self {
             kind: string(object, "/kind").unwrap_or_default().to_owned(),
-            patch: site.locate_patch(patch.unwrap_or_default()),
-            site,
+            patch: template.locate_patch(patch.unwrap_or_default()),
+            template,
             namespace,
             name,
             class: class.and_then(|class| class.as_str().map(str::to_owned)),

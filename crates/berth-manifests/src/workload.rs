@@ -5,9 +5,13 @@ use serde_json::{Map, Value, json};
 
 use berth_core::patch::pointer_segment;
 
-/// A place in a document that becomes Pods, as JSON Pointers from the document's root.
+mod kinds;
+
+use kinds::BarePodSpec;
+
+/// Where a document holds a Pod, or what a controller makes Pods of: JSON Pointers from the document's root.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Site {
+pub struct PodTemplate {
     /// The object that holds it: its `apiVersion`, `kind` and `metadata` are there.
     pub object: String,
     /// The Pod's spec.
@@ -18,98 +22,56 @@ pub struct Site {
     pub annotations: String,
 }
 
-/// A kind whose Pods have no template's shape: a bare `PodSpec`, with labels and annotations beside it.
-struct Bare {
-    kind: &'static str,
-    group: &'static str,
-    /// The parent of `labels` and `annotations`, and the spec below it.
-    sites: &'static [(&'static str, &'static str)],
-    /// Whether the object's own labels are copied to its Pods.
-    inherits: bool,
-}
-
-/// From the types of KServe.
-const BARE: &[Bare] = &[
-    Bare {
-        kind: "InferenceService",
-        group: "serving.kserve.io/",
-        sites: &[
-            ("/spec/predictor", ""),
-            ("/spec/transformer", ""),
-            ("/spec/explainer", ""),
-        ],
-        inherits: true,
-    },
-    Bare {
-        kind: "LLMInferenceService",
-        group: "serving.kserve.io/",
-        sites: &[
-            ("/spec", "/template"),
-            ("/spec", "/worker"),
-            ("/spec/prefill", "/template"),
-            ("/spec/prefill", "/worker"),
-        ],
-        inherits: false,
-    },
-];
-
-/// The fields that Knative's validation refuses in a template, unless a flag of the cluster allows each.
-const KNATIVE_REFUSES: &[&str] = &[
-    "affinity",
-    "nodeSelector",
-    "runtimeClassName",
-    "schedulerName",
-    "tolerations",
-];
-
-/// Every site of a document, in the document's order.
+/// Every Pod and Pod template of a document, in the document's order.
 #[must_use]
-pub fn sites(document: &Value) -> Vec<Site> {
-    let mut sites = Vec::new();
-    walk(document, "", "", &mut sites);
-    sites
+pub fn templates(document: &Value) -> Vec<PodTemplate> {
+    let mut templates = Vec::new();
+    walk(document, "", "", &mut templates);
+    templates
 }
 
-fn walk(value: &Value, path: &str, object: &str, sites: &mut Vec<Site>) {
+fn walk(value: &Value, path: &str, object: &str, templates: &mut Vec<PodTemplate>) {
     match value {
-        Value::Object(fields) if is_object(fields) => whole(value, fields, path, sites),
+        Value::Object(fields) if is_object(fields) => whole(value, fields, path, templates),
         Value::Object(fields) if has_containers(fields) && !path.is_empty() => {
-            sites.push(Site::of_template(path, object));
+            templates.push(PodTemplate::at(path, object));
         }
-        Value::Object(fields) => children(fields, path, object, sites),
+        Value::Object(fields) => children(fields, path, object, templates),
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                walk(item, &format!("{path}/{i}"), object, sites);
+                walk(item, &format!("{path}/{i}"), object, templates);
             }
         }
         _ => {}
     }
 }
 
-fn children(fields: &Map<String, Value>, path: &str, object: &str, sites: &mut Vec<Site>) {
+fn children(
+    fields: &Map<String, Value>,
+    path: &str,
+    object: &str,
+    templates: &mut Vec<PodTemplate>,
+) {
     for (key, value) in fields {
         walk(
             value,
             &format!("{path}/{}", pointer_segment(key)),
             object,
-            sites,
+            templates,
         );
     }
 }
 
 /// An object with a kind of its own: a Pod, a kind of the table, or one that may hold templates. It is no template
 /// itself, whatever it looks like (a `ServingRuntime` does).
-fn whole(value: &Value, fields: &Map<String, Value>, path: &str, sites: &mut Vec<Site>) {
+fn whole(value: &Value, fields: &Map<String, Value>, path: &str, templates: &mut Vec<PodTemplate>) {
     let (group, kind) = (string(fields, "apiVersion"), string(fields, "kind"));
     if (group, kind) == ("v1", "Pod") {
-        return sites.push(Site::of_template(path, path));
+        return templates.push(PodTemplate::at(path, path));
     }
-    match BARE
-        .iter()
-        .find(|bare| bare.kind == kind && group.starts_with(bare.group))
-    {
-        Some(bare) => sites.extend(bare.sites_in(value, path)),
-        None => children(fields, path, path, sites),
+    match BarePodSpec::of_kind(group, kind) {
+        Some(bare) => templates.extend(bare.templates_in(value, path)),
+        None => children(fields, path, path, templates),
     }
 }
 
@@ -128,28 +90,8 @@ fn has_containers(fields: &Map<String, Value>) -> bool {
         .is_some_and(|containers| containers.iter().all(Value::is_object))
 }
 
-impl Bare {
-    fn sites_in(&self, value: &Value, path: &str) -> impl Iterator<Item = Site> {
-        let there = |spec: &str| value.pointer(spec).is_some_and(Value::is_object);
-        let inherited = self.inherits.then(|| format!("{path}/metadata/labels"));
-        self.sites
-            .iter()
-            .filter(move |(parent, spec)| there(&format!("{parent}{spec}")))
-            .map(move |(parent, spec)| Site {
-                object: path.to_owned(),
-                spec: format!("{path}{parent}{spec}"),
-                labels: inherited
-                    .iter()
-                    .cloned()
-                    .chain([format!("{path}{parent}/labels")])
-                    .collect(),
-                annotations: format!("{path}{parent}/annotations"),
-            })
-    }
-}
-
-impl Site {
-    fn of_template(path: &str, object: &str) -> Self {
+impl PodTemplate {
+    fn at(path: &str, object: &str) -> Self {
         Self {
             object: object.to_owned(),
             spec: format!("{path}/spec"),
@@ -206,12 +148,12 @@ impl Site {
         let group = object["apiVersion"].as_str().unwrap_or_default();
         let below = path.strip_prefix(&self.spec).unwrap_or_default();
         let field = below.split('/').nth(1).unwrap_or_default();
-        !(group.starts_with("serving.knative.dev/") && KNATIVE_REFUSES.contains(&field))
+        kinds::takes(group, field)
     }
 
     /// The template, or the Pod itself, as a JSON Pointer.
     #[must_use]
-    pub fn template(&self) -> &str {
+    pub fn path(&self) -> &str {
         self.spec.strip_suffix("/spec").unwrap_or(&self.spec)
     }
 
@@ -276,7 +218,10 @@ mod tests {
     use super::*;
 
     fn specs(document: Value) -> Vec<String> {
-        sites(&document).into_iter().map(|site| site.spec).collect()
+        templates(&document)
+            .into_iter()
+            .map(|template| template.spec)
+            .collect()
     }
 
     fn template() -> Value {
@@ -341,17 +286,17 @@ mod tests {
     fn an_inference_services_labels_reach_its_pods_and_its_predictors_win() {
         let document = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
             "metadata": {"labels": {"a": "1", "b": "1"}}, "spec": {"predictor": {"labels": {"b": "2"}}}});
-        let site = &sites(&document)[0];
+        let template = &templates(&document)[0];
         assert_eq!(
-            site.pod(&document)["metadata"]["labels"],
+            template.pod(&document)["metadata"]["labels"],
             json!({"a": "1", "b": "2"})
         );
         assert_eq!(
-            site.locate("/spec/tolerations/-"),
+            template.locate("/spec/tolerations/-"),
             "/spec/predictor/tolerations/-"
         );
         assert_eq!(
-            site.locate("/metadata/annotations/x"),
+            template.locate("/metadata/annotations/x"),
             "/spec/predictor/annotations/x"
         );
     }

@@ -167,7 +167,7 @@ impl<'p> PodEntry<'p> {
     fn new(source: &'p str, pod: &'p PodPreview) -> Self {
         Self {
             source,
-            path: pod.site.template(),
+            path: pod.template.path(),
             kind: &pod.kind,
             namespace: &pod.namespace,
             name: &pod.name,
@@ -275,7 +275,7 @@ impl Table {
 impl Formatter for Table {
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
         for pod in &shown.preview.pods {
-            let path = field(pod.site.template());
+            let path = field(pod.template.path());
             let or_dash = |text: Option<&str>| match text {
                 None | Some("") => "-".to_owned(),
                 Some(text) => text.to_owned(),

@@ -71,7 +71,7 @@ impl<'t> Reporter<'t> {
             // this one is among the document's diagnostics
             if *warning != Warning::DaemonSetTemplate {
                 let message = format!("{subject}: {warning}");
-                show(&at(shown, &pod.site.spec, message, Severity::Warning));
+                show(&at(shown, &pod.template.spec, message, Severity::Warning));
             }
         }
     }
@@ -79,10 +79,10 @@ impl<'t> Reporter<'t> {
     /// What the eye should fall on where a Pod is denied: its class, where that can be found.
     fn label(&self, shown: &Shown<'_>, pod: &PodPreview) -> String {
         let key = pointer_segment(self.class_label);
-        let labels = pod.site.labels.iter().rev();
+        let labels = pod.template.labels.iter().rev();
         let mut labels = labels.map(|labels| format!("{labels}/{key}"));
         let found = labels.find(|label| shown.value.pointer(label).is_some());
-        found.unwrap_or_else(|| pod.site.spec.clone())
+        found.unwrap_or_else(|| pod.template.spec.clone())
     }
 }
 
@@ -115,10 +115,12 @@ fn subject(shown: &Shown<'_>, pod: &PodPreview) -> String {
         .preview
         .pods
         .iter()
-        .filter(|other| other.site.object == pod.site.object);
+        .filter(|other| other.template.object == pod.template.object);
     let place = if of_object.count() > 1 {
-        let template = pod.site.template();
-        let below = template.strip_prefix(&pod.site.object).unwrap_or(template);
+        let template = pod.template.path();
+        let below = template
+            .strip_prefix(&pod.template.object)
+            .unwrap_or(template);
         format!(" {}", field(below))
     } else {
         String::new()

@@ -8,7 +8,7 @@ use super::{Case, CaseFile, Content, Error, FIELDS};
 use crate::{
     diagnostic::{Diagnostic, SourceText},
     files::Located,
-    workload::{self, Site},
+    workload::{self, PodTemplate},
     yaml::{self, Kind, Node, Span},
 };
 use berth_core::{
@@ -256,16 +256,18 @@ fn written_short(mut pod: Value) -> Value {
 /// The Pod of documents that have one, or of the object of a name: itself, a workload's template, or an
 /// `AdmissionReview`'s object.
 fn one_pod(documents: &[Value], name: Option<&str>) -> Result<Found, (String, &'static str)> {
-    let sites = documents.iter().flat_map(|document| {
-        let sites = workload::sites(document);
-        sites.into_iter().map(move |site| (document, site))
+    let templates = documents.iter().flat_map(|document| {
+        let templates = workload::templates(document);
+        templates
+            .into_iter()
+            .map(move |template| (document, template))
     });
-    let wanted = |(document, site): &(&Value, Site)| {
-        name.is_none_or(|name| object(document, site)["metadata"]["name"] == name)
+    let wanted = |(document, template): &(&Value, PodTemplate)| {
+        name.is_none_or(|name| object(document, template)["metadata"]["name"] == name)
     };
-    let sites: Vec<(&Value, Site)> = sites.filter(wanted).collect();
-    match (sites.as_slice(), name) {
-        ([(document, site)], _) => Ok(Found::of(document, site)),
+    let templates: Vec<(&Value, PodTemplate)> = templates.filter(wanted).collect();
+    match (templates.as_slice(), name) {
+        ([(document, template)], _) => Ok(Found::of(document, template)),
         ([], None) => Err((
             "no Pod".to_owned(),
             "a Pod, a workload with one Pod template, or an AdmissionReview",
@@ -281,20 +283,20 @@ fn one_pod(documents: &[Value], name: Option<&str>) -> Result<Found, (String, &'
     }
 }
 
-fn object<'d>(document: &'d Value, site: &Site) -> &'d Value {
-    document.pointer(&site.object).unwrap_or(document)
+fn object<'d>(document: &'d Value, template: &PodTemplate) -> &'d Value {
+    document.pointer(&template.object).unwrap_or(document)
 }
 
 impl Found {
-    fn of(document: &Value, site: &Site) -> Self {
-        let object = object(document, site);
+    fn of(document: &Value, template: &PodTemplate) -> Self {
+        let object = object(document, template);
         let namespaces = [
             &document["request"]["namespace"],
             &object["metadata"]["namespace"],
         ];
         let namespace = namespaces.into_iter().find_map(Value::as_str);
         Self {
-            pod: site.pod(document),
+            pod: template.pod(document),
             namespace: namespace.map(str::to_owned),
         }
     }

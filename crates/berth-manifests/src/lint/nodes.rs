@@ -1,15 +1,16 @@
 //! What a pool says of its nodes' names and labels.
 
-use super::{Found, HOSTNAME, Manifests, name_of, node_requirements};
+use super::{Found, Manifests, name_of, node_requirements};
 use berth_core::{
     api::GPUPool,
+    names::{HOSTNAME_LABEL, OS_LABEL},
     selector::{Operator, Requirement},
 };
 
 /// The labels that kubelet gives every node, with all the values that it gives, where these are few.
 const KUBELETS: &[(&str, &[&str])] = &[
-    (HOSTNAME, &[]),
-    ("kubernetes.io/os", &["linux", "windows"]),
+    (HOSTNAME_LABEL, &[]),
+    (OS_LABEL, &["linux", "windows"]),
     (
         "kubernetes.io/arch",
         &[
@@ -84,7 +85,7 @@ pub(super) fn replaced_hostname(manifests: &Manifests<'_>, found: &mut Found) {
 /// Every hostname that a pool selects, with the field that names it.
 pub(super) fn hostnames(pool: &GPUPool) -> Vec<(String, String)> {
     let by_name =
-        |(_, it): &(String, Requirement)| it.key == HOSTNAME && it.operator == Operator::In;
+        |(_, it): &(String, Requirement)| it.key == HOSTNAME_LABEL && it.operator == Operator::In;
     let named = node_requirements(pool).into_iter().filter(by_name);
     let of_one = |(field, requirement): (String, Requirement)| {
         let place = move |(i, hostname)| {
@@ -147,7 +148,7 @@ mod tests {
             ),
             (selects("kubernetes.io/arch", "NotIn", &["x86_64"]), None),
             (selects("kubernetes.io/os", "In", &["Linux"]), expression),
-            (selects(HOSTNAME, "DoesNotExist", &[]), expression),
+            (selects(HOSTNAME_LABEL, "DoesNotExist", &[]), expression),
             (selects("example.com/gpu", "DoesNotExist", &[]), None),
             (
                 json!({"nodeSelector": {"matchLabels": {"kubernetes.io/os": "talos"}}}),
@@ -179,7 +180,7 @@ mod tests {
                 field,
             );
             let field = expected.then_some("spec.nodeSelector.matchExpressions[0].values[0]");
-            let documents = used_pool(selects(HOSTNAME, "In", &[hostname]));
+            let documents = used_pool(selects(HOSTNAME_LABEL, "In", &[hostname]));
             fires(&code::REPLACED_HOSTNAME, &documents, field);
         }
     }

@@ -5,12 +5,11 @@ use std::collections::BTreeSet;
 use super::{Found, Manifests, name_of, node_requirements, requirements};
 use berth_core::{
     api::{GPUPool, WorkloadClass},
+    names::NAMESPACE_NAME_LABEL,
     selector::{Operator, Requirement, Selector},
     syntax::is_dns_label,
 };
 
-/// The label that every namespace has, with its name as the value.
-const NAMESPACE: &str = "kubernetes.io/metadata.name";
 /// The namespaces that the webhook never sees: its configuration leaves them out, so that a cluster starts without it.
 const LEFT_OUT: &[&str] = &["kube-system", "kube-node-lease"];
 
@@ -55,11 +54,11 @@ fn closed(class: &WorkloadClass) -> Option<(String, String)> {
         return Some((field.to_owned(), why));
     }
     let all = requirements(field, Some(selector));
-    let on_name = || all.iter().filter(|(_, it)| it.key == NAMESPACE);
+    let on_name = || all.iter().filter(|(_, it)| it.key == NAMESPACE_NAME_LABEL);
     if let Some((field, _)) = on_name().find(|(_, it)| it.operator == Operator::DoesNotExist) {
         return Some((
             field.clone(),
-            format!("every namespace has the label {NAMESPACE}"),
+            format!("every namespace has the label {NAMESPACE_NAME_LABEL}"),
         ));
     }
     let (field, names) = on_name().find(|(_, it)| it.operator == Operator::In)?;
@@ -121,11 +120,12 @@ pub(super) fn tenant_label(manifests: &Manifests<'_>, found: &mut Found) {
             class.spec.namespace_selector.as_ref(),
         );
         // among namespaces that are named, another label only narrows
-        let by_name = |it: &Requirement| it.key == NAMESPACE && it.operator == Operator::In;
+        let by_name =
+            |it: &Requirement| it.key == NAMESPACE_NAME_LABEL && it.operator == Operator::In;
         if all.iter().any(|(_, it)| by_name(it)) {
             continue;
         }
-        if let Some((field, own)) = all.iter().find(|(_, it)| it.key != NAMESPACE) {
+        if let Some((field, own)) = all.iter().find(|(_, it)| it.key != NAMESPACE_NAME_LABEL) {
             found.add(
                 *origin,
                 field,
@@ -133,7 +133,7 @@ pub(super) fn tenant_label(manifests: &Manifests<'_>, found: &mut Found) {
                     "whoever may label a namespace decides by {:?} who uses the class",
                     own.key
                 ),
-                format!("select by {NAMESPACE}, which nobody can set"),
+                format!("select by {NAMESPACE_NAME_LABEL}, which nobody can set"),
             );
         }
     }
@@ -150,6 +150,7 @@ mod tests {
     };
     use berth_core::{
         manifest::Document,
+        names::HOSTNAME_LABEL,
         testing::{class, pool},
     };
 
@@ -172,25 +173,28 @@ mod tests {
     }
 
     fn on_name(operator: &str, values: &[&str]) -> Value {
-        json!({"key": NAMESPACE, "operator": operator, "values": values})
+        json!({"key": NAMESPACE_NAME_LABEL, "operator": operator, "values": values})
     }
 
     #[test]
     fn a_class_that_no_namespace_can_use_is_found() {
         let expressions = |all: &[Value]| class_for(json!({"matchExpressions": all}));
-        let absent = json!({"key": NAMESPACE, "operator": "DoesNotExist"});
+        let absent = json!({"key": NAMESPACE_NAME_LABEL, "operator": "DoesNotExist"});
         let field = "spec.namespaceSelector";
         let first = "spec.namespaceSelector.matchExpressions[0]";
         let label = "spec.namespaceSelector.matchLabels.kubernetes.io/metadata.name";
         for (documents, expected) in [
             (class_for(json!({})), None),
-            (class_for(json!({"matchLabels": {NAMESPACE: "ai"}})), None),
             (
-                class_for(json!({"matchLabels": {NAMESPACE: "kube-system"}})),
+                class_for(json!({"matchLabels": {NAMESPACE_NAME_LABEL: "ai"}})),
+                None,
+            ),
+            (
+                class_for(json!({"matchLabels": {NAMESPACE_NAME_LABEL: "kube-system"}})),
                 Some(label),
             ),
             (
-                class_for(json!({"matchLabels": {NAMESPACE: "Team_A"}})),
+                class_for(json!({"matchLabels": {NAMESPACE_NAME_LABEL: "Team_A"}})),
                 Some(label),
             ),
             (
@@ -242,7 +246,7 @@ mod tests {
             ),
             (
                 on(&["a", "b"]),
-                selects(json!({super::super::HOSTNAME: "b"})),
+                selects(json!({HOSTNAME_LABEL: "b"})),
                 second,
             ),
             (
@@ -279,7 +283,7 @@ mod tests {
                 json!({"matchExpressions": [on_name("In", &["ai"]), team]}),
                 None,
             ),
-            (json!({"matchLabels": {NAMESPACE: "ai"}}), None),
+            (json!({"matchLabels": {NAMESPACE_NAME_LABEL: "ai"}}), None),
         ] {
             fires(&code::TENANT_LABEL, &class_for(selector), expected);
         }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::PodPreview;
 use crate::{
     diagnostic::{Diagnostic, Severity},
-    workload::{Site, ancestors, field},
+    workload::{PodTemplate, ancestors, field},
 };
 use berth_core::{
     outcome::Warning, patch::pointer_segment, quantity::Quantity, table::AllocationTable,
@@ -87,7 +87,7 @@ pub(super) fn of_pod(
         return;
     }
     for list in ["initContainers", "containers"] {
-        let path = format!("{}/{list}", pod.site.spec);
+        let path = format!("{}/{list}", pod.template.spec);
         let containers = document.pointer(&path).and_then(Value::as_array);
         for (i, container) in containers.into_iter().flatten().enumerate() {
             of_container(container, &format!("{path}/{i}"), diagnostics);
@@ -137,9 +137,9 @@ pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<D
 }
 
 /// The Pods' containers come from elsewhere.
-pub(super) fn no_container(site: &Site) -> Diagnostic {
+pub(super) fn no_container(template: &PodTemplate) -> Diagnostic {
     Topic::NoContainer.of(
-        &site.spec,
+        &template.spec,
         "the containers are not in this object: its controller adds them",
         "berth decides when the Pod is created; preview that Pod",
     )
@@ -169,11 +169,11 @@ fn label_elsewhere(
     table: &AllocationTable,
 ) -> Option<Diagnostic> {
     let label = pointer_segment(table.class_label());
-    let mut places = ancestors(&pod.site.spec).flat_map(|above| {
+    let mut places = ancestors(&pod.template.spec).flat_map(|above| {
         ["labels", "annotations"].map(|it| format!("{above}/metadata/{it}/{label}"))
     });
     let path = places.find(|path| document.pointer(path).is_some())?;
-    let right = pod.site.labels.last()?;
+    let right = pod.template.labels.last()?;
     Some(Topic::LabelElsewhere.of(
         &path,
         format!(
@@ -214,7 +214,7 @@ fn daemon_set(pod: &PodPreview) -> Option<Diagnostic> {
     let is_judged = pod.warnings().contains(&Warning::DaemonSetTemplate);
     is_judged.then(|| {
         Topic::DaemonSetTemplate.of(
-            &pod.site.spec,
+            &pod.template.spec,
             "a DaemonSet's controller judges nodes by this template, not by what berth adds to the Pods",
             "write tolerations and nodeSelector here, too: `berth preview -o yaml` does so with the node affinity",
         )
@@ -223,7 +223,7 @@ fn daemon_set(pod: &PodPreview) -> Option<Diagnostic> {
 
 /// A rollout that must start a new Pod before an old one ends.
 fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
-    let object = document.pointer(&pod.site.object)?;
+    let object = document.pointer(&pod.template.object)?;
     let (Some(pool), Some(_), "Deployment") = (pod.pool(), pod.container(), &*pod.kind) else {
         return None;
     };
@@ -243,7 +243,7 @@ fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
             "a rollout starts a new Pod before an old one ends, and hangs where pool {pool:?} has no GPU to spare"
         );
         Topic::SurgeNeedsGpu.of(
-            &format!("{}/{path}", pod.site.object),
+            &format!("{}/{path}", pod.template.object),
             message,
             "set spec.strategy.type: Recreate, or spec.strategy.rollingUpdate.maxSurge: 0",
         )
@@ -288,7 +288,7 @@ fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let adds_limit = paths.any(|path| path.contains("/resources"));
     let reader = early_reader(document, pod).filter(|_| adds_limit)?;
     Some(Topic::LimitReadEarly.of(
-        &pod.site.spec,
+        &pod.template.spec,
         format!(
             "{reader} from this template before berth adds the limit to the Pods, and sees no GPU"
         ),
@@ -297,11 +297,11 @@ fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
 }
 
 fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
-    let refused = |path: &str| !pod.site.takes(document, path);
+    let refused = |path: &str| !pod.template.takes(document, path);
     let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
     paths.any(refused).then(|| {
         Topic::NotInTemplate.of(
-            &pod.site.spec,
+            &pod.template.spec,
             "Knative takes no placement in a template, unless its flags kubernetes.podspec-* allow it",
             "leave it to berth, which places the Pods when they are created",
         )
@@ -309,9 +309,9 @@ fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
 }
 
 fn early_reader(document: &Value, pod: &PodPreview) -> Option<&'static str> {
-    let object = document.pointer(&pod.site.object)?;
+    let object = document.pointer(&pod.template.object)?;
     let group = object["apiVersion"].as_str().unwrap_or_default();
-    let ray_is_told = ancestors(&pod.site.spec).any(|above| {
+    let ray_is_told = ancestors(&pod.template.spec).any(|above| {
         document
             .pointer(&format!("{above}/rayStartParams/num-gpus"))
             .is_some()

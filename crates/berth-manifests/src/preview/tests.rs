@@ -96,7 +96,7 @@ fn an_object_with_a_denied_pod_is_as_it_was() {
         json!({"one": template(), "two": denied}),
     );
     let preview = previewed(&mixed);
-    let reasons: Vec<Reason> = preview.pods.iter().map(|pod| pod.reason()).collect();
+    let reasons: Vec<Reason> = preview.pods.iter().map(PodPreview::reason).collect();
     assert_eq!(reasons, [Reason::Placed, Reason::ClassUnavailable]);
     assert_eq!(preview.patched, None);
     assert!(preview.is_trouble());
