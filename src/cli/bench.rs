@@ -7,12 +7,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
 use super::{
     TableOptions,
-    report::{Ended, Failure, print},
+    report::{Ended, Failure, Format, print},
 };
 use baseline::{Baseline, scan};
 use berth_core::{review::review, view::View};
@@ -40,12 +40,6 @@ pub(super) struct Bench {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// Times of one contender, in nanoseconds.

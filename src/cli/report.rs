@@ -7,11 +7,20 @@ use std::{
     process::ExitCode,
 };
 
+use clap::ValueEnum;
+
 use berth_manifests::{
     cases,
     diagnostic::{Diagnostic, render::Renderer},
     table_files,
 };
+
+/// How a command prints its data, where there is one way for people and one for programs.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum Format {
+    Text,
+    Json,
+}
 
 /// Writes to standard output, in colours where it takes them.
 pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {

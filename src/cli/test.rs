@@ -7,13 +7,13 @@ use std::{
 };
 
 use anstyle::AnsiColor;
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Map, Value, json};
 
 use super::{
     SettingsOptions,
     diff::Diff,
-    report::{Ended, Failure, print},
+    report::{Ended, Failure, Format, print},
 };
 use berth_core::view::View;
 use berth_manifests::{
@@ -63,12 +63,6 @@ pub(super) struct Test {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 /// How a case came out.
@@ -206,8 +200,12 @@ impl Ran {
             let _ = writeln!(out, "  {message}");
         }
         let (expected, found) = (cases::written(&self.expected), cases::written(&self.found));
-        for line in Diff::new(&expected, &found).to_string().lines() {
-            let _ = writeln!(out, "  {line}");
+        for (i, hunk) in Diff::new(&expected, &found).hunks().enumerate() {
+            let between = if i > 0 { "  ...\n" } else { "" };
+            let lines = hunk.lines(" ").to_string();
+            for line in between.lines().chain(lines.lines()) {
+                let _ = writeln!(out, "  {line}");
+            }
         }
         if self.expected.is_empty() && self.outcome == Outcome::Failed {
             out.push_str("  the case expects nothing yet: --update writes what was found\n");

@@ -1,9 +1,9 @@
 //! `berth version`.
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::json;
 
-use super::report::{Ended, Failure, print};
+use super::report::{Ended, Failure, Format, print};
 use berth_core::{
     names::{GROUP, VERSION},
     review::API_VERSION,
@@ -15,12 +15,6 @@ pub(super) struct Version {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Format {
-    Text,
-    Json,
 }
 
 impl Version {

@@ -7,16 +7,13 @@ use std::{
 
 use anstream::{AutoStream, stdout};
 use anstyle::{AnsiColor, Style};
-use similar::{ChangeTag, DiffOp, TextDiff};
 
 use super::{Shown, formatter::Formatter};
+use crate::cli::diff::{self, Hunk};
 use berth_manifests::documents::Source;
 
-const CONTEXT: usize = 3;
 const HEADER: Style = Style::new().bold();
 const HUNK: Style = AnsiColor::Cyan.on_default();
-const ADDED: Style = AnsiColor::Green.on_default();
-const REMOVED: Style = AnsiColor::Red.on_default();
 
 /// The diff of each document that changes.
 pub(super) struct Diff {
@@ -47,45 +44,19 @@ impl Diff {
         writeln!(self.out, "{HEADER}+++ b/{name}{HEADER:#}")
     }
 
-    fn hunk(
-        &mut self,
-        diff: &TextDiff<'_, '_, str>,
-        ops: &[DiffOp],
-        line: usize,
-    ) -> io::Result<()> {
-        let (Some(first), Some(last)) = (ops.first(), ops.last()) else {
-            return Ok(());
-        };
-        let old = first.old_range().start..last.old_range().end;
-        let new = first.new_range().start..last.new_range().end;
-        let before = line - 1;
+    /// A hunk of a document that begins after so many lines of its source.
+    fn hunk(&mut self, hunk: &Hunk<'_>, before: usize) -> io::Result<()> {
+        let (old, new) = (hunk.before(), hunk.after());
         let range = |start: usize, len: usize| match len {
             1 => (start + 1).to_string(),
             0 => format!("{start},0"),
             len => format!("{},{len}", start + 1),
         };
-        writeln!(
-            self.out,
-            "{HUNK}@@ -{} +{} @@{HUNK:#}",
-            range(before + old.start, old.len()),
-            range(
-                (before + new.start).saturating_add_signed(self.shift),
-                new.len()
-            ),
-        )?;
-        for change in ops.iter().flat_map(|op| diff.iter_changes(op)) {
-            let (sign, style) = match change.tag() {
-                ChangeTag::Equal => (' ', Style::new()),
-                ChangeTag::Insert => ('+', ADDED),
-                ChangeTag::Delete => ('-', REMOVED),
-            };
-            let text = change.value().trim_end_matches('\n');
-            writeln!(self.out, "{style}{sign}{text}{style:#}")?;
-            if change.missing_newline() {
-                writeln!(self.out, "\\ No newline at end of file")?;
-            }
-        }
-        Ok(())
+        let old = range(before + old.start, old.len());
+        let shifted = (before + new.start).saturating_add_signed(self.shift);
+        let new = range(shifted, new.len());
+        writeln!(self.out, "{HUNK}@@ -{old} +{new} @@{HUNK:#}")?;
+        write!(self.out, "{}", hunk.lines(""))
     }
 }
 
@@ -101,9 +72,9 @@ impl Formatter for Diff {
             return Ok(());
         };
         self.name(&shown.document.path)?;
-        let diff = TextDiff::from_lines(&*shown.document.text, &*edited.text);
-        for ops in diff.grouped_ops(CONTEXT) {
-            self.hunk(&diff, &ops, shown.document.first_line)?;
+        let diff = diff::Diff::new(&shown.document.text, &edited.text);
+        for hunk in diff.hunks() {
+            self.hunk(&hunk, shown.document.first_line - 1)?;
         }
         let lines = |text: &str| isize::try_from(text.lines().count()).unwrap_or_default();
         self.shift += lines(&edited.text) - lines(&shown.document.text);
