@@ -115,7 +115,7 @@ async fn a_thousand_swaps_of_table_and_certificate_under_load_fail_no_request_an
         "--tls-key",
         arg(&key),
         "--log-level",
-        "berth_server::watch=info,berth_server::server=info",
+        "berth_server::sources=info,berth_server::server=info",
     ]);
     let shared = Arc::new(Load::default());
     let tasks: Vec<_> = [true, true, false]
