@@ -14,7 +14,7 @@ use berth_manifests::{
 
 mod format;
 
-/// Check a table beyond what loading refuses
+/// Find what is wrong with a table that loads
 ///
 /// A comment on or above the line of a finding, or of its object, silences it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]

@@ -82,7 +82,7 @@ struct Ran {
     found: Map<String, Value>,
 }
 
-/// The tables by path, each loaded once; none where it was refused.
+/// The tables by path, each loaded once; none where it is invalid.
 struct Tables {
     options: TableFiles,
     loaded: BTreeMap<Vec<PathBuf>, Option<View>>,
@@ -122,7 +122,7 @@ impl Test {
     }
 }
 
-/// Runs a case; none where its table was refused, which has been said.
+/// Runs a case; none where its table is invalid, which has been said.
 fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>, Failure> {
     let path = &case.source.path;
     let Some(table) = tables.of(path)? else {
@@ -149,12 +149,12 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
 }
 
 impl Tables {
-    /// The table of a case. That one is refused is said once.
+    /// The table of a case. That one is invalid is said once.
     fn of(&mut self, case: &Path) -> Result<Option<&View>, Failure> {
         let paths = if self.options.paths.is_empty() {
             let near = cases::table_near(case).ok_or_else(|| {
                 Failure::usage(format_args!(
-                    "{}: no {TABLE_FILE} in its folder or above: write one, or say --table",
+                    "{}: no {TABLE_FILE} in its folder or above; write one, or say --table",
                     case.display()
                 ))
             })?;

@@ -81,7 +81,7 @@ impl Diagnostic {
         }
     }
 
-    /// The text is no YAML.
+    /// The text is not YAML.
     #[must_use]
     pub fn not_yaml(source: &SourceText, error: yaml::Error) -> Self {
         let help = error.help(&source.text);

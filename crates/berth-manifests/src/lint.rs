@@ -119,7 +119,7 @@ fn name_of(pool: &GPUPool) -> &str {
     pool.metadata.name.as_deref().unwrap_or_default()
 }
 
-/// The requirements of a selector, each with its field below `field`; none where Kubernetes would refuse it.
+/// The requirements of a selector, each with its field below `field`; none where it is invalid to Kubernetes.
 fn requirements(field: &str, selector: Option<&LabelSelector>) -> Vec<(String, Requirement)> {
     let Some((selector, Ok(requirements))) =
         selector.map(|selector| (selector, Selector::new(selector)))

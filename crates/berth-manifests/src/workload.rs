@@ -62,7 +62,7 @@ fn children(
     }
 }
 
-/// An object with a kind of its own: a Pod, a kind of the table, or one that may hold templates. It is no template
+/// An object with a kind of its own: a Pod, a kind of the table, or one that may hold templates. It is not a template
 /// itself, whatever it looks like (a `ServingRuntime` does).
 fn whole(value: &Value, fields: &Map<String, Value>, path: &str, templates: &mut Vec<PodTemplate>) {
     let (group, kind) = (string(fields, "apiVersion"), string(fields, "kind"));

@@ -17,7 +17,7 @@ pub use reader::{comments, parse};
 /// Bytes of the text.
 pub type Span = Range<usize>;
 
-/// Why a text is no YAML.
+/// Why a text is not YAML.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
@@ -130,7 +130,7 @@ impl Node {
         }
     }
 
-    /// A mapping's entries; none where it is no mapping.
+    /// A mapping's entries; none where it is another kind of node.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         match &self.kind {

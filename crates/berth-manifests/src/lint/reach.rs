@@ -76,7 +76,7 @@ fn unreachable(namespace: &str) -> Option<String> {
     if LEFT_OUT.contains(&namespace) {
         return Some(format!("the webhook leaves namespace {namespace:?} out"));
     }
-    (!is_dns_label(namespace)).then(|| format!("{namespace:?} is no name of a namespace"))
+    (!is_dns_label(namespace)).then(|| format!("{namespace:?} is not a valid name of a namespace"))
 }
 
 pub(super) fn covered_pool(manifests: &Manifests<'_>, found: &mut Found) {

@@ -26,7 +26,7 @@ pub enum Topic {
     NotAQuantity,
     /// A container has no name.
     ContainerWithoutName,
-    /// The template's API refuses what the Pods will get.
+    /// The template's API does not take what the Pods will get.
     NotInTemplate,
     /// The Pods' containers are not in the document.
     NoContainer,
@@ -297,9 +297,9 @@ fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
 }
 
 fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
-    let refused = |path: &str| !pod.template.takes(document, path);
+    let is_missing = |path: &str| !pod.template.takes(document, path);
     let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
-    paths.any(refused).then(|| {
+    paths.any(is_missing).then(|| {
         Topic::NotInTemplate.of(
             &pod.template.spec,
             "Knative takes no placement in a template, unless its flags kubernetes.podspec-* allow it",

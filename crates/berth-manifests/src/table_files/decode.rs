@@ -118,7 +118,7 @@ fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
         || format!("the document has no {field}"),
         |found| format!("{field} {found:?} is not one of berth's"),
     );
-    let help = format!("a table has apiVersion: {ours} with kind: GPUPool or WorkloadClass alone");
+    let help = format!("a table has only apiVersion: {ours} with kind: GPUPool or WorkloadClass");
     let span = root.locate(field);
     Err(vec![Invalid::new(field.to_owned(), span, message, help)])
 }

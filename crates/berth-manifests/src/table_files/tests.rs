@@ -68,15 +68,15 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             POOL.replace("GPUPool", "GpuPool"),
-            "t.yaml:2:7: kind \"GpuPool\" is not one of berth's; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+            "t.yaml:2:7: kind \"GpuPool\" is not one of berth's; a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
         ),
         (
             POOL.replace("v1alpha1", "v1"),
-            "t.yaml:1:13: apiVersion \"berth.dev/v1\" is not one of berth's; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+            "t.yaml:1:13: apiVersion \"berth.dev/v1\" is not one of berth's; a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
         ),
         (
             format!("# a list\n{}", "- x\n"),
-            "t.yaml:2:1: the document has no apiVersion; a table has apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass alone",
+            "t.yaml:2:1: the document has no apiVersion; a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
         ),
         (
             POOL.replace("metadata: {name: p}", "metadata: {name: p, label: {}}"),

@@ -29,7 +29,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
     .documents()
 }
 
-/// The comments of a text, each without its `#`, and its span; of a text that is no YAML, those before the error.
+/// The comments of a text, each without its `#`, and its span; of a text that is not YAML, those before the error.
 #[must_use]
 pub fn comments(text: &str) -> Vec<(Span, String)> {
     // however many follow each other: the text itself is the bound

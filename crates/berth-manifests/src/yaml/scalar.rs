@@ -24,7 +24,9 @@ fn look(text: &str) -> Result<Value, String> {
             false.into()
         }
         ".inf" | ".Inf" | ".INF" | "+.inf" | "+.Inf" | "+.INF" | "-.inf" | "-.Inf" | "-.INF"
-        | ".nan" | ".NaN" | ".NAN" => return Err(format!("{text} is no number in JSON: quote it")),
+        | ".nan" | ".NaN" | ".NAN" => {
+            return Err(format!("{text} is not a number in JSON: quote it"));
+        }
         _ => number(text).map_or_else(|| Value::from(text), Value::Number),
     })
 }
