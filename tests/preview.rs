@@ -422,6 +422,12 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_shown() {
     let ran = preview(&["-f", arg(folder.path()), "-o", "json"]);
     assert_eq!(ran.code, 3);
     assert_eq!(json(&ran)["pods"][0]["result"], "mutated");
+    // all but the one that is no text
+    let findings = json(&ran)["findings"].take();
+    let findings = findings.as_array().expect("a list");
+    let is_placed = |it: &Value| it["severity"] == "error" && it["line"].is_u64();
+    assert_eq!(findings.len(), bad.len() - 1, "{findings:?}");
+    assert!(findings.iter().all(is_placed), "{findings:?}");
     let prose = &ran.prose;
     for (name, _, words) in bad {
         let said = prose.contains(name) && prose.contains(words);

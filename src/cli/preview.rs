@@ -11,7 +11,7 @@ use super::{
 };
 use berth_core::view::View;
 use berth_manifests::{
-    diagnostic::{Diagnostic, SourceText},
+    diagnostic::{Diagnostic, Place, SourceText},
     documents::{self, Source},
     files::{self, Depth},
     preview::{Preview as Previewed, preview},
@@ -166,35 +166,29 @@ impl Run<'_> {
         let diagnostic = Diagnostic::error(error.to_string());
         let has_folders =
             matches!(error, files::Error::Empty { .. }) && self.depth == Depth::Folder;
-        self.invalid(&if has_folders {
+        let diagnostic = if has_folders {
             diagnostic.with_help("-R reads the folders in it, too")
         } else {
             diagnostic
-        })
-    }
-
-    /// Says why a document is not previewed.
-    fn invalid(&mut self, diagnostic: &Diagnostic) -> io::Result<()> {
+        };
         self.seen.unreadable = true;
         self.formatter.flush()?;
-        show(diagnostic);
+        show(&diagnostic);
         Ok(())
     }
 
     fn document(&mut self, document: &SourceText) -> io::Result<()> {
-        let root = match yaml::parse(&document.text) {
-            Ok(mut roots) => roots.pop(),
-            Err(error) => {
-                self.invalid(&Diagnostic::not_yaml(document, error))?;
-                None
-            }
+        let parsed = yaml::parse(&document.text).map(|mut roots| roots.pop());
+        self.seen.unreadable |= parsed.is_err();
+        let (root, invalid) = match parsed {
+            Ok(root) => (root, None),
+            Err(error) => (None, Some(Diagnostic::not_yaml(document, error))),
         };
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
         let mut preview = preview(&value, self.view, &self.namespace);
-        for diagnostic in &mut preview.diagnostics {
-            let span = root.as_ref().map(|root| root.locate(&diagnostic.field));
-            let placed = diagnostic.clone().at(document, span.unwrap_or_default());
-            *diagnostic = placed;
+        match invalid {
+            Some(diagnostic) => preview.diagnostics = vec![diagnostic],
+            None => place(&mut preview.diagnostics, document, root.as_ref()),
         }
         self.seen.changes |= preview.patched.is_some();
         self.seen.trouble |= preview.is_trouble();
@@ -220,6 +214,17 @@ impl Run<'_> {
             self.reporter.document(shown);
         }
         Ok(())
+    }
+}
+
+/// Gives each diagnostic of a document the place of its field.
+fn place(diagnostics: &mut [Diagnostic], document: &SourceText, root: Option<&Node>) {
+    for diagnostic in diagnostics {
+        let span = root.map(|root| root.locate(&diagnostic.field));
+        diagnostic.place = Some(Place {
+            source: document.clone(),
+            span: span.unwrap_or_default(),
+        });
     }
 }
 
