@@ -83,8 +83,11 @@ The message says which part of the Pod it is, and both sides of a conflict.
         let _ = writeln!(page, "| `{reason}` | {} |", reason.meaning());
     }
     page.push_str(
-        "\n## Not answered\n\nThe webhook's `failurePolicy` decides, and the API server's log has the code.\n\n\
-         | reason | code | means |\n|---|---|---|\n",
+        "\n## Not answered\n\n\
+         berth answers with an HTTP error and a message, and the webhook's `failurePolicy` decides. With `Fail`, the Pod is not\n\
+         created, and its author reads the message, as for a denial. With `Ignore`, the Pod is created as it is, and the message\n\
+         is only in the logs.\n\
+         \n| reason | code | means |\n|---|---|---|\n",
     );
     for reason in of(Verdict::Error) {
         let _ = writeln!(
