@@ -1,4 +1,4 @@
-{{/* The name of everything: the release's, with the chart's where that does not hold it already. */}}
+{{/* The name of everything: the release's name, and the chart's if the release's does not contain it. */}}
 {{- define "berth.name" -}}
 {{- if contains .Chart.Name .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
@@ -29,7 +29,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{- end -}}
 {{- end -}}
 
-{{/* The Secret that is served with. */}}
+{{/* The Secret with the serving certificate. */}}
 {{- define "berth.tlsSecret" -}}
 {{- if eq .Values.tls.mode "secret" -}}
 {{ .Values.tls.secretName }}
@@ -42,12 +42,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ .Values.existingTable | default (printf "%s-table" (include "berth.name" .)) }}
 {{- end -}}
 
-{{/* What the API server checks the certificate for. */}}
+{{/* The DNS name that the API server expects in the certificate. */}}
 {{- define "berth.dnsName" -}}
 {{ include "berth.name" . }}.{{ .Release.Namespace }}.svc
 {{- end -}}
 
-{{/* The Pod's and the container's half of the restricted Pod Security Standard. */}}
+{{/* What the restricted Pod Security Standard needs of the Pod, and below, of the container. */}}
 {{- define "berth.podSecurityContext" -}}
 runAsNonRoot: true
 runAsUser: 65532
@@ -61,7 +61,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* The class to test with, and the resource of its first pool: from the table, whoever keeps it. */}}
+{{/* The class to test with, and the resource of its first pool: from `table` or from `existingTable`. */}}
 {{- define "berth.test" -}}
 {{- $texts := list .Values.table -}}
 {{- with .Values.existingTable -}}
