@@ -378,33 +378,33 @@ async fn an_object_of_the_wrong_shape_is_denied_400_with_its_path() {
         review
     };
     for (pointer, value, field) in [
-        ("/request/object", Value::Null, "request.object"),
-        ("/request/object", json!([1]), "request.object"),
-        ("/request/object/spec", json!("x"), "request.object.spec"),
+        ("/request/object", Value::Null, "the review has no object"),
+        ("/request/object", json!([1]), "the Pod"),
+        ("/request/object/spec", json!("x"), "spec"),
         (
             "/request/object/spec/containers",
             json!({}),
-            "request.object.spec.containers",
+            "spec.containers",
         ),
         (
             "/request/object/spec/containers/0",
             json!(7),
-            "request.object.spec.containers[0]",
+            "spec.containers[0]",
         ),
         (
             "/request/object/spec/containers/0/name",
             json!(7),
-            "request.object.spec.containers[0].name",
+            "spec.containers[0].name",
         ),
         (
             "/request/object/spec/tolerations/1/key",
             json!([]),
-            "request.object.spec.tolerations[1].key",
+            "spec.tolerations[1].key",
         ),
         (
             "/request/object/metadata/labels/app",
             json!({}),
-            "request.object.metadata.labels.app",
+            "metadata.labels[\"app\"]",
         ),
     ] {
         let (code, message) = denied(&with(pointer, value)).await;
