@@ -40,29 +40,29 @@ pub fn write(placement: &Placement<'_>, pod: &Pod<'_>) -> Option<String> {
     let no_spec = Spec::default();
     let spec = pod.spec.as_ref().unwrap_or(&no_spec);
     let group = placement.group;
-    let mut patch = Operations::default();
-    node_affinity(&placement.affinity, spec, group, &mut patch);
-    tolerations(placement, spec, &mut patch);
+    let mut out = Operations::default();
+    node_affinity(&placement.affinity, spec, group, &mut out);
+    tolerations(placement, spec, &mut out);
     for container in &placement.containers {
-        of_container(container, spec, group, &mut patch);
+        of_container(container, spec, group, &mut out);
     }
     if let RuntimeClass::Added(class) = &placement.runtime_class {
-        patch.add("/spec/runtimeClassName", &class.json);
+        out.add("/spec/runtimeClassName", &class.json);
     }
     if let Some(scheduler) = placement.scheduler {
-        patch.add("/spec/schedulerName", &scheduler.json);
+        out.add("/spec/schedulerName", &scheduler.json);
     }
     if placement.annotation == Annotation::Added {
-        annotation(pod, group, &mut patch);
+        annotation(pod, group, &mut out);
     }
-    patch.into_json()
+    out.into_json()
 }
 
 fn node_affinity(
     affinity: &NodeAffinity<'_>,
     spec: &Spec<'_>,
     group: &Group,
-    patch: &mut Operations,
+    out: &mut Operations,
 ) {
     let there = spec.affinity.as_ref().map(|it| it.node_affinity.as_ref());
     let own = there.flatten();
@@ -73,7 +73,7 @@ fn node_affinity(
         for (i, term) in terms.iter().enumerate().rev() {
             if decisions.get(i).is_some_and(|decision| decision.changes()) {
                 let expressions = Presence::from(&term.match_expressions);
-                multiply(i, expressions, &group.alternatives, patch);
+                multiply(i, expressions, &group.alternatives, out);
             }
         }
     }
@@ -82,29 +82,29 @@ fn node_affinity(
     match (there, own) {
         (_, Some(own)) => {
             if let Some(required) = required {
-                patch.add(REQUIRED, required);
+                out.add(REQUIRED, required);
             }
             let preferred = preferred.iter().map(|term| &term.json);
-            patch.append(PREFERRED, Presence::from(&own.preferred), preferred);
+            out.append(PREFERRED, Presence::from(&own.preferred), preferred);
         }
         _ if required.is_none() && preferred.is_empty() => {}
-        (Some(_), None) => patch.add(NODE_AFFINITY, ("{", fields(required, preferred), "}")),
+        (Some(_), None) => out.add(NODE_AFFINITY, ("{", fields(required, preferred), "}")),
         (None, None) => {
             let value = (r#"{"nodeAffinity":{"#, fields(required, preferred), "}}");
-            patch.add("/spec/affinity", value);
+            out.add("/spec/affinity", value);
         }
     }
 }
 
 /// Term `i` becomes one term for each alternative, in their order.
-fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], patch: &mut Operations) {
+fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], out: &mut Operations) {
     for copy in 1..alternatives.len() {
-        patch.copy((TERMS, "/", i), (TERMS, "/", i + copy));
+        out.copy((TERMS, "/", i), (TERMS, "/", i + copy));
     }
     for (term, alternative) in (i..).zip(alternatives) {
         let path = (TERMS, "/", term, "/matchExpressions");
         let ours = alternative.requirements.iter().map(|(_, json)| json);
-        patch.append(path, expressions, ours);
+        out.append(path, expressions, ours);
     }
 }
 
@@ -129,11 +129,11 @@ fn fields(required: Option<&str>, preferred: &[&Preference]) -> String {
     fields
 }
 
-fn tolerations(placement: &Placement<'_>, spec: &Spec<'_>, patch: &mut Operations) {
+fn tolerations(placement: &Placement<'_>, spec: &Spec<'_>, out: &mut Operations) {
     let decided = placement.group.taints.iter().zip(&placement.taints);
     let missing = decided.filter(|(_, decision)| **decision == TaintDecision::Added);
     let there = Presence::from(&spec.tolerations);
-    patch.append(
+    out.append(
         "/spec/tolerations",
         there,
         missing.map(|(taint, _)| &taint.json),
@@ -144,7 +144,7 @@ fn of_container(
     placed: &ContainerPlacement<'_>,
     spec: &Spec<'_>,
     group: &Group,
-    patch: &mut Operations,
+    out: &mut Operations,
 ) {
     let request = &placed.request;
     let place = Place(request.role, request.index);
@@ -160,51 +160,45 @@ fn of_container(
         for (list, amount) in [("limits", request.limit), ("requests", request.request)] {
             if amount.is_some() {
                 let parent = (place, "/resources/", list, "/");
-                patch.rename((parent, &alias), (parent, &group.pointer));
+                out.rename((parent, &alias), (parent, &group.pointer));
             }
         }
     }
     if placed.gets_limit() {
-        limit(place, container, placed.gpus, group, patch);
+        limit(place, container, placed.gpus, group, out);
     }
     let env = placed.env.iter().map(|var| &var.json);
-    patch.append((place, "/env"), Presence::from(&container.env), env);
+    out.append((place, "/env"), Presence::from(&container.env), env);
 }
 
 /// The limit alone: the API server defaults the request (rules 15 and 20).
-fn limit(
-    place: Place,
-    container: &Container<'_>,
-    gpus: u64,
-    group: &Group,
-    patch: &mut Operations,
-) {
+fn limit(place: Place, container: &Container<'_>, gpus: u64, group: &Group, out: &mut Operations) {
     let resource = &group.resource;
     let limits = |resources: &Resources<'_>| resources.limits.is_some();
     match container.resources.as_ref().map(limits) {
         None => {
             let value = (r#"{"limits":{""#, resource, r#"":""#, gpus, r#""}}"#);
-            patch.add((place, "/resources"), value);
+            out.add((place, "/resources"), value);
         }
         Some(false) => {
             let value = (r#"{""#, resource, r#"":""#, gpus, r#""}"#);
-            patch.add((place, "/resources/limits"), value);
+            out.add((place, "/resources/limits"), value);
         }
         Some(true) => {
             let path = (place, "/resources/limits/", &group.pointer);
-            patch.add(path, ("\"", gpus, "\""));
+            out.add(path, ("\"", gpus, "\""));
         }
     }
 }
 
-fn annotation(pod: &Pod<'_>, group: &Group, patch: &mut Operations) {
+fn annotation(pod: &Pod<'_>, group: &Group, out: &mut Operations) {
     let metadata = pod.metadata.as_ref();
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
     if annotations.is_some() {
         let path = ("/metadata/annotations/", pointer_segment(POOL_ANNOTATION));
-        patch.add(path, &group.name.json);
+        out.add(path, &group.name.json);
     } else {
         let value = ("{\"", POOL_ANNOTATION, "\":", &group.name.json, "}");
-        patch.add("/metadata/annotations", value);
+        out.add("/metadata/annotations", value);
     }
 }

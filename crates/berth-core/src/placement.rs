@@ -117,7 +117,7 @@ impl<'a> Placement<'a> {
     #[must_use]
     pub fn is_in_place(&self) -> bool {
         !self.changes_nodes()
-            && !self.containers.iter().any(|it| it.changes())
+            && !self.containers.iter().any(ContainerPlacement::changes)
             && !matches!(self.runtime_class, RuntimeClass::Added(_))
             && self.scheduler.is_none()
     }

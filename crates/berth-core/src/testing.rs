@@ -1,4 +1,10 @@
 //! What the tables of cases beside the rules share: a Pod goes in, the Pod after admission or the denial comes out.
+#![allow(
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate,
+    clippy::unwrap_used,
+    reason = "it is for tests, which fail by a panic"
+)]
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};

@@ -1,5 +1,9 @@
 //! The envelope of a review: who asks what, of which object.
-#![allow(unreachable_pub, reason = "`object!` makes public what it declares")]
+#![allow(
+    clippy::struct_field_names,
+    unreachable_pub,
+    reason = "a field has its key's name, and `object!` makes public what it declares"
+)]
 
 use crate::{
     json::{Map, Text, object},
