@@ -55,7 +55,7 @@ pub struct GpuRequest<'a> {
 /// The container that the GPU is for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Target {
-    /// Its index among [`Placement::containers`].
+    /// Its index among [`containers`](super::Placement::containers).
     pub container: usize,
     /// By which of the ways of rule 13 it was found.
     pub way: Way,
