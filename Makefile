@@ -30,9 +30,10 @@ instructions: ## compare the instructions and allocations of a review with bench
 instructions-update: ## count them again, and write benches/instructions.json
 	@tools/instructions update
 
-soak: ## certificates and restarts for longer: 100 renewals, 20 rollouts with the whole drain: about 10 minutes
+soak: ## 100 renewals of certificates, 20 rollouts with the whole drain, a million reviews into a log that nobody reads
 	@tools/control-plane/build >/dev/null
 	BERTH_SOAK=1 cargo test --locked --test cluster -- --nocapture --test-threads 1 certificates restarts
+	BERTH_SOAK=1 cargo test --locked --release --test log -- --nocapture --test-threads 1
 
 bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way: about 5 minutes
 	cargo bench --locked --bench review

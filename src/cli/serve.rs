@@ -1,5 +1,7 @@
 //! `berth serve`.
 
+use std::sync::Arc;
+
 use clap::Args;
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     report::{Ended, Failure},
 };
 use berth_server::{
+    metrics::Metrics,
     server::{self, Error, Options},
     sources::files::FollowError,
     telemetry,
@@ -33,9 +36,13 @@ pub(super) struct Serve {
 
 impl Serve {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        telemetry::init(&self.log_level).map_err(Failure::usage)?;
+        let metrics = Arc::new(Metrics::default());
+        let dropped = metrics.log_lines_dropped.clone();
+        // the last to be dropped: whatever is logged until then is written
+        let _log = telemetry::init(&self.log_level, dropped).map_err(Failure::usage)?;
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::usage)?;
-        let served = runtime.block_on(server::run(self.options, self.table.into()));
+        let serving = server::run(self.options, self.table.into(), metrics);
+        let served = runtime.block_on(serving);
         served.map_err(|error| match error {
             Error::Table(FollowError::Table(error)) => error.into(),
             Error::Tls(error) if !error.is_usage() => Failure::unreadable(error),

@@ -73,6 +73,7 @@ pub async fn connect_to(
     config: ClientConfig,
 ) -> io::Result<TlsStream<TcpStream>> {
     let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
     let name = ServerName::try_from(name).expect("a name");
     TlsConnector::from(Arc::new(config))
         .connect(name, stream)

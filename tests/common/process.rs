@@ -5,9 +5,9 @@ use std::{
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, channel},
-    thread,
+    process::{Child, ChildStderr, Command, ExitStatus, Stdio},
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
@@ -27,6 +27,21 @@ pub struct Berth {
 impl Berth {
     /// Starts `berth serve` with the flags, and waits until it listens.
     pub fn serve(flags: &[&str]) -> Self {
+        Self::start(flags, |_| false).0
+    }
+
+    /// The same, but its log is read no further than that. What berth writes after that waits in the pipe, which is
+    /// closed when the reader is dropped.
+    pub fn unread(flags: &[&str]) -> (Self, BufReader<ChildStderr>) {
+        let (berth, reader) = Self::start(flags, listens);
+        (berth, reader.join().expect("no panic"))
+    }
+
+    /// Starts it, and reads its log as far as an event that is the last.
+    fn start(
+        flags: &[&str],
+        last: fn(&Value) -> bool,
+    ) -> (Self, JoinHandle<BufReader<ChildStderr>>) {
         let mut child = command()
             .args([
                 "serve",
@@ -39,16 +54,9 @@ impl Berth {
             .stderr(Stdio::piped())
             .spawn()
             .expect("berth starts");
-        let lines = BufReader::new(child.stderr.take().expect("piped")).lines();
+        let lines = BufReader::new(child.stderr.take().expect("piped"));
         let (sender, log) = channel();
-        thread::spawn(move || {
-            for line in lines.map_while(Result::ok) {
-                let event = serde_json::from_str(&line).unwrap_or(Value::String(line));
-                if sender.send(event).is_err() {
-                    return;
-                }
-            }
-        });
+        let reader = thread::spawn(move || read(lines, &sender, last));
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut berth = Self {
             child,
@@ -56,11 +64,11 @@ impl Berth {
             webhook: nowhere,
             admin: nowhere,
         };
-        let listening = berth.event(|event| event["message"] == "listening");
+        let listening = berth.event(listens);
         let address = |name: &str| listening[name].as_str().expect("an address").parse();
         berth.webhook = address("webhook").expect("an address");
         berth.admin = address("admin").expect("an address");
-        berth
+        (berth, reader)
     }
 
     /// Waits for an event of the log.
@@ -94,6 +102,18 @@ impl Berth {
     pub fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("berth was started")
     }
+
+    /// Waits for the end, but not longer than that.
+    pub fn ends_within(&mut self, time: Duration) -> ExitStatus {
+        let deadline = Instant::now() + time;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("berth was started") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "berth runs after {time:?}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
 }
 
 impl Drop for Berth {
@@ -103,8 +123,41 @@ impl Drop for Berth {
     }
 }
 
+fn listens(event: &Value) -> bool {
+    event["message"] == "listening"
+}
+
+/// Sends the events of a log, until one is the last or nobody takes them.
+fn read(
+    mut lines: BufReader<ChildStderr>,
+    events: &Sender<Value>,
+    last: fn(&Value) -> bool,
+) -> BufReader<ChildStderr> {
+    let mut line = String::new();
+    while lines.read_line(&mut line).is_ok_and(|read| read > 0) {
+        let text = line.trim_end();
+        let event = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        let ends = last(&event);
+        if events.send(event).is_err() || ends {
+            break;
+        }
+        line.clear();
+    }
+    lines
+}
+
 /// A self-signed server of the homelab's table, and its CA.
 pub fn serve(flags: &[&str]) -> (Berth, String) {
+    self_signed(flags, Berth::serve)
+}
+
+/// The same, but its log is read no further than to where it listens.
+pub fn unread(flags: &[&str]) -> (Berth, BufReader<ChildStderr>, String) {
+    let ((berth, log), ca) = self_signed(flags, Berth::unread);
+    (berth, log, ca)
+}
+
+fn self_signed<T>(flags: &[&str], start: fn(&[&str]) -> T) -> (T, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let (ca, table) = (
         folder.path().join("ca.pem"),
@@ -118,7 +171,7 @@ pub fn serve(flags: &[&str]) -> (Berth, String) {
         arg(&ca),
     ];
     all.extend(flags);
-    let berth = Berth::serve(&all);
+    let berth = start(&all);
     let pem = fs::read_to_string(ca).expect("the CA is written before the server listens");
     (berth, pem)
 }

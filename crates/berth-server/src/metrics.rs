@@ -85,6 +85,8 @@ pub struct Metrics {
     pub connections_refused: Counter,
     /// Connections that failed before a request: mostly TLS handshakes.
     pub connection_errors: Counter,
+    /// Lines of the log that nobody read in time, or at all.
+    pub log_lines_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -104,6 +106,7 @@ impl Default for Metrics {
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             connection_errors: Counter::default(),
+            log_lines_dropped: Counter::default(),
         };
         metrics.register();
         metrics
@@ -118,6 +121,8 @@ impl Metrics {
         self.register_reviews(ours);
         self.register_sources(ours);
         self.register_connections(ours);
+        let help = "Lines of the log that were dropped: nobody reads standard error, or too slowly";
+        ours.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         ours.register("build", "The version that runs", build);
         self.registry = registry;

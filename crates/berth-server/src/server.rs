@@ -90,14 +90,11 @@ struct Bound {
 }
 
 /// Serves until a signal, and drains. A second signal ends at once.
-pub async fn run(options: Options, table: TableFiles) -> Result<(), Error> {
+pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let tls = Tls::load(options.tls.clone())?;
     let bound = Bound::new(&options)?;
-    let (state, metrics) = (
-        Arc::new(ServerState::default()),
-        Arc::new(Metrics::default()),
-    );
+    let state = Arc::new(ServerState::default());
     let _table =
         sources::files::follow(table, Arc::clone(&state), Arc::clone(&metrics), watch::POLL)?;
 

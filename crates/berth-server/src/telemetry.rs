@@ -1,4 +1,6 @@
 //! The log: one structured event a review, on standard error, as JSON where that is no terminal.
+//!
+//! It cannot stop a review: what nobody reads in time is dropped, and counted.
 
 use std::{
     io::{IsTerminal, stderr},
@@ -6,16 +8,19 @@ use std::{
     time::Duration,
 };
 
-use tracing_subscriber::{EnvFilter, fmt};
+use prometheus_client::metrics::counter::Counter;
+use tracing::Subscriber;
+use tracing_appender::non_blocking::WorkerGuard;
+use tracing_subscriber::{EnvFilter, fmt, fmt::MakeWriter, util::SubscriberInitExt};
 
 use berth_core::{
     outcome::{Reason, Verdict, Warning},
     review::Answer,
 };
 
-mod json;
+mod queue;
 
-use json::Json;
+use queue::Queue;
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -27,27 +32,49 @@ pub enum Error {
     Filter(String),
     /// Someone was first.
     #[error("the log is set up already: {0}")]
-    Twice(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Twice(#[from] tracing_subscriber::util::TryInitError),
 }
 
-/// Starts the log. A panic becomes an event, too.
-pub fn init(level: &str) -> Result<(), Error> {
+/// The log's thread. Dropping it waits until all that was logged is written, and no longer than a second.
+#[derive(Debug)]
+#[must_use = "the log ends when it is dropped"]
+pub struct Log {
+    _thread: WorkerGuard,
+}
+
+/// Starts the log, and counts the lines that are dropped. A panic becomes an event, too.
+pub fn init(level: &str, dropped: Counter) -> Result<Log, Error> {
     let filter = EnvFilter::builder()
         .parse(level)
         .map_err(|_| Error::Filter(level.to_owned()))?;
-    let log = fmt().with_env_filter(filter).with_writer(stderr);
-    let started = if stderr().is_terminal() {
-        log.try_init()
+    let (queue, thread) = Queue::new(stderr(), dropped);
+    if stderr().is_terminal() {
+        let log = fmt().with_env_filter(filter).with_writer(queue);
+        log.finish().try_init()?;
     } else {
-        log.event_format(Json).try_init()
-    };
-    started.map_err(Error::Twice)?;
+        json(filter, queue).try_init()?;
+    }
     panic::set_hook(Box::new(|panic| {
-        let message = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map(ToString::to_string);
-        tracing::error!(message, place, "panic");
+        let error = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(tracing::field::display);
+        tracing::error!(error, place, "panic");
     }));
-    Ok(())
+    Ok(Log { _thread: thread })
+}
+
+/// A line for each event: its time, its level, its fields, and its target. We open no spans, and none is written.
+fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
+    fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .json()
+        .flatten_event(true)
+        .with_current_span(false)
+        .with_span_list(false)
+        .finish()
 }
 
 /// Logs a review that was answered.
@@ -87,4 +114,82 @@ pub fn refused(reason: Reason, error: &str, elapsed: Duration) {
         seconds = elapsed.as_secs_f64(),
         "review"
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io,
+        sync::{Arc, Mutex, PoisonError},
+    };
+
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[derive(Clone, Debug, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl MakeWriter<'_> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(log: impl FnOnce()) -> Vec<Value> {
+        let lines = Lines::default();
+        let subscriber = json(EnvFilter::new("info"), lines.clone());
+        tracing::subscriber::with_default(subscriber, log);
+        let text = lines.0.lock().unwrap().clone();
+        text.split_inclusive(|byte| *byte == b'\n')
+            .map(|line| {
+                assert!(line.ends_with(b"\n"));
+                serde_json::from_slice(line).expect("JSON")
+            })
+            .collect()
+    }
+
+    #[test]
+    fn an_event_is_one_object_of_its_fields() {
+        let nothing: Option<&str> = None;
+        let mut events = logged(|| {
+            let _span = tracing::info_span!("span", hidden = true).entered();
+            tracing::warn!(
+                text = "a \"b\" \\ \n\u{1f} é",
+                flag = true,
+                number = -7,
+                seconds = 0.000_25,
+                infinite = f64::INFINITY,
+                shown = %"x\ty",
+                debug = ?Some("q"),
+                nothing,
+                "two words"
+            );
+            tracing::info!("next");
+        });
+        assert_eq!(events.len(), 2);
+        assert_eq!(events[1]["message"], "next");
+        let time = events[0].as_object_mut().unwrap().remove("timestamp");
+        assert!(time.is_some_and(|time| time.as_str().is_some_and(|time| time.ends_with('Z'))));
+        let expected = json!({
+            "level": "WARN", "message": "two words", "text": "a \"b\" \\ \n\u{1f} é", "flag": true, "number": -7,
+            "seconds": 0.000_25, "infinite": null, "shown": "x\ty", "debug": "Some(\"q\")",
+            "target": "berth_server::telemetry::tests",
+        });
+        assert_eq!(events[0], expected);
+    }
 }

@@ -1,0 +1,124 @@
+//! The log as an operator meets it: whatever happens to it, reviews are answered. `BERTH_SOAK=1` sends a million.
+
+use std::{
+    env,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::time::{Instant as Clock, sleep_until};
+
+mod common;
+
+use common::{
+    client::{builder, connect, exchange, trust},
+    example,
+    process::{Berth, PATIENCE, serve, unread},
+};
+
+/// Reviews at once.
+const CONNECTIONS: u32 = 8;
+/// The end takes no longer than its flags and this say.
+const ENDS: [&str; 4] = ["--drain-period", "1s", "--shutdown-timeout", "1s"];
+const ENDS_WITHIN: Duration = Duration::from_secs(1 + 1 + 2);
+
+fn soak() -> bool {
+    env::var_os("BERTH_SOAK").is_some()
+}
+
+/// Sends so many reviews, and no more a second than that; each must be answered.
+async fn send(address: SocketAddr, ca: &str, reviews: u32, a_second: u32) {
+    let started = Instant::now();
+    let tasks: Vec<_> = (0..CONNECTIONS)
+        .map(|first| {
+            let numbers = (first..reviews).step_by(CONNECTIONS as usize);
+            tokio::spawn(send_some(address, ca.to_owned(), numbers, a_second))
+        })
+        .collect();
+    for task in tasks {
+        task.await.expect("every review is answered");
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = f64::from(reviews) / seconds;
+    println!("{reviews} reviews in {seconds:.1} s: {rate:.0} a second");
+}
+
+async fn send_some(
+    address: SocketAddr,
+    ca: String,
+    numbers: impl Iterator<Item = u32>,
+    a_second: u32,
+) {
+    let body = example("vllm").to_string();
+    let mut stream = connect(address, trust(&ca)).await.expect("a handshake");
+    let started = Clock::now();
+    for number in numbers {
+        sleep_until(started + Duration::from_secs(1) / a_second * number).await;
+        let answering = tokio::time::timeout(PATIENCE, exchange(&mut stream, &body));
+        let answer = answering.await.expect("in time").expect("an answer");
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+}
+
+async fn get(berth: &Berth, path: &str) -> String {
+    let client = builder("").timeout(PATIENCE).build();
+    let url = format!("http://{}{path}", berth.admin);
+    let answer = client.expect("a client").get(url).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status);
+    answer.expect("an answer").text().await.expect("text")
+}
+
+/// The lines that were dropped, as the metrics say it.
+async fn dropped(berth: &Berth) -> u64 {
+    let metrics = get(berth, "/metrics").await;
+    let mut values = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("berth_log_lines_dropped_total "));
+    let value = values.next().expect("the metric");
+    value.parse().expect("a number")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_nobody_reads_stops_nothing() {
+    let (mut berth, log, ca) = unread(&ENDS);
+    // more than the pipe and the queue hold
+    let reviews = if soak() { 1_000_000 } else { 12_000 };
+    send(berth.webhook, &ca, reviews, u32::MAX).await;
+    assert_eq!(get(&berth, "/livez").await, "ok\n");
+    let dropped = dropped(&berth).await;
+    println!("{dropped} lines dropped");
+    assert!(dropped > 0);
+    berth.terminate();
+    assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0));
+    drop(log);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_that_is_read_has_every_review() {
+    let (mut berth, ca) = serve(&ENDS);
+    let reviews = if soak() { 50_000 } else { 5_000 };
+    send(berth.webhook, &ca, reviews, 5_000).await;
+    assert_eq!(dropped(&berth).await, 0);
+    berth.terminate();
+    assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0));
+    for _ in 0..reviews {
+        berth.event(|event| event["message"] == "review");
+    }
+    // the queue is flushed before the end
+    berth.event(|event| event["message"] == "ended");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_whose_reader_goes_away_stops_nothing() {
+    let (mut berth, log, ca) = unread(&ENDS);
+    drop(log);
+    send(berth.webhook, &ca, 100, u32::MAX).await;
+    assert_eq!(get(&berth, "/livez").await, "ok\n");
+    // the queue is written by another thread
+    let deadline = Instant::now() + PATIENCE;
+    while dropped(&berth).await < 100 {
+        assert!(Instant::now() < deadline, "the lost lines are not counted");
+    }
+    berth.terminate();
+    assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0));
+}
