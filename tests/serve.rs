@@ -83,7 +83,11 @@ fn flags_that_do_not_go_together_are_refused() {
         ),
         (
             &["--tls-self-signed", "--log-level", "berth=loud"],
-            "--log-level",
+            "--log-level berth=loud: \"loud\" is not a level",
+        ),
+        (
+            &["--tls-self-signed", "--log-level", "inof"],
+            "\"inof\" is not a level; did you mean \"info\"?",
         ),
     ] {
         let (code, text) = refused(&[&["--table", arg(&table)], flags].concat());

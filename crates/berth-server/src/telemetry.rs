@@ -18,6 +18,7 @@ use berth_core::{
     review::Answer,
 };
 
+pub mod filter;
 mod queue;
 
 use queue::Queue;
@@ -26,10 +27,8 @@ use queue::Queue;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not a filter.
-    #[error(
-        "--log-level {0}: write error, warn, info, debug or trace, or directives as berth=debug,hyper=info"
-    )]
-    Filter(String),
+    #[error(transparent)]
+    Filter(#[from] filter::Error),
     /// Someone was first.
     #[error("the log is set up already: {0}")]
     Twice(#[from] tracing_subscriber::util::TryInitError),
@@ -44,9 +43,7 @@ pub struct Log {
 
 /// Starts the log, and counts the lines that are dropped. A panic becomes an event, too.
 pub fn init(level: &str, dropped: Counter) -> Result<Log, Error> {
-    let filter = EnvFilter::builder()
-        .parse(level)
-        .map_err(|_| Error::Filter(level.to_owned()))?;
+    let filter = filter::parse(level)?;
     let (queue, thread) = Queue::new(stderr(), dropped);
     if stderr().is_terminal() {
         let log = fmt().with_env_filter(filter).with_writer(queue);
