@@ -89,6 +89,22 @@ fn flags_that_do_not_go_together_are_refused() {
             &["--tls-self-signed", "--log-level", "inof"],
             "\"inof\" is not a level; did you mean \"info\"?",
         ),
+        (
+            &["--tls-self-signed", "--max-in-flight", "0"],
+            "--max-in-flight <N>': write a number, 1 or more",
+        ),
+        (
+            &["--tls-self-signed", "--max-connections", "0"],
+            "--max-connections <N>': write a number, 1 or more",
+        ),
+        (
+            &["--tls-self-signed", "--body-timeout", "3000000000000000h"],
+            "--body-timeout <TIME>': at most 24h",
+        ),
+        (
+            &["--tls-self-signed", "--idle-timeout", "24h1s"],
+            "--idle-timeout <TIME>': at most 24h",
+        ),
     ] {
         let (code, text) = refused(&[&["--table", arg(&table)], flags].concat());
         assert_eq!(code, 2, "{text}");

@@ -17,7 +17,8 @@ use berth_server::{
 
 /// Serve the webhook
 ///
-/// Flags win over BERTH_* variables, which win over defaults. Times carry their unit: 500ms, 15s, 1m30s.
+/// Flags win over BERTH_* variables, which win over defaults. Times carry their unit: 500ms, 15s,
+/// 1m30s. The longest is 24h.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     #[command(flatten)]

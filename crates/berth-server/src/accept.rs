@@ -37,7 +37,8 @@ pub struct Limits {
         long,
         env = "BERTH_MAX_CONNECTIONS",
         value_name = "N",
-        default_value = "2048"
+        default_value = "2048",
+        value_parser = at_least_one
     )]
     pub max_connections: usize,
     /// Time for a TLS handshake
@@ -60,6 +61,12 @@ fn idle(text: &str) -> Result<Duration, String> {
         return Err("at least 2m: the API server keeps its idle connections for 90s, and does not repeat a POST on one that we closed".to_owned());
     }
     Ok(idle)
+}
+
+/// Reads the number of things that may be at once.
+pub(crate) fn at_least_one(text: &str) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "write a number, 1 or more".to_owned())
 }
 
 fn header_bytes(text: &str) -> Result<usize, String> {

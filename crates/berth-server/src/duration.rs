@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+/// The longest time that a flag takes: an instant plus this is an instant, where with 3000000000000000h it is a panic.
+const LONGEST: Duration = Duration::from_hours(24);
 /// The units, the longer name before its own beginning.
 const UNITS: [(&str, f64); 7] = [
     ("ns", 1e-9),
@@ -34,7 +36,11 @@ pub fn flag(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    parse(text).ok_or_else(|| "write a number with its unit, as in 15s, 500ms or 1m30s".to_owned())
+    match parse(text) {
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) => Err("at most 24h".to_owned()),
+        None => Err("write a number with its unit, as in 15s, 500ms or 1m30s".to_owned()),
+    }
 }
 
 #[cfg(test)]
@@ -65,5 +71,13 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_flag_takes_a_day_at_most() {
+        assert_eq!(flag("0"), Ok(Duration::ZERO));
+        assert_eq!(flag("24h"), Ok(LONGEST));
+        assert_eq!(flag("24h1ns"), Err("at most 24h".to_owned()));
+        assert_eq!(flag("3000000000000000h"), Err("at most 24h".to_owned()));
     }
 }

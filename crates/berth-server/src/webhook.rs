@@ -25,7 +25,7 @@ use tokio::{
     time::timeout_at,
 };
 
-use crate::{duration, metrics::Metrics, state::ServerState, telemetry};
+use crate::{accept::at_least_one, duration, metrics::Metrics, state::ServerState, telemetry};
 use berth_core::{
     review::{self, Answer},
     view::View,
@@ -64,7 +64,8 @@ pub struct Limits {
         long,
         env = "BERTH_MAX_IN_FLIGHT",
         value_name = "N",
-        default_value = "256"
+        default_value = "256",
+        value_parser = at_least_one
     )]
     pub max_in_flight: usize,
 }
