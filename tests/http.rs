@@ -161,6 +161,23 @@ async fn a_wrong_path_is_404_and_a_wrong_method_405() {
 }
 
 #[tokio::test]
+async fn a_long_method_or_path_is_cut() {
+    let server = Server::new();
+    let long = Request::builder()
+        .method("X".repeat(10_000).as_str())
+        .uri("/mutate")
+        .body(Body::empty());
+    let reply = server.send(long.expect("a request")).await;
+    assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
+    let says = format!("method {} is not allowed", "X".repeat(40));
+    assert!(reply.text().contains(&says), "{}", reply.text());
+    let path = format!("/{}", "x".repeat(10_000));
+    let reply = server.send(request(&path, "{}")).await;
+    let says = format!("no such path: /{};", "x".repeat(199));
+    assert!(reply.text().contains(&says), "{}", reply.text());
+}
+
+#[tokio::test]
 async fn only_plain_json_is_taken() {
     let server = Server::new();
     let body = example("vllm").to_string();
@@ -317,7 +334,7 @@ async fn a_deadline_that_passes_is_503() {
     assert_eq!(
         late.status,
         StatusCode::SERVICE_UNAVAILABLE,
-        "100 ms are for the way back"
+        "100 ms are reserved for the response"
     );
     for ignored in ["/mutate?timeout=soon", "/mutate?x=1", "/mutate?"] {
         let reply = Server::new().send(request(ignored, body.clone())).await;
@@ -558,6 +575,8 @@ async fn a_panic_is_500_and_counted_and_the_next_review_is_answered() {
     let reply = server.post(format!("{body} ")).await;
     assert_eq!(reply.status, StatusCode::INTERNAL_SERVER_ERROR);
     assert!(!reply.text().contains("invented"), "{}", reply.text());
+    let says = "internal error; the log has the details: report it";
+    assert!(reply.text().contains(says), "{}", reply.text());
     assert!(server.counted("berth_panics_total 1"));
     assert!(server.counted("berth_reviews_in_flight 0"));
     assert_eq!(server.post(body).await.status, StatusCode::OK);

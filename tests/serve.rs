@@ -182,10 +182,14 @@ async fn the_admin_port_shows_health_metrics_and_the_table() {
     }
     let event = berth.event(|event| event["message"] == "review");
     for (field, value) in [
-        ("reason", "Placed"),
+        ("uid", "7f0b8c1e-0000-4000-8000-000000000000"),
+        ("namespace", "ai"),
+        ("user", "kubernetes-admin"),
         ("class", "vllm"),
         ("pool", "strix-halo"),
-        ("namespace", "ai"),
+        ("container", "vllm"),
+        ("result", "mutated"),
+        ("reason", "Placed"),
     ] {
         assert_eq!(event[field], value, "{event}");
     }

@@ -21,7 +21,7 @@ use tokio::{
 use crate::{duration, metrics::Metrics};
 
 /// The API server's own pool drops an idle connection after 90 s. Who closes first races with its next POST, which it
-/// does not repeat (kubernetes 127335): so never sooner than this.
+/// does not repeat (fact 1, kubernetes 127335): so never sooner than this.
 const SHORTEST_IDLE: Duration = Duration::from_mins(2);
 /// How long what a client still sends is read, and thrown away, after the last answer. Closing on unread bytes resets
 /// the connection, and the reset can overtake the answer.

@@ -1,6 +1,6 @@
 //! The end, without a lost request.
 //!
-//! The API server's connections outlive the endpoint (apiserver-facts 5), so a server that is told to end first answers
+//! The API server's connections outlive the endpoint (fact 5), so a server that is told to end first answers
 //! on, asking on every response for a new connection, and closes only when the traffic has moved elsewhere.
 
 use std::{io, time::Duration};

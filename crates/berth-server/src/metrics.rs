@@ -81,7 +81,7 @@ pub struct Metrics {
     pub panics: Counter,
     /// Open connections to the webhook.
     pub connections: Gauge,
-    /// Connections refused because there were too many.
+    /// Connections over the limit, closed at once.
     pub connections_refused: Counter,
     /// Connections that failed before a request: mostly TLS handshakes.
     pub connection_errors: Counter,
@@ -205,7 +205,7 @@ impl Metrics {
             .set(now);
     }
 
-    /// Counts a source that was refused, so that the last good one stays in force.
+    /// Counts a source that is invalid, so that the last good one stays in force.
     pub fn refused(&self, source: Source) {
         self.count_reload(source, "refused");
     }

@@ -69,7 +69,7 @@ pub enum Error {
     #[error(transparent)]
     Table(#[from] sources::files::FollowError),
     /// An address cannot be had.
-    #[error("{flag} {address}: {source}; end what listens there, or name another address")]
+    #[error("{flag} {address}: {source}; stop what listens there, or choose another address")]
     Bind {
         /// The flag.
         flag: &'static str,
@@ -78,7 +78,7 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// The system fails us.
+    /// Something that the system must give, as a thread or a socket.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
 }
@@ -162,7 +162,7 @@ async fn serve_webhook(
     server
         .http_builder()
         .http1()
-        // hyper counts a connection's idle time as the time of the next head (hyper 3828)
+        // hyper counts a connection's idle time as the time of the next head (fact 1, hyper 3828)
         .header_read_timeout(limits.idle_timeout)
         .max_buf_size(limits.max_header_bytes);
     server.serve(routes.into_make_service()).await

@@ -25,7 +25,7 @@ pub enum Reloaded {
 pub struct Reporter {
     source: Source,
     metrics: Arc<Metrics>,
-    refused: Option<String>,
+    invalid: Option<String>,
 }
 
 impl Reporter {
@@ -36,26 +36,26 @@ impl Reporter {
         Self {
             source,
             metrics,
-            refused: None,
+            invalid: None,
         }
     }
 
-    /// Tells of a reading: what is in force once, and why one was refused once, however often it is read.
+    /// Reports a reading: what is in force now, and why a source is invalid, each once, however often it is read.
     pub fn tell<E: Display>(&mut self, outcome: Result<Reloaded, E>) {
         let source = self.source.as_str();
         match outcome {
-            Ok(Reloaded::Same) => self.refused = None,
+            Ok(Reloaded::Same) => self.invalid = None,
             Ok(Reloaded::New(what)) => {
-                self.refused = None;
+                self.invalid = None;
                 self.metrics.reloaded(self.source);
                 tracing::info!(source, %what, "reloaded");
             }
             Err(error) => {
                 let error = error.to_string();
-                if self.refused.as_ref() != Some(&error) {
+                if self.invalid.as_ref() != Some(&error) {
                     self.metrics.refused(self.source);
-                    tracing::error!(source, %error, "refused: the last good one stays in force");
-                    self.refused = Some(error);
+                    tracing::error!(source, %error, "invalid: the last good one stays in force");
+                    self.invalid = Some(error);
                 }
             }
         }

@@ -102,7 +102,7 @@ pub fn reviewed(answer: &Answer<'_>, table: &str, elapsed: Duration) {
 }
 
 /// Logs a request that was answered with an HTTP error.
-pub fn refused(reason: Reason, error: &str, elapsed: Duration) {
+pub fn failed(reason: Reason, error: &str, elapsed: Duration) {
     tracing::warn!(
         result = Verdict::Error.as_str(),
         reason = reason.as_str(),

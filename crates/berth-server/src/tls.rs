@@ -128,7 +128,7 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// rustls refuses.
+    /// rustls does not take the settings.
     #[error("TLS cannot be set up: {0}")]
     Rustls(#[from] rustls::Error),
 }
@@ -198,13 +198,13 @@ impl Options {
                 "no certificate to serve with: give --tls-cert FILE and --tls-key FILE, or --tls-self-signed",
             )),
             (_, _, true) => Err(Error::Usage(
-                "--tls-self-signed goes with neither --tls-cert nor --tls-key: leave out the one or the others",
+                "--tls-self-signed cannot be used with --tls-cert or --tls-key: remove the one or the others",
             )),
             (Some(_), None, _) => Err(Error::Usage(
-                "--tls-cert without --tls-key: give the file of the certificate's private key, too",
+                "--tls-cert without --tls-key: add the file of the certificate's private key",
             )),
             (None, Some(_), _) => Err(Error::Usage(
-                "--tls-key without --tls-cert: give the file of the key's certificate, too",
+                "--tls-key without --tls-cert: add the file of the key's certificate",
             )),
         }
     }
@@ -212,12 +212,12 @@ impl Options {
     fn check(&self) -> Result<(), Error> {
         if !self.tls_self_signed && (self.ca_out.is_some() || !self.tls_names.is_empty()) {
             return Err(Error::Usage(
-                "--ca-out and --tls-name are of use with --tls-self-signed alone: leave them out, or add it",
+                "--ca-out and --tls-name need --tls-self-signed: remove them, or add it",
             ));
         }
         if self.client_name.is_some() && self.client_ca.is_none() {
             return Err(Error::Usage(
-                "--client-name without --client-ca: give the CA that signs the clients' certificates, too",
+                "--client-name without --client-ca: add the CA that signs the clients' certificates",
             ));
         }
         Ok(())
@@ -252,9 +252,9 @@ impl Options {
                 None => builder.with_no_client_auth(),
             };
         let mut config = builder.with_single_cert(identity.chain, identity.key)?;
-        // HTTP/2 would open a door (rapid reset) for a client that does not need it
+        // HTTP/2 would open a door (rapid reset) for a client that does not need it (fact 3)
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        // the API server has no session cache: tickets would be made for nobody
+        // the API server has no session cache: tickets would be made for nobody (fact 13)
         config.session_storage = Arc::new(NoServerSessionStorage {});
         config.send_tls13_tickets = 0;
         Ok(Arc::new(config))
@@ -301,7 +301,7 @@ impl Tls {
         self.config.clone()
     }
 
-    /// Puts every change in force until the watch is dropped. What is refused leaves the old in force.
+    /// Puts every change in force until the watch is dropped. What is invalid leaves the old in force.
     pub fn follow(mut self, poll: Duration, metrics: Arc<Metrics>) -> io::Result<Watch> {
         let mut reporter = Reporter::new(Source::Certificate, Arc::clone(&metrics));
         metrics.certificate_not_after(self.not_after);
@@ -359,7 +359,7 @@ fn date(seconds: i64) -> String {
 fn warn_if_expired(not_after: i64) {
     if now() > not_after {
         let since = date(not_after);
-        tracing::warn!(%since, "the serving certificate has expired: clients will refuse it; renew it");
+        tracing::warn!(%since, "the serving certificate has expired, and clients do not accept it: renew it");
     }
 }
 

@@ -1,7 +1,7 @@
 //! Says that files may have changed: at once where the system tells, and by a poll in any case.
 //!
 //! A Secret or ConfigMap volume swaps a symlink, `..data`: a watch on the file itself sees the first swap and then
-//! nothing. So the directories are watched, and whoever is woken reads again and compares.
+//! nothing (fact 12). So the directories are watched, and whoever is woken reads again and compares.
 
 use std::{
     io,

@@ -31,14 +31,14 @@ use berth_core::{
     view::View,
 };
 
-mod refusal;
+mod http_error;
 
-use refusal::Refusal;
+use http_error::HttpError;
 
 /// The path that the webhook's configuration names.
 pub const PATH: &str = "/mutate";
-/// What the answer's way back may take of the API server's deadline.
-const WAY_BACK: Duration = Duration::from_millis(100);
+/// How much of the API server's deadline is reserved for the response.
+const RESERVED: Duration = Duration::from_millis(100);
 
 /// What answers: [`review::review`], unless a test puts in one that panics.
 pub type Review = for<'a> fn(&'a [u8], &'a View) -> Result<Answer<'a>, review::Error>;
@@ -48,6 +48,7 @@ pub type Review = for<'a> fn(&'a [u8], &'a View) -> Result<Answer<'a>, review::E
 #[group(skip)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
+    // the largest Pod that can be stored becomes a review of 9 MiB (fact 9)
     /// Bytes of a request's body; more is a 413
     #[arg(
         long,
@@ -97,7 +98,7 @@ struct Slot<'a> {
     _permit: SemaphorePermit<'a>,
 }
 
-/// When an answer is of use no more.
+/// When an answer is of use no more: the API server says how long it waits (fact 3).
 #[derive(Clone, Copy, Debug)]
 struct Deadline(Option<Instant>);
 
@@ -113,7 +114,7 @@ pub fn router(webhook: Webhook) -> Router {
         .layer(map_response_with_state(state, send_elsewhere))
 }
 
-/// While draining, every response asks its client to connect anew: to another replica.
+/// While draining, and only then, every response asks its client to connect again: to another replica (facts 4 and 5).
 async fn send_elsewhere(State(state): State<Arc<ServerState>>, mut response: Response) -> Response {
     if state.is_draining() {
         let close = HeaderValue::from_static("close");
@@ -123,30 +124,30 @@ async fn send_elsewhere(State(state): State<Arc<ServerState>>, mut response: Res
 }
 
 async fn wrong_path(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let refusal = Refusal::wrong_path(request.uri().path());
-    service.refuse(refusal, Instant::now())
+    let error = HttpError::wrong_path(request.uri().path());
+    service.fail(error, Instant::now())
 }
 
 async fn wrong_method(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let refusal = Refusal::wrong_method(request.method());
-    service.refuse(refusal, Instant::now())
+    let error = HttpError::wrong_method(request.method());
+    service.fail(error, Instant::now())
 }
 
 async fn mutate(State(service): State<Arc<Service>>, request: Request) -> Response {
     let started = Instant::now();
     match service.answer(request, started).await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(refusal) => service.refuse(refusal, started),
+        Err(error) => service.fail(error, started),
     }
 }
 
 impl Service {
-    async fn answer(&self, request: Request, started: Instant) -> Result<Vec<u8>, Refusal> {
+    async fn answer(&self, request: Request, started: Instant) -> Result<Vec<u8>, HttpError> {
         check_media_type(request.headers())?;
         let deadline = Deadline::new(request.uri().query(), started);
         let Some(slot) = self.slot() else {
             self.discard(request.into_body(), started).await;
-            return Err(Refusal::overloaded());
+            return Err(HttpError::overloaded());
         };
         let body = self.receive(request.into_body(), started, deadline).await?;
         let answer = self.decide(&body, started, deadline);
@@ -168,7 +169,7 @@ impl Service {
         body: Body,
         started: Instant,
         deadline: Deadline,
-    ) -> Result<Bytes, Refusal> {
+    ) -> Result<Bytes, HttpError> {
         let limits = &self.webhook.limits;
         let too_slow = started + limits.body_timeout;
         let until = deadline.0.map_or(too_slow, |end| end.min(too_slow));
@@ -176,15 +177,15 @@ impl Service {
         match timeout_at(until.into(), reading).await {
             Ok(Ok(body)) => Ok(body.to_bytes()),
             Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(Refusal::body_too_large(limits.max_body_bytes))
+                Err(HttpError::body_too_large(limits.max_body_bytes))
             }
-            Ok(Err(error)) => Err(Refusal::broken_body(error.as_ref())),
-            Err(_) if until < too_slow => Err(Refusal::deadline_passed()),
-            Err(_) => Err(Refusal::body_too_slow(limits.body_timeout)),
+            Ok(Err(error)) => Err(HttpError::broken_body(error.as_ref())),
+            Err(_) if until < too_slow => Err(HttpError::deadline_passed()),
+            Err(_) => Err(HttpError::body_too_slow(limits.body_timeout)),
         }
     }
 
-    /// Reads a body and keeps nothing: the API server repeats the request on the same connection.
+    /// Reads a body and keeps nothing: the API server sends the request again (fact 2), on the same connection.
     async fn discard(&self, body: Body, started: Instant) {
         let limits = &self.webhook.limits;
         let mut body = Limited::new(body, limits.max_body_bytes);
@@ -198,14 +199,14 @@ impl Service {
         body: &[u8],
         started: Instant,
         deadline: Deadline,
-    ) -> Result<Vec<u8>, Refusal> {
+    ) -> Result<Vec<u8>, HttpError> {
         deadline.check()?;
         let view = self.webhook.state.view();
-        let view = view.as_deref().ok_or_else(Refusal::no_table)?;
+        let view = view.as_deref().ok_or_else(HttpError::no_table)?;
         let review = self.webhook.review;
         let answer = catch_unwind(AssertUnwindSafe(|| review(body, view))).map_err(|_| {
             self.webhook.metrics.panics.inc();
-            Refusal::panicked()
+            HttpError::panicked()
         })??;
         deadline.check()?;
         let elapsed = started.elapsed();
@@ -216,12 +217,12 @@ impl Service {
         Ok(answer.body)
     }
 
-    fn refuse(&self, refusal: Refusal, started: Instant) -> Response {
+    fn fail(&self, error: HttpError, started: Instant) -> Response {
         let elapsed = started.elapsed();
-        let reason = refusal.reason;
+        let reason = error.reason;
         self.webhook.metrics.answered(reason, None, elapsed);
-        telemetry::refused(reason, &refusal.text, elapsed);
-        refusal.into_response()
+        telemetry::failed(reason, &error.text, elapsed);
+        error.into_response()
     }
 }
 
@@ -238,27 +239,27 @@ impl Deadline {
         let timeout = parameters
             .filter_map(|parameter| parameter.strip_prefix("timeout="))
             .find_map(duration::parse);
-        let end = timeout.and_then(|timeout| started.checked_add(timeout.saturating_sub(WAY_BACK)));
+        let end = timeout.and_then(|timeout| started.checked_add(timeout.saturating_sub(RESERVED)));
         Self(end)
     }
 
-    fn check(self) -> Result<(), Refusal> {
+    fn check(self) -> Result<(), HttpError> {
         match self.0 {
-            Some(end) if Instant::now() >= end => Err(Refusal::deadline_passed()),
+            Some(end) if Instant::now() >= end => Err(HttpError::deadline_passed()),
             _ => Ok(()),
         }
     }
 }
 
-fn check_media_type(headers: &HeaderMap) -> Result<(), Refusal> {
+fn check_media_type(headers: &HeaderMap) -> Result<(), HttpError> {
     let given = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let essence = given.unwrap_or_default().split(|byte| *byte == b';').next();
     let essence = essence.unwrap_or_default().trim_ascii();
     if !essence.eq_ignore_ascii_case(b"application/json") {
-        return Err(Refusal::media_type());
+        return Err(HttpError::media_type());
     }
     if headers.contains_key(CONTENT_ENCODING) {
-        return Err(Refusal::encoded());
+        return Err(HttpError::encoded());
     }
     Ok(())
 }

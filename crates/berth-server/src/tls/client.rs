@@ -16,7 +16,7 @@ use rustls::{
 };
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
-/// Why a CA for clients is refused.
+/// Why a CA for clients is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("--client-ca {}: {message}; it must hold at least one PEM certificate of a CA", path.display())]
 pub struct Error {

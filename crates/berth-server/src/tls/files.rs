@@ -30,7 +30,7 @@ pub struct Pem {
     key: Vec<u8>,
 }
 
-/// Why a pair is refused.
+/// Why a pair is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
@@ -59,7 +59,7 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
-    /// Two that do not belong together.
+    /// The key is another certificate's.
     #[error("--tls-key {} is not the key of --tls-cert {} ({message}); give both files of one issue", key.display(), cert.display())]
     Mismatch {
         /// The certificate's file.

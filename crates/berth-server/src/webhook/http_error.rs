@@ -1,6 +1,6 @@
-//! The answers that are no review. The `failurePolicy` decides on the Pod.
+//! HTTP errors: what is answered where there is no review to answer. The `failurePolicy` decides on the Pod.
 //!
-//! The body is a Kubernetes `Status`: of any other, the API server tells its user nothing but the code.
+//! The body is a Kubernetes `Status`: of any other, the API server tells its user nothing but the code (fact 8).
 
 use std::{error::Error, time::Duration};
 
@@ -18,14 +18,14 @@ use serde_json::json;
 use super::PATH;
 use berth_core::{outcome::Reason, review};
 
-/// An HTTP error.
+/// A reason, which has the code, and a text for whoever sent the request.
 #[derive(Debug)]
-pub(super) struct Refusal {
+pub(super) struct HttpError {
     pub(super) reason: Reason,
     pub(super) text: String,
 }
 
-impl Refusal {
+impl HttpError {
     fn new(reason: Reason, text: impl Into<String>) -> Self {
         let text = text.into();
         Self { reason, text }
@@ -37,17 +37,19 @@ impl Refusal {
     }
 
     pub(super) fn wrong_method(method: &Method) -> Self {
+        // the method itself ignores the precision
+        let method = method.as_str();
         let text = format!("method {method:.40} is not allowed on {PATH}; use POST");
         Self::new(Reason::WrongMethod, text)
     }
 
     pub(super) fn media_type() -> Self {
-        let text = "send the review with Content-Type: application/json";
+        let text = "the Content-Type is not application/json; send the review as JSON";
         Self::new(Reason::MediaType, text)
     }
 
     pub(super) fn encoded() -> Self {
-        let text = "send the review as it is: no Content-Encoding is understood";
+        let text = "Content-Encoding is not supported; send the review as plain JSON";
         Self::new(Reason::MediaType, text)
     }
 
@@ -66,12 +68,12 @@ impl Refusal {
     }
 
     pub(super) fn broken_body(error: &(dyn Error + Send + Sync)) -> Self {
-        let text = format!("the review could not be read to its end: {error}; send it again");
+        let text = format!("the review did not arrive whole: {error}; send it again");
         Self::new(Reason::BadReview, text)
     }
 
     pub(super) fn no_table() -> Self {
-        let text = "no allocation table has been loaded yet; try again";
+        let text = "no table has been loaded yet; try again";
         Self::new(Reason::NoTable, text)
     }
 
@@ -87,7 +89,7 @@ impl Refusal {
     }
 
     pub(super) fn panicked() -> Self {
-        let text = "berth met a bug in itself and goes on; its log has the place: please report it";
+        let text = "internal error; the log has the details: report it";
         Self::new(Reason::Panicked, text)
     }
 
@@ -101,13 +103,13 @@ impl Refusal {
     }
 }
 
-impl From<review::Error> for Refusal {
+impl From<review::Error> for HttpError {
     fn from(error: review::Error) -> Self {
         Self::new(error.reason(), error.to_string())
     }
 }
 
-impl IntoResponse for Refusal {
+impl IntoResponse for HttpError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.reason.code());
         let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -128,7 +130,7 @@ impl IntoResponse for Refusal {
             headers.insert(ALLOW, HeaderValue::from_static("POST"));
         }
         if status == StatusCode::SERVICE_UNAVAILABLE {
-            // without it the API server does not try again
+            // without it the API server does not try again (fact 2)
             headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
