@@ -169,7 +169,7 @@ async fn a_long_method_or_path_is_cut() {
         .body(Body::empty());
     let reply = server.send(long.expect("a request")).await;
     assert_eq!(reply.status, StatusCode::METHOD_NOT_ALLOWED);
-    let says = format!("method {} is not allowed", "X".repeat(40));
+    let says = format!("method {} is not supported", "X".repeat(40));
     assert!(reply.text().contains(&says), "{}", reply.text());
     let path = format!("/{}", "x".repeat(10_000));
     let reply = server.send(request(&path, "{}")).await;

@@ -34,7 +34,7 @@ pub fn follow(
 ) -> io::Result<Watch> {
     let (sender, changes) = mpsc::sync_channel(1);
     let watcher = watcher(directories, sender.clone())
-        .inspect_err(|error| tracing::warn!(%error, "changes are seen by polling alone"));
+        .inspect_err(|error| tracing::warn!(%error, "changes are only seen by polling"));
     let follow = move || {
         loop {
             match changes.recv_timeout(poll) {
@@ -71,7 +71,7 @@ fn watcher(
     for directory in directories {
         if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
             let directory = directory.display();
-            tracing::warn!(%directory, %error, "cannot watch: changes are seen by polling alone");
+            tracing::warn!(%directory, %error, "cannot watch: changes are only seen by polling");
         }
     }
     Ok(watcher)

@@ -39,7 +39,7 @@ impl HttpError {
     pub(super) fn wrong_method(method: &Method) -> Self {
         // the method itself ignores the precision
         let method = method.as_str();
-        let text = format!("method {method:.40} is not allowed on {PATH}; use POST");
+        let text = format!("method {method:.40} is not supported on {PATH}; use POST");
         Self::new(Reason::WrongMethod, text)
     }
 
