@@ -8,8 +8,9 @@ use serde_json::{Map, Value};
 use crate::{
     AFFINITY, REQUIRED, TERMS,
     case::{self, Admission, Case},
-    effective_request, hold_over,
+    effective_request, every_amount, hold_over, is_named,
     nodes::elements,
+    validation::quantity,
 };
 
 /// So many cases are counted, so many must be of each reason, and so many of each branch.
@@ -113,7 +114,17 @@ const BRANCHES: &[Branch] = &[
             .first()
             .map(|pool| &case.table.pool(pool)["spec"]["resourceName"]);
         resource.is_some_and(|name| effective_request(&it.result, name) == 0.0)
-            && it.warnings.is_empty()
+            && it.warnings.contains(&"ZeroGpus")
+    }),
+    ("the zero is of a GPU that another group has", |case, it| {
+        let zero = |name: &str, amount: &Value| quantity(amount) == Some(0.0) && name.contains("/");
+        let of_group = |name: &str| {
+            it.pools
+                .iter()
+                .any(|pool| is_named(case.table.pool(pool), name))
+        };
+        let mut zeros = every_amount(&case.pod).filter(|(name, amount)| zero(name, amount));
+        it.warnings.contains(&"ZeroGpus") && zeros.all(|(name, _)| !of_group(name))
     }),
     ("an init container adds to the request", |case, it| {
         let asks = |container: &Value| container.to_string().contains("/gpu");
@@ -194,6 +205,11 @@ fn every_warning() -> impl Iterator<Item = &'static str> {
         Warning::DaemonSetTemplate,
         Warning::TolerationEnds { taint: text() },
         Warning::ClaimsOnly { container: text() },
+        Warning::ZeroGpus {
+            container: text(),
+            resource: text(),
+            amount: "",
+        },
         Warning::RuntimeClassKept {
             kept: text(),
             wanted: text(),

@@ -6,15 +6,16 @@ use serde_json::Value;
 
 use crate::{
     case::{Admission, Case},
-    effective_request, hold,
+    effective_request, every_amount, hold, is_named,
     nodes::elements,
+    validation::quantity,
 };
 
 #[test]
 fn rule_0_chooses_the_first_group_that_has_room_unless_the_pod_is_placed_already() {
     hold(|case| {
         let admission = case.admit();
-        if !admission.is_placed() {
+        if !admission.is_placed() || has_a_zero(case) {
             return Ok(());
         }
         let groups = case.table.groups_of(case.class());
@@ -25,6 +26,14 @@ fn rule_0_chooses_the_first_group_that_has_room_unless_the_pod_is_placed_already
         prop_assert_eq!(&admission.result, &candidates[chosen].result);
         Ok(())
     });
+}
+
+/// Whether the Pod has a zero for a GPU of the class: it counts in every group (rule 15), which no group alone shows.
+fn has_a_zero(case: &Case) -> bool {
+    let pools = case.table.pools_of(case.class());
+    let of_class = |name: &str| pools.iter().any(|pool| is_named(pool, name));
+    every_amount(&case.pod)
+        .any(|(name, amount)| of_class(name) && quantity(amount).is_some_and(|it| it <= 0.0))
 }
 
 fn should_be_chosen(case: &Case, candidates: &[Admission]) -> usize {

@@ -189,6 +189,31 @@ fn a_placed_pod_asks_for_the_groups_resource_alone_and_within_the_maximum() {
     });
 }
 
+#[test]
+fn a_zero_of_any_gpu_of_the_class_where_nothing_asks_keeps_every_gpu_away() {
+    hold(|case| {
+        let admission = case.admit();
+        let pools = case.table.pools_of(case.class());
+        let of_class = |name: &str| pools.iter().any(|pool| is_named(pool, name));
+        let says = |container: &Value, holds: fn(f64) -> bool| {
+            let resources = &container["resources"];
+            let lists = [&resources["limits"], &resources["requests"]];
+            let mut amounts = lists.into_iter().filter_map(Value::as_object).flatten();
+            amounts.any(|(name, amount)| of_class(name) && quantity(amount).is_some_and(holds))
+        };
+        let all =
+            || containers(&case.pod, "containers").chain(containers(&case.pod, "initContainers"));
+        let asks = all().any(|container| says(container, |amount| amount > 0.0));
+        let zeros = all().all(|container| says(container, |amount| amount == 0.0));
+        if admission.is_placed() && !asks && zeros {
+            for field in ["containers", "initContainers", "runtimeClassName"] {
+                prop_assert_eq!(&admission.result["spec"][field], &case.pod["spec"][field]);
+            }
+        }
+        Ok(())
+    });
+}
+
 /// Runs a law over every case, and fails with the smallest one that breaks it.
 fn hold(law: impl Fn(&Case) -> Held) {
     hold_over(cases(), case::cases(), law);
@@ -282,6 +307,12 @@ fn excludes_only_what_cannot_be(case: &Case, before: &Nodes, message: &str) -> H
         }
     }
     Ok(())
+}
+
+/// Whether a resource is the pool's, under its own name or an alias.
+fn is_named(pool: &Value, resource: &str) -> bool {
+    let renaming = renaming(pool);
+    renaming.resource == resource || renaming.aliases.iter().any(|alias| alias == resource)
 }
 
 fn renaming(pool: &Value) -> Renaming {

@@ -202,6 +202,15 @@ pub enum Warning {
         /// The container's name.
         container: String,
     },
+    /// A zero keeps the GPU away from the container that would get it.
+    ZeroGpus {
+        /// The container's name.
+        container: String,
+        /// The resource.
+        resource: String,
+        /// Where the zero stands: `limit` or `request`.
+        amount: &'static str,
+    },
     /// Another runtime class is set, and kept.
     RuntimeClassKept {
         /// The Pod's.
@@ -231,6 +240,7 @@ impl Warning {
             Self::DaemonSetTemplate => "DaemonSetTemplate",
             Self::TolerationEnds { .. } => "TolerationEnds",
             Self::ClaimsOnly { .. } => "ClaimsOnly",
+            Self::ZeroGpus { .. } => "ZeroGpus",
             Self::RuntimeClassKept { .. } => "RuntimeClassKept",
             Self::EnvFromOverridden { .. } => "EnvFromOverridden",
             Self::VisibleDevices { .. } => "VisibleDevices",
@@ -250,6 +260,9 @@ impl fmt::Display for Warning {
             }
             Self::ClaimsOnly { container } => {
                 write!(f, "berth: container {container} has resource claims: placed, but given no GPU limit")
+            }
+            Self::ZeroGpus { container, resource, amount } => {
+                write!(f, "berth: container {container} has the {amount} {resource}: 0, so it gets no GPU (a LimitRange may have set it)")
             }
             Self::RuntimeClassKept { kept, wanted } => {
                 write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")

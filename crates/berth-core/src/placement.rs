@@ -9,7 +9,7 @@ use crate::{
 
 mod container;
 
-pub use container::{ContainerPlacement, Given, GpuRequest, Role, Target, Way};
+pub use container::{ContainerPlacement, Given, GpuRequest, Role, Target, Way, Zero};
 
 /// Where a Pod goes, and what it needs there.
 #[derive(Clone, Debug)]
@@ -155,6 +155,7 @@ impl<'a> Placement<'a> {
             warnings.push(Warning::DaemonSetTemplate);
         }
         warnings.extend(self.claim());
+        warnings.extend(self.zero());
         let named = |it: &ContainerPlacement<'_>| it.request.container.to_string();
         let overriding = self.containers.iter().filter(|it| it.overrides_env_from);
         warnings.extend(overriding.map(|it| Warning::EnvFromOverridden {
@@ -175,10 +176,24 @@ impl<'a> Placement<'a> {
     }
 
     fn claim(&self) -> Option<Warning> {
-        let target = self.target.filter(|target| target.given == Given::Claim)?;
-        let container = self.containers.get(target.container)?;
-        let container = container.request.container.to_string();
+        let container = self.target_given(Given::Claim)?.container.to_string();
         Some(Warning::ClaimsOnly { container })
+    }
+
+    /// A `LimitRange` may have written the zero, so the author learns of it.
+    fn zero(&self) -> Option<Warning> {
+        let request = self.target_given(Given::OptedOut)?;
+        let zero = request.opts_out()?;
+        Some(Warning::ZeroGpus {
+            container: request.container.to_string(),
+            resource: zero.resource.to_string(),
+            amount: zero.amount,
+        })
+    }
+
+    fn target_given(&self, given: Given) -> Option<&GpuRequest<'a>> {
+        let target = self.target.filter(|target| target.given == given)?;
+        Some(&self.containers.get(target.container)?.request)
     }
 }
 

@@ -206,6 +206,12 @@ impl Allocation {
         let selector = self.namespaces.as_ref();
         selector.is_none_or(|selector| selector.matches(|key| namespace.label(key)))
     }
+
+    /// Whether a resource is a GPU of one of the groups, under its own name or an alias.
+    #[must_use]
+    pub fn names(&self, resource: &str) -> bool {
+        self.groups.iter().any(|group| group.names(resource))
+    }
 }
 
 impl Group {

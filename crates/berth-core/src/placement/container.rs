@@ -48,8 +48,19 @@ pub struct GpuRequest<'a> {
     pub limit: Option<u64>,
     /// Its request.
     pub request: Option<u64>,
+    /// The first zero that it says for a GPU of any group of the class (rule 15).
+    pub zero: Option<Zero<'a>>,
     /// Whether it uses claims of dynamic resource allocation (rule 19).
     pub has_claims: bool,
+}
+
+/// A zero for a GPU.
+#[derive(Clone, Debug)]
+pub struct Zero<'a> {
+    /// The resource, or the alias.
+    pub resource: Text<'a>,
+    /// Where it stands: `limit` or `request`.
+    pub amount: &'static str,
 }
 
 /// The container that the GPU is for.
@@ -108,17 +119,17 @@ impl ContainerPlacement<'_> {
     }
 }
 
-impl GpuRequest<'_> {
+impl<'a> GpuRequest<'a> {
     /// The GPUs that it asks for.
     #[must_use]
     pub fn gpus(&self) -> u64 {
         self.limit.or(self.request).unwrap_or_default()
     }
 
-    /// Whether it asks for none in so many words (rule 15).
+    /// The zero by which it asks for none in so many words, in every group (rule 15).
     #[must_use]
-    pub fn opts_out(&self) -> bool {
-        self.resource.is_some() && self.gpus() == 0
+    pub fn opts_out(&self) -> Option<&Zero<'a>> {
+        self.zero.as_ref().filter(|_| self.gpus() == 0)
     }
 
     /// Whether the container may be the one that gets the GPU (rule 14).

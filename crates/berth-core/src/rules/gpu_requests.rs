@@ -3,7 +3,7 @@
 use crate::{
     json::{Amount, Map, Text},
     outcome::{Denial, Reason},
-    placement::{GpuRequest, Role},
+    placement::{GpuRequest, Role, Zero},
     pod::{Container, Resources, Spec, list},
     quantity::Quantity,
 };
@@ -45,6 +45,7 @@ impl<'a> GpuRequest<'a> {
             resource: None,
             limit: None,
             request: None,
+            zero: None,
             has_claims: container.has_claims(),
         };
         let Some(resources) = &container.resources else {
@@ -64,14 +65,20 @@ impl<'a> GpuRequest<'a> {
 
     /// The one name under which the container asks for the group's resource. Two names, or another GPU, are denied.
     fn one_name<'r>(
-        &self,
+        &mut self,
         resources: &'r Resources<'a>,
         context: Context<'_>,
     ) -> Result<Option<&'r Text<'a>>, Denial> {
         let mut found: Option<&Text<'a>> = None;
-        for (name, amount) in entries(resources) {
+        for (list, name, amount) in entries(resources) {
             if !context.view.table.is_gpu(name) {
                 continue;
+            }
+            if self.zero.is_none() && asks_for_none(amount) && context.class.names(name) {
+                self.zero = Some(Zero {
+                    resource: name.clone(),
+                    amount: list,
+                });
             }
             match found {
                 _ if !context.group.names(name) => self.no_other_gpu(name, amount, context)?,
@@ -90,7 +97,7 @@ impl<'a> GpuRequest<'a> {
         context: Context<'_>,
     ) -> Result<(), Denial> {
         let Context { class, group, .. } = context;
-        if Quantity::parse(&amount.0).is_some_and(|quantity| !quantity.is_positive()) {
+        if asks_for_none(amount) {
             return Ok(());
         }
         let message = format!(
@@ -152,11 +159,17 @@ impl<'a> GpuRequest<'a> {
     }
 }
 
+fn asks_for_none(amount: &Amount<'_>) -> bool {
+    Quantity::parse(&amount.0).is_some_and(|quantity| !quantity.is_positive())
+}
+
+/// Every amount, with the word for the list that it is in.
 fn entries<'r, 'a>(
     resources: &'r Resources<'a>,
-) -> impl Iterator<Item = (&'r Text<'a>, &'r Amount<'a>)> {
-    [&resources.limits, &resources.requests]
-        .into_iter()
-        .flatten()
-        .flat_map(Map::entries)
+) -> impl Iterator<Item = (&'static str, &'r Text<'a>, &'r Amount<'a>)> {
+    let of = |word, list: &'r Option<Map<'a, Amount<'a>>>| {
+        let entries = list.iter().flat_map(Map::entries);
+        entries.map(move |(name, amount)| (word, name, amount))
+    };
+    of("limit", &resources.limits).chain(of("request", &resources.requests))
 }

@@ -45,7 +45,7 @@ pub(super) fn choose(
     let given = match request {
         _ if way == Way::Asks => Given::ItsOwn,
         request if request.has_claims => Given::Claim,
-        request if request.opts_out() => Given::OptedOut,
+        request if request.opts_out().is_some() => Given::OptedOut,
         _ => Given::Gpus,
     };
     Ok(Some(Target {

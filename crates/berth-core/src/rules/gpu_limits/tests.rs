@@ -87,6 +87,57 @@ fn zero_on_the_target_opts_out_of_the_gpu_and_not_of_the_place() {
         let admitted = admit(&one_pool(), &resources(there.clone())).expect("admitted");
         assert_eq!(admitted.pod["spec"]["containers"][0]["resources"], there);
         assert!(admitted.pod["spec"].get("affinity").is_some());
+        let warning = "berth: container main has the limit amd.com/gpu: 0, so it gets no GPU (a LimitRange may have set it)";
+        assert_eq!(admitted.warnings, [warning]);
+    }
+}
+
+#[test]
+fn a_zero_of_any_group_opts_out_of_the_gpu_in_every_group() {
+    let nvidia = json!({"resourceName": "nvidia.com/gpu", "resourceAliases": ["x.io/gpu"],
+        "runtimeClassName": "nvidia", "env": [{"name": "A", "value": "1"}]});
+    let amd = json!({"runtimeClassName": "amd", "env": [{"name": "B", "value": "1"}]});
+    let view = view(&[
+        pool("amd", amd),
+        pool("nvidia", nvidia),
+        class("c", &["amd", "nvidia"], json!({})),
+    ]);
+    for name in ["amd.com/gpu", "nvidia.com/gpu", "x.io/gpu"] {
+        for list in ["limits", "requests"] {
+            let there = json!({list: {name: "0"}});
+            let admitted = admit(&view, &resources(there.clone())).expect("admitted");
+            let spec = &admitted.pod["spec"];
+            assert_eq!(admitted.pool.as_deref(), Some("amd"), "{there}");
+            let main = json!({"name": "main", "resources": there});
+            assert_eq!(spec["containers"][0], main);
+            assert_eq!(spec.get("runtimeClassName"), None, "{there}");
+            assert!(spec.get("affinity").is_some());
+            let said = format!("has the {} {name}: 0,", list.trim_end_matches('s'));
+            assert!(
+                admitted.warnings[0].contains(&said),
+                "{:?}",
+                admitted.warnings
+            );
+        }
+    }
+    // a GPU above zero is an ask, whatever else is zero; nobody's GPU opts out of nothing
+    for (there, given) in [
+        (
+            json!({"nvidia.com/gpu": "0", "amd.com/gpu": "1"}),
+            "amd.com/gpu",
+        ),
+        (
+            json!({"nvidia.com/gpu": "1", "amd.com/gpu": "0"}),
+            "nvidia.com/gpu",
+        ),
+        (json!({"gpu.intel.com/xe": "0"}), "amd.com/gpu"),
+    ] {
+        let mut limits = there.clone();
+        limits[given] = json!("1");
+        let admitted = admit(&view, &resources(json!({"limits": there}))).expect("admitted");
+        let container = &admitted.pod["spec"]["containers"][0];
+        assert_eq!(container["resources"]["limits"], limits);
+        assert_eq!(admitted.warnings, Vec::<String>::new());
     }
 }
 
