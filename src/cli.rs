@@ -74,6 +74,33 @@ pub(crate) struct SettingsOptions {
     /// The label that names a Pod's workload class
     #[arg(long, env = "BERTH_CLASS_LABEL", value_name = "LABEL", default_value_t = Settings::default().class_label, value_parser = class_label)]
     class_label: String,
+    /// A resource that is a GPU, as nvidia.com/a100, besides those that berth knows; repeatable
+    #[arg(
+        long = "gpu-resource",
+        env = "BERTH_GPU_RESOURCES",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = resource
+    )]
+    gpu_resources: Vec<String>,
+    /// A resource that belongs to a GPU and is none, as its memory; repeatable
+    #[arg(
+        long = "companion-resource",
+        env = "BERTH_COMPANION_RESOURCES",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = resource
+    )]
+    companion_resources: Vec<String>,
+    /// A container that another webhook injects, which needs no GPU, besides those that berth knows; repeatable
+    #[arg(
+        long = "injected-container",
+        env = "BERTH_INJECTED_CONTAINERS",
+        value_name = "NAME",
+        value_delimiter = ',',
+        value_parser = container
+    )]
+    injected_containers: Vec<String>,
 }
 
 impl From<TableOptions> for TableFiles {
@@ -89,6 +116,9 @@ impl From<SettingsOptions> for Settings {
     fn from(options: SettingsOptions) -> Self {
         Self {
             class_label: options.class_label,
+            gpu_resources: options.gpu_resources,
+            companion_resources: options.companion_resources,
+            injected_containers: options.injected_containers,
             ..Self::default()
         }
     }
@@ -99,6 +129,25 @@ fn class_label(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err("not a label key: write it as example.com/name".to_owned())
+    }
+}
+
+fn resource(text: &str) -> Result<String, String> {
+    if berth_core::syntax::is_extended_resource(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not an extended resource: write it as nvidia.com/gpu".to_owned())
+    }
+}
+
+fn container(text: &str) -> Result<String, String> {
+    if berth_core::syntax::is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "not the name of a container: use at most 63 lower-case letters, digits and -"
+                .to_owned(),
+        )
     }
 }
 

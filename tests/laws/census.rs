@@ -210,6 +210,12 @@ fn every_warning() -> impl Iterator<Item = &'static str> {
             resource: text(),
             amount: "",
         },
+        Warning::ForeignCompanion {
+            resource: text(),
+            vendor: "",
+            pools: text(),
+        },
+        Warning::UnknownResource { resource: text() },
         Warning::RuntimeClassKept {
             kept: text(),
             wanted: text(),

@@ -73,6 +73,8 @@ pub(crate) const ACCELERATORS: &[&str] = &[
     "google.com/tpu",
     "huawei.com/Ascend910",
     "nvidia.com/gpu.shared",
+    "nvidia.com/TU104GL_Tesla_T4",
+    "amd.com/cpx_nps4",
 ];
 
 /// Resources that are nobody's GPU.
@@ -82,4 +84,7 @@ pub(crate) const OTHERS: &[&str] = &[
     "rdma/hca",
     "nvidia.com/gpumem",
     "huawei.com/Ascend910-memory",
+    "gpu.intel.com/i915_monitoring",
+    "nvidia.com/rdma_shared_device_a",
+    "amd.com/whatever",
 ];

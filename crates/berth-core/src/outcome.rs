@@ -211,6 +211,20 @@ pub enum Warning {
         /// Where the zero stands: `limit` or `request`.
         amount: &'static str,
     },
+    /// A companion of another vendor's GPU: no node of the pools has it.
+    ForeignCompanion {
+        /// The resource.
+        resource: String,
+        /// Whose it is.
+        vendor: &'static str,
+        /// The pools, joined by commas.
+        pools: String,
+    },
+    /// A name in a vendor's domain of which berth does not know whether it is a GPU.
+    UnknownResource {
+        /// The resource.
+        resource: String,
+    },
     /// Another runtime class is set, and kept.
     RuntimeClassKept {
         /// The Pod's.
@@ -241,6 +255,8 @@ impl Warning {
             Self::TolerationEnds { .. } => "TolerationEnds",
             Self::ClaimsOnly { .. } => "ClaimsOnly",
             Self::ZeroGpus { .. } => "ZeroGpus",
+            Self::ForeignCompanion { .. } => "ForeignCompanion",
+            Self::UnknownResource { .. } => "UnknownResource",
             Self::RuntimeClassKept { .. } => "RuntimeClassKept",
             Self::EnvFromOverridden { .. } => "EnvFromOverridden",
             Self::VisibleDevices { .. } => "VisibleDevices",
@@ -263,6 +279,12 @@ impl fmt::Display for Warning {
             }
             Self::ZeroGpus { container, resource, amount } => {
                 write!(f, "berth: container {container} has the {amount} {resource}: 0, so it gets no GPU (a LimitRange may have set it)")
+            }
+            Self::ForeignCompanion { resource, vendor, pools } => {
+                write!(f, "berth: {resource} is {vendor}'s, and no node of pool {pools} has it: remove it")
+            }
+            Self::UnknownResource { resource } => {
+                write!(f, "berth: is {resource} a GPU? berth does not know: its operator adds it by --gpu-resource or --companion-resource")
             }
             Self::RuntimeClassKept { kept, wanted } => {
                 write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")

@@ -9,7 +9,7 @@ use crate::{
 
 mod container;
 
-pub use container::{ContainerPlacement, Given, GpuRequest, Role, Target, Way, Zero};
+pub use container::{Beside, ContainerPlacement, Given, GpuRequest, Role, Target, Way, Zero};
 
 /// Where a Pod goes, and what it needs there.
 #[derive(Clone, Debug)]
@@ -156,6 +156,7 @@ impl<'a> Placement<'a> {
         }
         warnings.extend(self.claim());
         warnings.extend(self.zero());
+        self.beside(&mut warnings);
         let named = |it: &ContainerPlacement<'_>| it.request.container.to_string();
         let overriding = self.containers.iter().filter(|it| it.overrides_env_from);
         warnings.extend(overriding.map(|it| Warning::EnvFromOverridden {
@@ -189,6 +190,26 @@ impl<'a> Placement<'a> {
             resource: zero.resource.to_string(),
             amount: zero.amount,
         })
+    }
+
+    /// What stands beside the GPU, once for all containers.
+    fn beside(&self, warnings: &mut Vec<Warning>) {
+        let beside = self.containers.iter().flat_map(|it| &it.request.beside);
+        for beside in beside {
+            let warning = match beside {
+                Beside::Foreign(resource, vendor) => Warning::ForeignCompanion {
+                    resource: resource.to_string(),
+                    vendor: vendor.name,
+                    pools: self.group.name.text.clone(),
+                },
+                Beside::Unknown(resource) => Warning::UnknownResource {
+                    resource: resource.to_string(),
+                },
+            };
+            if !warnings.contains(&warning) {
+                warnings.push(warning);
+            }
+        }
     }
 
     fn target_given(&self, given: Given) -> Option<&GpuRequest<'a>> {

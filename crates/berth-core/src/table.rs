@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    accelerators::is_accelerator,
+    accelerators::Kind,
     api::TaintEffect,
     labels::{Labels, Namespace},
     names::CLASS_LABEL,
@@ -28,6 +28,12 @@ pub struct Settings {
     pub class_label: String,
     /// Which labels of a namespace the table's source knows.
     pub namespaces: NamespaceLabels,
+    /// Resources that are GPUs, besides those that berth knows (rule 17).
+    pub gpu_resources: Vec<String>,
+    /// Resources that belong to a GPU and are none; a GPU resource of the table or of the operator's stays one.
+    pub companion_resources: Vec<String>,
+    /// Containers that other webhooks inject, besides those that berth knows (rule 13).
+    pub injected_containers: Vec<String>,
 }
 
 impl Default for Settings {
@@ -35,6 +41,9 @@ impl Default for Settings {
         Self {
             class_label: CLASS_LABEL.to_owned(),
             namespaces: NamespaceLabels::default(),
+            gpu_resources: Vec::new(),
+            companion_resources: Vec::new(),
+            injected_containers: Vec::new(),
         }
     }
 }
@@ -47,8 +56,12 @@ pub struct AllocationTable {
     classes: HashMap<String, Allocation>,
     /// The classes' names, sorted.
     names: Vec<String>,
-    /// Every resource and alias of every pool.
+    /// Every resource and alias of every pool, and the GPU resources that the operator adds.
     resources: HashSet<String>,
+    /// The companions that the operator adds.
+    companions: HashSet<String>,
+    /// The injected containers that the operator adds.
+    injected: HashSet<String>,
     pools: usize,
 }
 
@@ -194,8 +207,28 @@ impl AllocationTable {
     /// Whether a resource is a GPU, to this table or to anyone.
     #[must_use]
     pub fn is_gpu(&self, resource: &str) -> bool {
+        self.kind(resource) == Kind::Gpu
+    }
+
+    /// What a resource is, by the table, else by what the operator says, else by its name.
+    #[must_use]
+    pub fn kind(&self, resource: &str) -> Kind {
         // a native resource has no domain
-        resource.contains('/') && (self.resources.contains(resource) || is_accelerator(resource))
+        if !resource.contains('/') {
+            Kind::Other
+        } else if self.resources.contains(resource) {
+            Kind::Gpu
+        } else if self.companions.contains(resource) {
+            Kind::Device
+        } else {
+            Kind::of(resource)
+        }
+    }
+
+    /// Whether the operator says that another webhook injects the container.
+    #[must_use]
+    pub fn injects(&self, container: &str) -> bool {
+        self.injected.contains(container)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The containers' part of a placement: what each asks for and is given, and which of them the GPU is for.
 
 use crate::{
+    accelerators::Vendor,
     json::Text,
     table::{Group, Rendered},
 };
@@ -50,6 +51,8 @@ pub struct GpuRequest<'a> {
     pub request: Option<u64>,
     /// The first zero that it says for a GPU of any group of the class (rule 15).
     pub zero: Option<Zero<'a>>,
+    /// What else it asks for in a vendor's domain, as far as the author should hear of it (rules 17 and 35).
+    pub beside: Vec<Beside<'a>>,
     /// Whether it uses claims of dynamic resource allocation (rule 19).
     pub has_claims: bool,
 }
@@ -61,6 +64,15 @@ pub struct Zero<'a> {
     pub resource: Text<'a>,
     /// Where it stands: `limit` or `request`.
     pub amount: &'static str,
+}
+
+/// A resource that is not the group's GPU, and that the author should hear of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Beside<'a> {
+    /// A companion of another vendor's GPU than the group's.
+    Foreign(Text<'a>, &'static Vendor),
+    /// A name in a vendor's domain of which berth does not know whether it is a GPU.
+    Unknown(Text<'a>),
 }
 
 /// The container that the GPU is for.

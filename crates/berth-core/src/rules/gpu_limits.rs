@@ -24,7 +24,7 @@ pub(super) fn decide<'a>(
     context: Context<'a>,
 ) -> Result<Limits<'a>, Denial> {
     let requests = gpu_requests::read(spec, context)?;
-    let target = target::choose(pod, context.class, &requests)?;
+    let target = target::choose(pod, context, &requests)?;
     let by_alias = |it: &GpuRequest<'_>| it.gpus() > 0 && it.alias(context.group).is_some();
     let renames = requests.iter().any(by_alias);
     let given = target.filter(|target| target.given == Given::Gpus);

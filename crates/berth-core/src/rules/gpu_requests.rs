@@ -1,9 +1,10 @@
 //! What each container says of the group's resource (rules 15, 17 and 18).
 
 use crate::{
+    accelerators::{Kind, vendor_of},
     json::{Amount, Map, Text},
     outcome::{Denial, Reason},
-    placement::{GpuRequest, Role, Zero},
+    placement::{Beside, GpuRequest, Role, Zero},
     pod::{Container, Resources, Spec, list},
     quantity::Quantity,
 };
@@ -46,6 +47,7 @@ impl<'a> GpuRequest<'a> {
             limit: None,
             request: None,
             zero: None,
+            beside: Vec::new(),
             has_claims: container.has_claims(),
         };
         let Some(resources) = &container.resources else {
@@ -71,8 +73,13 @@ impl<'a> GpuRequest<'a> {
     ) -> Result<Option<&'r Text<'a>>, Denial> {
         let mut found: Option<&Text<'a>> = None;
         for (list, name, amount) in entries(resources) {
-            if !context.view.table.is_gpu(name) {
-                continue;
+            match context.view.table.kind(name) {
+                Kind::Gpu => {}
+                Kind::Other | Kind::Device => continue,
+                kind => {
+                    self.stand_beside(kind, name, amount, context);
+                    continue;
+                }
             }
             if self.zero.is_none() && asks_for_none(amount) && context.class.names(name) {
                 self.zero = Some(Zero {
@@ -87,6 +94,28 @@ impl<'a> GpuRequest<'a> {
             }
         }
         Ok(found)
+    }
+
+    /// What is no GPU, or may be none, and does nothing beside the group's (rules 17 and 35).
+    fn stand_beside(
+        &mut self,
+        kind: Kind,
+        name: &Text<'a>,
+        amount: &Amount<'_>,
+        context: Context<'_>,
+    ) {
+        let ours = vendor_of(&context.group.resource);
+        let beside = match kind {
+            _ if asks_for_none(amount) => return,
+            Kind::Companion(vendor) if ours.is_some_and(|ours| ours != vendor) => {
+                Beside::Foreign(name.clone(), vendor)
+            }
+            Kind::Unknown => Beside::Unknown(name.clone()),
+            _ => return,
+        };
+        if !self.beside.contains(&beside) {
+            self.beside.push(beside);
+        }
     }
 
     /// Rule 17. Zero of another GPU asks for nothing.

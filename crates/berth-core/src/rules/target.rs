@@ -5,8 +5,10 @@ use crate::{
     outcome::{Denial, Reason},
     placement::{Given, GpuRequest, Role, Target, Way},
     pod::Pod,
-    table::Allocation,
+    table::{Allocation, AllocationTable},
 };
+
+use super::Context;
 
 /// What serving frameworks name the user's container.
 const USERS: &[&str] = &["kserve-container", "user-container"];
@@ -27,7 +29,7 @@ type Candidate<'r, 'a> = (usize, &'r GpuRequest<'a>);
 /// The container that the GPU is for, how it was found, and what it is given.
 pub(super) fn choose(
     pod: &Pod<'_>,
-    class: &Allocation,
+    context: Context<'_>,
     requests: &[GpuRequest<'_>],
 ) -> Result<Option<Target>, Denial> {
     let asking = eligible(requests).find(|(_, request)| request.gpus() > 0);
@@ -39,7 +41,9 @@ pub(super) fn choose(
         (Some(named), None) => (Way::Annotated, named),
         (None, None) => match eligible(requests).find(|(_, request)| request.has_claims) {
             Some(claiming) => (Way::Claims, claiming),
-            None => unasked(pod, class, requests).ok_or_else(|| ambiguous(class, requests))?,
+            None => {
+                unasked(pod, context, requests).ok_or_else(|| ambiguous(context.class, requests))?
+            }
         },
     };
     let given = match request {
@@ -94,11 +98,11 @@ fn annotated<'r, 'a>(
 /// The container that gets the GPU where nobody asks and no annotation of ours says so.
 fn unasked<'r, 'a>(
     pod: &Pod<'_>,
-    class: &Allocation,
+    context: Context<'_>,
     requests: &'r [GpuRequest<'a>],
 ) -> Option<(Way, Candidate<'r, 'a>)> {
     let by_class = || {
-        let mut names = class.container_names.iter();
+        let mut names = context.class.container_names.iter();
         names.find_map(|name| named(requests, name))
     };
     let by_kubectl = || {
@@ -110,14 +114,18 @@ fn unasked<'r, 'a>(
     let found = |way| move |candidate| (way, candidate);
     by_class()
         .map(found(Way::NamedByClass))
-        .or_else(|| only_regular(requests).map(found(Way::OnlyOne)))
+        .or_else(|| only_regular(requests, &context.view.table).map(found(Way::OnlyOne)))
         .or_else(|| by_kubectl().map(found(Way::KubectlDefault)))
         .or_else(|| by_framework().map(found(Way::NamedByFramework)))
 }
 
 /// The only regular container, injected ones left out where others remain.
-fn only_regular<'r, 'a>(requests: &'r [GpuRequest<'a>]) -> Option<Candidate<'r, 'a>> {
-    let own = || regular(requests).filter(|(_, request)| !INJECTED.contains(&&*request.container));
+fn only_regular<'r, 'a>(
+    requests: &'r [GpuRequest<'a>],
+    table: &AllocationTable,
+) -> Option<Candidate<'r, 'a>> {
+    let is_injected = |name: &str| INJECTED.contains(&name) || table.injects(name);
+    let own = || regular(requests).filter(|(_, request)| !is_injected(&request.container));
     if own().next().is_some() {
         only(own())
     } else {

@@ -1,6 +1,6 @@
 //! From documents to the table.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
@@ -35,17 +35,31 @@ pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable,
             .into_iter()
             .map(|class| (class.name.clone(), class))
             .collect(),
-        resources: resources(&valid.pools),
+        resources: resources(&valid.pools, settings),
+        companions: settings.companion_resources.iter().cloned().collect(),
+        injected: settings.injected_containers.iter().cloned().collect(),
         pools: valid.pools.len(),
     };
     (table, problems)
+}
+
+/// The names that the operator adds, in any order; nothing where there are none.
+fn names(settings: &Settings) -> impl Iterator<Item = String> {
+    let lists = [
+        &settings.gpu_resources,
+        &settings.companion_resources,
+        &settings.injected_containers,
+    ];
+    let added = lists.iter().any(|list| !list.is_empty());
+    let sets = lists.map(|list| json(&list.iter().collect::<BTreeSet<_>>()));
+    sets.into_iter().filter(move |_| added)
 }
 
 fn name(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
 }
 
-fn resources(pools: &[&GPUPool]) -> HashSet<String> {
+fn resources(pools: &[&GPUPool], settings: &Settings) -> HashSet<String> {
     pools
         .iter()
         .flat_map(|pool| {
@@ -54,6 +68,7 @@ fn resources(pools: &[&GPUPool]) -> HashSet<String> {
                 .iter()
                 .chain([&pool.spec.resource_name])
         })
+        .chain(&settings.gpu_resources)
         .cloned()
         .collect()
 }
@@ -99,7 +114,8 @@ pub(super) fn json(value: &(impl Serialize + ?Sized)) -> String {
     serde_json::to_string(value).expect("strings serialise")
 }
 
-/// FNV-1a, 48 bits of it in hex, of the manifests by kind and name: it tells two tables apart in a message, no more.
+/// FNV-1a, 48 bits of it in hex, of the manifests by kind and name, and of the settings: it tells two tables apart in a
+/// message, no more.
 fn revision(valid: &Valid<'_>, settings: &Settings) -> String {
     let pools = valid
         .pools
@@ -114,6 +130,7 @@ fn revision(valid: &Valid<'_>, settings: &Settings) -> String {
         .chain(["\n".to_owned()])
         .chain(classes)
         .chain([settings.class_label.clone()])
+        .chain(names(settings))
     {
         std::hash::Hasher::write(&mut hasher, part.as_bytes());
     }

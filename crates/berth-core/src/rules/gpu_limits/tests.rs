@@ -2,6 +2,7 @@ use serde_json::{Value, json};
 
 use crate::{
     outcome::Reason,
+    table::{Settings, compile},
     testing::{admit, class, one_pool, pod, pool, view},
     view::View,
 };
@@ -233,6 +234,8 @@ fn another_gpu_is_denied_wherever_it_is_asked_for() {
         "nvidia.com/mig-1g.5gb",
         "gpu.intel.com/xe",
         "huawei.com/Ascend910",
+        "nvidia.com/TU104GL_Tesla_T4",
+        "amd.com/cpx_nps4",
     ] {
         let container = json!({"name": "x", "resources": {"limits": {name: "1"}}});
         let own = json!({"name": "main"});
@@ -261,6 +264,66 @@ fn another_gpu_is_denied_wherever_it_is_asked_for() {
             json!({"limits": limits})
         );
     }
+}
+
+#[test]
+fn what_is_no_gpu_or_may_be_none_is_left_and_said() {
+    for (resource, says) in [
+        (
+            "nvidia.com/gpumem",
+            Some("berth: nvidia.com/gpumem is NVIDIA's, and no node of pool p has it: remove it"),
+        ),
+        (
+            "amd.com/whatever",
+            Some(
+                "berth: is amd.com/whatever a GPU? berth does not know: its operator adds it by --gpu-resource or --companion-resource",
+            ),
+        ),
+        ("nvidia.com/rdma_a", None),
+        ("amd.com/gpu-memory", None),
+        ("rdma/hca", None),
+    ] {
+        let there =
+            json!({"limits": {resource: "4", "amd.com/gpu": "1"}, "requests": {resource: "4"}});
+        let admitted = admit(&one_pool(), &resources(there.clone())).expect("admitted");
+        assert_eq!(admitted.pod["spec"]["containers"][0]["resources"], there);
+        assert_eq!(admitted.warnings, Vec::from_iter(says), "{resource}");
+        let none = json!({"limits": {resource: "0"}});
+        let admitted = admit(&one_pool(), &resources(none)).expect("admitted");
+        assert_eq!(admitted.warnings, Vec::<String>::new(), "{resource}");
+    }
+}
+
+#[test]
+fn the_operator_says_what_is_a_gpu_and_what_is_none() {
+    let documents = [pool("p", json!({})), class("c", &["p"], json!({}))];
+    let table = |settings: &Settings| compile(&documents, settings).0;
+    let (gpu, companion) = ("nvidia.com/a100", "nvidia.com/B200_fabric");
+    let settings = Settings {
+        gpu_resources: vec![gpu.to_owned(), companion.to_owned()],
+        companion_resources: vec!["nvidia.com/H100_fabric".to_owned()],
+        ..Settings::default()
+    };
+    let asks = |name: &str| resources(json!({"limits": {name: "1"}}));
+    let said = table(&settings).into();
+    for name in [gpu, companion] {
+        assert_eq!(denial(&said, &asks(name)).0, Reason::OtherGpu, "{name}");
+    }
+    let admitted = admit(&said, &asks("nvidia.com/H100_fabric")).expect("admitted");
+    assert_eq!(admitted.warnings, Vec::<String>::new());
+    let unsaid = table(&Settings::default()).into();
+    assert!(admit(&unsaid, &asks(gpu)).is_ok());
+    assert_eq!(
+        denial(&unsaid, &asks("nvidia.com/H100_fabric")).0,
+        Reason::OtherGpu
+    );
+    // two replicas that say different things have different tables
+    let [said, unsaid] =
+        [&settings, &Settings::default()].map(|it| table(it).revision().to_owned());
+    assert_ne!(said, unsaid);
+    let mut reordered = settings.clone();
+    reordered.gpu_resources.reverse();
+    assert_eq!(table(&reordered).revision(), said);
 }
 
 #[test]

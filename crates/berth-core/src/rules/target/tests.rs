@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 use crate::{
     outcome::Reason,
     placement::Way,
+    table::{Settings, compile},
     testing::{Admitted, admit, class, pod, pool, view},
 };
 
@@ -229,4 +230,23 @@ fn the_placement_says_by_which_way_the_container_was_found() {
         let found = admitted(annotations, &spec).expect("admitted").way;
         assert_eq!(found, Some(way), "{annotations} {spec}");
     }
+}
+
+#[test]
+fn the_operator_adds_what_is_injected() {
+    let documents = [pool("p", json!({})), class("c", &["p"], json!({}))];
+    let settings = Settings {
+        injected_containers: vec!["gke-gcsfuse-sidecar".to_owned()],
+        ..Settings::default()
+    };
+    let [said, unsaid] =
+        [settings, Settings::default()].map(|it| compile(&documents, &it).0.into());
+    let spec = containers(&["gke-gcsfuse-sidecar", "server"]);
+    let admitted = admit(&said, &pod(spec.clone())).expect("admitted");
+    let limits = &admitted.pod["spec"]["containers"][1]["resources"]["limits"];
+    assert_eq!(*limits, json!({"amd.com/gpu": "1"}));
+    let denied = admit(&unsaid, &pod(spec)).map(|it| it.pod);
+    assert_eq!(denied.expect_err("denied").0, Reason::ContainerAmbiguous);
+    // where nothing else is there, it is meant
+    assert!(admit(&said, &pod(containers(&["gke-gcsfuse-sidecar"]))).is_ok());
 }
