@@ -10,6 +10,7 @@ use crate::{
     case::{self, Admission, Case},
     effective_request, every_amount, hold_over, is_named,
     nodes::elements,
+    table::selects_windows,
     validation::quantity,
 };
 
@@ -162,6 +163,16 @@ const BRANCHES: &[Branch] = &[
             .is_some_and(|message| message.starts_with("no pools of"))
     }),
     ("a group has several pools", |_, it| it.pools.len() > 1),
+    ("a class has pools of both operating systems", |case, it| {
+        let pools = case.table.pools_of(case.class());
+        let windows = pools.iter().filter(|pool| selects_windows(pool)).count();
+        it.is_placed() && (1..pools.len()).contains(&windows)
+    }),
+    ("a Pod is placed on a Windows pool", |case, it| {
+        it.pools
+            .iter()
+            .any(|pool| selects_windows(case.table.pool(pool)))
+    }),
 ];
 
 #[test]

@@ -19,7 +19,9 @@ use case::{Case, admit};
 use json_text::Style;
 use keeps::{Renaming, keeps};
 use nodes::Nodes;
+use table::selects_windows;
 use validation::{quantity, validate};
+use words::OS;
 
 mod api_server;
 mod case;
@@ -187,6 +189,48 @@ fn a_placed_pod_asks_for_the_groups_resource_alone_and_within_the_maximum() {
         prop_assert!(gpus <= max, "{gpus} of {max}: {:#}", admission.result);
         Ok(())
     });
+}
+
+#[test]
+fn a_pod_is_placed_on_pools_of_its_operating_system_alone() {
+    hold(|case| {
+        let admission = case.admit();
+        for pool in &admission.pools {
+            let pool = case.table.pool(pool);
+            prop_assert_eq!(
+                selects_windows(pool),
+                is_windows(&case.pod),
+                "{:#}",
+                case.pod
+            );
+        }
+        Ok(())
+    });
+}
+
+/// Whether a Pod says in one of three ways that it runs on Windows.
+fn is_windows(pod: &Value) -> bool {
+    let spec = &pod["spec"];
+    let selects = |expression: &Value| {
+        let mut values = nodes::elements(&expression["values"]).peekable();
+        expression["key"] == OS
+            && expression["operator"] == "In"
+            && values.peek().is_some()
+            && values.all(|value| value == "windows")
+    };
+    let is_empty = |term: &&Value| {
+        let lists = ["matchExpressions", "matchFields"];
+        let mut entries = lists.iter().flat_map(|list| nodes::elements(&term[list]));
+        entries.next().is_none()
+    };
+    let terms = pod.pointer(TERMS).unwrap_or(&Value::Null);
+    let mut terms = nodes::elements(terms)
+        .filter(|term| !is_empty(term))
+        .peekable();
+    spec["os"]["name"] == "windows"
+        || spec["nodeSelector"][OS] == "windows"
+        || (terms.peek().is_some()
+            && terms.all(|term| nodes::elements(&term["matchExpressions"]).any(selects)))
 }
 
 #[test]

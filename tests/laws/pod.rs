@@ -159,7 +159,7 @@ fn spec(draw: &mut Draw<'_>, table: &Table) -> Value {
         json!(draw.pick(&["default-scheduler", "volcano", "custom"]))
     });
     set(&mut spec, "schedulerName", scheduler);
-    if draw.percent(4) {
+    if draw.percent(8) {
         set(
             &mut spec,
             "os",

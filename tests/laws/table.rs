@@ -131,17 +131,23 @@ impl Table {
             .collect()
     }
 
-    /// The pools of a class by what they ask of the Pod, in order of preference.
+    /// The pools of a class by what they ask of the Pod and its operating system, in order of preference.
     pub(crate) fn groups_of(&self, class: &str) -> Vec<Vec<&Value>> {
         let mut groups: Vec<Vec<&Value>> = Vec::new();
+        let key = |pool: &Value| (asks(pool), selects_windows(pool));
         for pool in self.pools_of(class) {
-            match groups.iter_mut().find(|group| asks(group[0]) == asks(pool)) {
+            match groups.iter_mut().find(|group| key(group[0]) == key(pool)) {
                 Some(group) => group.push(pool),
                 None => groups.push(vec![pool]),
             }
         }
         groups
     }
+}
+
+/// Whether a pool is for Windows Pods, and for no others.
+pub(crate) fn selects_windows(pool: &Value) -> bool {
+    pool["spec"]["nodeSelector"]["matchLabels"][OS] == "windows"
 }
 
 /// What a pool asks of the Pod itself.
@@ -227,7 +233,12 @@ fn selection(draw: &mut Draw<'_>) -> Map<String, Value> {
             "matchLabels": labels(draw, &keys, 1),
             "matchExpressions": draw.several(1, 2, |draw| expression(draw, &keys)),
         }),
-        _ => json!({"matchLabels": {OS: "windows"}}),
+        _ if draw.percent(50) => json!({"matchLabels": {OS: "windows"}}),
+        _ => {
+            let mut labels = labels(draw, &keys, 1);
+            labels[OS] = json!("windows");
+            json!({"matchLabels": labels})
+        }
     };
     fields(json!({"nodeSelector": selector}))
 }

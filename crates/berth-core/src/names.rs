@@ -41,6 +41,8 @@ pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 /// The node label that says which operating system the node runs.
 pub const OS_LABEL: &str = "kubernetes.io/os";
+/// What [`OS_LABEL`] and a Pod's `os.name` say for Windows.
+pub const WINDOWS: &str = "windows";
 /// The label that every namespace has, with its name as the value.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 

@@ -126,9 +126,9 @@ reasons! {
     /// Not a whole number of GPUs.
     FractionalGpu: Denied 422 =>
         "Ask for a whole number. A share of a GPU is a class of its own, on a pool with `sharing`.",
-    /// A Windows Pod in a class without a Windows pool.
+    /// A Windows Pod in a class without a Windows pool, or another Pod in a class that has no other.
     WindowsPod: Denied 403 =>
-        "Use a class with a pool that selects `kubernetes.io/os: windows`.",
+        "Use a class with a pool that selects `kubernetes.io/os: windows`; in such a class, set `spec.os.name` to `windows`.",
     /// The Pod would have too many node affinity terms.
     TooManyTerms: Denied 422 =>
         "Use fewer terms: one `In` with several values instead of a term for each.",

@@ -4,7 +4,6 @@
 
 use crate::{
     labels::Labels,
-    names::OS_LABEL,
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
@@ -18,6 +17,7 @@ mod class;
 mod gpu_limits;
 mod gpu_requests;
 mod node_affinity;
+mod os;
 mod target;
 mod tolerations;
 
@@ -50,7 +50,8 @@ pub fn place<'a>(
     let node = node(spec, view, class)?;
     bounded(spec)?;
     let (mut placements, mut denials) = (Vec::new(), Vec::new());
-    for group in &class.groups {
+    let groups = os::groups(spec, class)?;
+    for group in groups.clone() {
         let context = Context {
             view,
             class,
@@ -64,7 +65,7 @@ pub fn place<'a>(
         }
     }
     if placements.is_empty() {
-        return Err(joined(class, denials));
+        return Err(joined(class, groups, denials));
     }
     let in_place = placements.iter().position(Placement::is_in_place);
     let has_room = |it: &Placement<'_>| view.free.have_room(it.group, it.gpus);
@@ -80,7 +81,6 @@ fn in_group<'a>(
     context: Context<'a>,
 ) -> Result<Placement<'a>, Denial> {
     let group = context.group;
-    runs_windows(spec, context)?;
     let affinity = match context.node {
         Some(labels) => selects(labels, spec, context).map(|()| NodeAffinity::default())?,
         None => node_affinity::decide(spec, context)?,
@@ -150,34 +150,19 @@ fn bounded(spec: &Spec<'_>) -> Result<(), Denial> {
     Err(Denial::new(Reason::TooManyContainers, message))
 }
 
-/// Rule 32, of Windows.
-fn runs_windows(spec: &Spec<'_>, context: Context<'_>) -> Result<(), Denial> {
-    let windows = spec
-        .os
-        .as_ref()
-        .is_some_and(|os| text(&os.name) == "windows");
-    if !windows || context.group.windows {
-        return Ok(());
-    }
-    let message = format!(
-        "spec.os.name is windows, and {} of workload class {:?} {} not select {OS_LABEL}=windows: \
-         use a class with a Windows pool",
-        pools(context.group),
-        context.class.name,
-        one_or_many(context.group, "does", "do")
-    );
-    Err(Denial::new(Reason::WindowsPod, message))
-}
-
 /// One message for the denials of every group: alone as it is, else each with its pools (rule 0).
-fn joined(class: &Allocation, mut denials: Vec<Denial>) -> Denial {
+fn joined<'a>(
+    class: &Allocation,
+    groups: impl Iterator<Item = &'a Group>,
+    mut denials: Vec<Denial>,
+) -> Denial {
     if denials.len() == 1 {
         return denials.swap_remove(0);
     }
     let reason = denials
         .first()
         .map_or(Reason::PlacementContradiction, |first| first.reason);
-    let each = class.groups.iter().zip(&denials);
+    let each = groups.zip(&denials);
     let each: Vec<String> = each
         .map(|(group, denial)| format!("{}: {}", pools(group), denial.message))
         .collect();

@@ -84,7 +84,9 @@ pub struct Allocation {
     pub scheduler: Option<Rendered>,
 }
 
-/// The pools of a class that ask the same of the Pod itself: what no Pod can OR.
+/// The pools of a class that ask the same of the Pod itself, for Pods of one operating system: what no Pod can OR.
+///
+/// A pool that selects nodes of both is in two groups.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The pools' names, in order of preference.
@@ -109,8 +111,17 @@ pub struct Group {
     pub preferences: Vec<Preference>,
     /// The taints of all pools, in order, each once.
     pub taints: Vec<TolerableTaint>,
-    /// Whether a pool selects Windows nodes.
-    pub windows: bool,
+    /// The operating system of the Pods that it is for (rule 32).
+    pub os: Os,
+}
+
+/// The operating systems that a Pod may be of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Os {
+    /// Any but Windows, which is what a Pod says that says nothing.
+    NotWindows,
+    /// Windows.
+    Windows,
 }
 
 /// A text, and the JSON that stands for it in a patch, rendered when the table is compiled.

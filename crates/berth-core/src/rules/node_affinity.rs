@@ -83,7 +83,7 @@ fn confine(
 }
 
 /// The empty term: it matches nothing, and stays.
-fn is_empty(term: &Term<'_>) -> bool {
+pub(super) fn is_empty(term: &Term<'_>) -> bool {
     list(&term.match_expressions).is_empty() && list(&term.match_fields).is_empty()
 }
 

@@ -2,10 +2,10 @@
 
 use serde_json::json;
 
-use super::{Alternative, Group, Preference, Rendered, TolerableTaint, compile};
+use super::{Alternative, Group, Os, Preference, Rendered, TolerableTaint, compile};
 use crate::{
     api::{GPUPool, Taint, TaintEffect},
-    names::{HOSTNAME_LABEL, OS_LABEL},
+    names::{HOSTNAME_LABEL, OS_LABEL, WINDOWS},
     patch::pointer_segment,
     selector::{Operator, Requirement, Selector},
 };
@@ -13,20 +13,25 @@ use crate::{
 impl Group {
     /// The groups of a class's pools, in order of preference (rule 0).
     pub(super) fn all_of(pools: &[&GPUPool]) -> Vec<Self> {
-        let mut groups: Vec<Vec<&GPUPool>> = Vec::new();
+        let mut groups: Vec<(Os, Vec<&GPUPool>)> = Vec::new();
         for pool in pools {
-            match groups
-                .iter_mut()
-                .find(|group| group[0].spec.asks_the_same(&pool.spec))
-            {
-                Some(group) => group.push(pool),
-                None => groups.push(vec![pool]),
+            let requirements = requirements(pool);
+            let takes = |os: &Os| os.is_selected(&requirements);
+            for os in [Os::NotWindows, Os::Windows].into_iter().filter(takes) {
+                let same = |(other, group): &&mut (Os, Vec<&GPUPool>)| {
+                    *other == os && group[0].spec.asks_the_same(&pool.spec)
+                };
+                match groups.iter_mut().find(same) {
+                    Some((_, group)) => group.push(pool),
+                    None => groups.push((os, vec![pool])),
+                }
             }
         }
-        groups.iter().map(|group| Self::of(group)).collect()
+        let of = |(os, group): &(Os, Vec<&GPUPool>)| Self::of(group, *os);
+        groups.iter().map(of).collect()
     }
 
-    fn of(pools: &[&GPUPool]) -> Self {
+    fn of(pools: &[&GPUPool], os: Os) -> Self {
         let first = &pools[0].spec;
         let names: Vec<String> = pools
             .iter()
@@ -34,7 +39,6 @@ impl Group {
             .collect();
         let selected: Vec<Vec<Requirement>> = pools.iter().map(|pool| requirements(pool)).collect();
         let preferences = preferences(&selected);
-        let windows = selected.iter().flatten().any(selects_windows);
         let alternatives: Vec<Alternative> = collapse(selected)
             .into_iter()
             .map(Alternative::new)
@@ -55,7 +59,7 @@ impl Group {
                 })
                 .collect(),
             preferences,
-            windows,
+            os,
             required: required(&alternatives),
             alternatives,
             taints: taints(pools),
@@ -87,13 +91,17 @@ fn required(alternatives: &[Alternative]) -> String {
     format!(r#"{{"nodeSelectorTerms":[{}]}}"#, terms.join(","))
 }
 
-fn selects_windows(requirement: &Requirement) -> bool {
-    let Requirement {
-        key,
-        operator,
-        values,
-    } = requirement;
-    key == OS_LABEL && *operator == Operator::In && values.iter().any(|value| value == "windows")
+impl Os {
+    /// Whether a pool may have nodes of it: Windows ones it must select, and others it must not exclude (rule 32).
+    fn is_selected(self, requirements: &[Requirement]) -> bool {
+        let of_os = |it: &&Requirement| it.key == OS_LABEL && it.operator == Operator::In;
+        let mut selections = requirements.iter().filter(of_os);
+        let is_windows = |value: &String| value == WINDOWS;
+        match self {
+            Self::Windows => selections.any(|it| it.values.iter().any(is_windows)),
+            Self::NotWindows => !selections.any(|it| it.values.iter().all(is_windows)),
+        }
+    }
 }
 
 /// Pools that select by the same single key and `In` become one `In` over all their values (rule 2).
