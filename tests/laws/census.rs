@@ -232,7 +232,34 @@ fn every_warning() -> impl Iterator<Item = &'static str> {
             wanted: text(),
         },
         Warning::EnvFromOverridden { container: text() },
-        Warning::VisibleDevices { container: text() },
+        Warning::VisibleDevices {
+            container: text(),
+            has_gpu: true,
+        },
+        Warning::DaemonSetGpu {
+            container: text(),
+            resource: text(),
+        },
+        Warning::ForeignRuntimeClass {
+            kept: text(),
+            vendor: "",
+            pools: text(),
+            of_pools: "",
+        },
+        Warning::RuntimeClassEmpty,
+        Warning::SchedulerKept {
+            kept: text(),
+            wanted: text(),
+        },
+        Warning::UnknownKey {
+            key: text(),
+            meant: None,
+        },
+        Warning::UnknownValue {
+            key: "",
+            value: text(),
+            known: "",
+        },
         Warning::AnnotationsFull,
     ];
     warnings.into_iter().map(|warning| warning.as_str())

@@ -130,6 +130,9 @@ fn annotations(draw: &mut Draw<'_>) -> Value {
     if draw.percent(40) {
         put("example.com/text", draw.pick(TEXTS));
     }
+    if draw.percent(3) {
+        put("berth.dev/contaner", draw.pick(TEXTS));
+    }
     if draw.percent(2) {
         put("kubernetes.io/config.mirror", "0123");
     }
@@ -153,7 +156,10 @@ fn spec(draw: &mut Draw<'_>, table: &Table) -> Value {
     set(&mut spec, "affinity", affinity);
     let tolerations = optional(draw, 50, |draw| tolerations(draw, &pools));
     set(&mut spec, "tolerations", tolerations);
-    let runtime = optional(draw, 15, |draw| json!(draw.pick(RUNTIME_CLASSES)));
+    let runtime = optional(draw, 15, |draw| {
+        let class = draw.pick(RUNTIME_CLASSES);
+        json!(if draw.percent(3) { "" } else { class })
+    });
     set(&mut spec, "runtimeClassName", runtime);
     let scheduler = optional(draw, 40, |draw| {
         json!(draw.pick(&["default-scheduler", "volcano", "custom"]))

@@ -41,6 +41,7 @@ pub mod accelerators;
 pub mod json;
 pub mod quantity;
 pub mod selector;
+pub mod shown;
 pub mod suggestion;
 pub mod syntax;
 #[cfg(any(test, feature = "testing"))]

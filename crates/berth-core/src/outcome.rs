@@ -192,6 +192,13 @@ impl Denial {
 pub enum Warning {
     /// The DaemonSet controller judges nodes by the template, not by what berth adds to the Pod.
     DaemonSetTemplate,
+    /// Each Pod of the DaemonSet takes a GPU of its node.
+    DaemonSetGpu {
+        /// The container that it is given to.
+        container: String,
+        /// The resource.
+        resource: String,
+    },
     /// A `NoExecute` taint of the pool is tolerated for a time only.
     TolerationEnds {
         /// The taint's key.
@@ -232,6 +239,42 @@ pub enum Warning {
         /// The pool's.
         wanted: String,
     },
+    /// Another vendor's runtime class is set, and kept: the Pod will not start.
+    ForeignRuntimeClass {
+        /// The Pod's.
+        kept: String,
+        /// Whose it is.
+        vendor: &'static str,
+        /// The pools, joined by commas.
+        pools: String,
+        /// Whose GPUs they have.
+        of_pools: &'static str,
+    },
+    /// The runtime class is the empty text, which the API server denies.
+    RuntimeClassEmpty,
+    /// Another scheduler is set, and kept.
+    SchedulerKept {
+        /// The Pod's.
+        kept: String,
+        /// The class's.
+        wanted: String,
+    },
+    /// A label or an annotation of berth's that it does not know.
+    UnknownKey {
+        /// Which of the two, and its key.
+        key: String,
+        /// Which of the two was probably meant, and its key.
+        meant: Option<String>,
+    },
+    /// A label of berth's has a value without a meaning.
+    UnknownValue {
+        /// The label.
+        key: &'static str,
+        /// Its value.
+        value: String,
+        /// The only value with a meaning.
+        known: &'static str,
+    },
     /// What berth adds to the environment wins over `envFrom`.
     EnvFromOverridden {
         /// The container's name.
@@ -241,6 +284,8 @@ pub enum Warning {
     VisibleDevices {
         /// The container's name.
         container: String,
+        /// Whether it ends with a GPU.
+        has_gpu: bool,
     },
     /// The Pod's annotations are full.
     AnnotationsFull,
@@ -252,12 +297,18 @@ impl Warning {
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::DaemonSetTemplate => "DaemonSetTemplate",
+            Self::DaemonSetGpu { .. } => "DaemonSetGpu",
             Self::TolerationEnds { .. } => "TolerationEnds",
             Self::ClaimsOnly { .. } => "ClaimsOnly",
             Self::ZeroGpus { .. } => "ZeroGpus",
             Self::ForeignCompanion { .. } => "ForeignCompanion",
             Self::UnknownResource { .. } => "UnknownResource",
             Self::RuntimeClassKept { .. } => "RuntimeClassKept",
+            Self::ForeignRuntimeClass { .. } => "ForeignRuntimeClass",
+            Self::RuntimeClassEmpty => "RuntimeClassEmpty",
+            Self::SchedulerKept { .. } => "SchedulerKept",
+            Self::UnknownKey { .. } => "UnknownKey",
+            Self::UnknownValue { .. } => "UnknownValue",
             Self::EnvFromOverridden { .. } => "EnvFromOverridden",
             Self::VisibleDevices { .. } => "VisibleDevices",
             Self::AnnotationsFull => "AnnotationsFull",
@@ -270,6 +321,9 @@ impl fmt::Display for Warning {
         match self {
             Self::DaemonSetTemplate => {
                 f.write_str("berth: put the tolerations and a nodeSelector into the DaemonSet's template, too: its controller reads only that")
+            }
+            Self::DaemonSetGpu { container, resource } => {
+                write!(f, "berth: each Pod of this DaemonSet takes a GPU; for the node alone, give container {container} the limit {resource}: 0")
             }
             Self::TolerationEnds { taint } => {
                 write!(f, "berth: taint {taint} is tolerated for tolerationSeconds only: the Pod is evicted then")
@@ -289,10 +343,29 @@ impl fmt::Display for Warning {
             Self::RuntimeClassKept { kept, wanted } => {
                 write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")
             }
+            Self::ForeignRuntimeClass { kept, vendor, pools, of_pools } => {
+                write!(f, "berth: runtimeClassName {kept} is {vendor}'s, and pool {pools} has GPUs of {of_pools}: the Pod will not start there")
+            }
+            Self::RuntimeClassEmpty => {
+                f.write_str("berth: runtimeClassName is empty: the API server denies it; remove the field")
+            }
+            Self::SchedulerKept { kept, wanted } => {
+                write!(f, "berth: schedulerName {kept} kept; the class needs {wanted}")
+            }
+            Self::UnknownKey { key, meant: Some(meant) } => {
+                write!(f, "berth: unknown {key}; did you mean the {meant}?")
+            }
+            Self::UnknownKey { key, meant: None } => write!(f, "berth: unknown {key}: it does nothing"),
+            Self::UnknownValue { key, value, known } => {
+                write!(f, "berth: label {key}: {value:?} does nothing; did you mean {known:?}?")
+            }
             Self::EnvFromOverridden { container } => {
                 write!(f, "berth: the env added to container {container} overrides its envFrom")
             }
-            Self::VisibleDevices { container } => {
+            Self::VisibleDevices { container, has_gpu: false } => {
+                write!(f, "berth: NVIDIA_VISIBLE_DEVICES shows GPUs to container {container}, which has no GPU: set it to void")
+            }
+            Self::VisibleDevices { container, has_gpu: true } => {
                 write!(f, "berth: NVIDIA_VISIBLE_DEVICES in container {container} defeats the GPU limit: remove it")
             }
             Self::AnnotationsFull => write!(f, "berth: no room for the annotation {POOL_ANNOTATION} within 256 KiB"),

@@ -2,8 +2,10 @@
 //! annotations, the warnings and `berth preview` read it. Nothing guesses it back out of a patch.
 
 use crate::{
+    accelerators::Vendor,
     json::Text,
     outcome::Warning,
+    shown,
     table::{Group, Preference, Rendered},
 };
 
@@ -30,6 +32,8 @@ pub struct Placement<'a> {
     pub runtime_class: RuntimeClass<'a>,
     /// The scheduler that is set, where one is (rule 24).
     pub scheduler: Option<&'a Rendered>,
+    /// The scheduler that stays against the class's (rule 24).
+    pub kept_scheduler: Option<Kept<'a>>,
     /// The annotation that records the choice (rule 25).
     pub annotation: Annotation,
     /// Whether a `DaemonSet` made the Pod: its controller judges nodes by the template (rule 3).
@@ -99,6 +103,26 @@ pub enum RuntimeClass<'a> {
         /// The group's.
         wanted: &'a Rendered,
     },
+    /// The Pod has one of another vendor's, which stays: no node of the group has such a runtime.
+    Foreign {
+        /// The Pod's.
+        kept: Text<'a>,
+        /// Whose it is.
+        vendor: &'static Vendor,
+        /// Whose GPUs the group has.
+        of_group: &'static Vendor,
+    },
+    /// The Pod's is the empty text, which the API server denies.
+    Empty,
+}
+
+/// A value of the Pod's that stays, and what the class would have given.
+#[derive(Clone, Debug)]
+pub struct Kept<'a> {
+    /// The Pod's.
+    pub kept: Text<'a>,
+    /// The class's.
+    pub wanted: &'a Rendered,
 }
 
 /// The annotation that records the choice (rule 25).
@@ -154,30 +178,45 @@ impl<'a> Placement<'a> {
         if self.is_of_daemon_set && self.changes_nodes() {
             warnings.push(Warning::DaemonSetTemplate);
         }
+        warnings.extend(self.daemon_set());
         warnings.extend(self.claim());
         warnings.extend(self.zero());
         self.beside(&mut warnings);
-        let named = |it: &ContainerPlacement<'_>| it.request.container.to_string();
+        let named = |it: &ContainerPlacement<'_>| shown::name(&it.request.container).into_owned();
         let overriding = self.containers.iter().filter(|it| it.overrides_env_from);
         warnings.extend(overriding.map(|it| Warning::EnvFromOverridden {
             container: named(it),
         }));
-        if let RuntimeClass::Kept { kept, wanted } = &self.runtime_class {
-            let (kept, wanted) = (kept.to_string(), wanted.text.clone());
-            warnings.push(Warning::RuntimeClassKept { kept, wanted });
-        }
+        warnings.extend(self.runtime_class.warning(self.group));
         let defeating = self.containers.iter().filter(|it| it.defeats_limit);
         warnings.extend(defeating.map(|it| Warning::VisibleDevices {
             container: named(it),
+            has_gpu: it.gpus > 0,
         }));
+        if let Some(Kept { kept, wanted }) = &self.kept_scheduler {
+            warnings.push(Warning::SchedulerKept {
+                kept: shown::name(kept).into_owned(),
+                wanted: wanted.text.clone(),
+            });
+        }
         if self.annotation == Annotation::NoRoom {
             warnings.push(Warning::AnnotationsFull);
         }
         warnings
     }
 
+    /// A `DaemonSet` runs on every node of the pools, and each Pod takes a GPU from the workloads there.
+    fn daemon_set(&self) -> Option<Warning> {
+        let request = self.target_given(Given::Gpus)?;
+        self.is_of_daemon_set.then(|| Warning::DaemonSetGpu {
+            container: shown::name(&request.container).into_owned(),
+            resource: self.group.resource.clone(),
+        })
+    }
+
     fn claim(&self) -> Option<Warning> {
-        let container = self.target_given(Given::Claim)?.container.to_string();
+        let container = &self.target_given(Given::Claim)?.container;
+        let container = shown::name(container).into_owned();
         Some(Warning::ClaimsOnly { container })
     }
 
@@ -186,8 +225,8 @@ impl<'a> Placement<'a> {
         let request = self.target_given(Given::OptedOut)?;
         let zero = request.opts_out()?;
         Some(Warning::ZeroGpus {
-            container: request.container.to_string(),
-            resource: zero.resource.to_string(),
+            container: shown::name(&request.container).into_owned(),
+            resource: shown::name(&zero.resource).into_owned(),
             amount: zero.amount,
         })
     }
@@ -198,12 +237,12 @@ impl<'a> Placement<'a> {
         for beside in beside {
             let warning = match beside {
                 Beside::Foreign(resource, vendor) => Warning::ForeignCompanion {
-                    resource: resource.to_string(),
+                    resource: shown::name(resource).into_owned(),
                     vendor: vendor.name,
                     pools: self.group.name.text.clone(),
                 },
                 Beside::Unknown(resource) => Warning::UnknownResource {
-                    resource: resource.to_string(),
+                    resource: shown::name(resource).into_owned(),
                 },
             };
             if !warnings.contains(&warning) {
@@ -215,6 +254,29 @@ impl<'a> Placement<'a> {
     fn target_given(&self, given: Given) -> Option<&GpuRequest<'a>> {
         let target = self.target.filter(|target| target.given == given)?;
         Some(&self.containers.get(target.container)?.request)
+    }
+}
+
+impl RuntimeClass<'_> {
+    fn warning(&self, group: &Group) -> Option<Warning> {
+        Some(match self {
+            Self::NotNeeded | Self::InPlace | Self::Added(_) => return None,
+            Self::Kept { kept, wanted } => Warning::RuntimeClassKept {
+                kept: shown::name(kept).into_owned(),
+                wanted: wanted.text.clone(),
+            },
+            Self::Foreign {
+                kept,
+                vendor,
+                of_group,
+            } => Warning::ForeignRuntimeClass {
+                kept: shown::name(kept).into_owned(),
+                vendor: vendor.name,
+                pools: group.name.text.clone(),
+                of_pools: of_group.name,
+            },
+            Self::Empty => Warning::RuntimeClassEmpty,
+        })
     }
 }
 

@@ -2,7 +2,7 @@
 //! (law 4): scheduling gates, topology spread, priority and ephemeral containers among it (rule 26). Pod-level
 //! `resources` hold no GPU (rule 21).
 
-use crate::json::{Amount, Map, Text, Unread, object};
+use crate::json::{Amount, Map, Raw, Text, Unread, object};
 
 object! {
     /// A Pod, as far as a rule reads it.
@@ -173,10 +173,12 @@ object! {
 }
 
 object! {
-    /// An environment variable, of which only the name is read.
+    /// An environment variable.
     EnvVar {
         /// Its name.
         name: Text<'a> = "name",
+        /// Its value, as it is written.
+        value: Raw<'a> = "value",
     }
 }
 

@@ -10,13 +10,14 @@ use crate::{
     patch,
     placement::Placement,
     pod::{Pod, text},
-    rules,
+    rules, shown,
     table::AllocationTable,
     view::View,
 };
 use envelope::{Envelope, Named, Request};
 
 mod envelope;
+mod misread;
 mod response;
 mod subject;
 
@@ -74,6 +75,8 @@ pub struct Decision<'a> {
     pub placement: Option<Placement<'a>>,
     /// The message of a denial.
     pub message: Option<String>,
+    /// What the author should know whatever is decided: labels and annotations that do not do what they seem to.
+    pub misread: Vec<Warning>,
 }
 
 /// Answers a review from one view.
@@ -129,9 +132,14 @@ fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
     let metadata = pod.metadata.as_ref();
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
-    match class_label(&view.table, labels, annotations) {
+    let decision = match class_label(&view.table, labels, annotations) {
         Ok(class) => place(pod, class, text(&request.namespace), view),
-        Err(reason) => Decision::allow(reason),
+        Err(reason @ Reason::NoClass) => Decision::allow(reason),
+        Err(reason) => return Decision::allow(reason),
+    };
+    Decision {
+        misread: misread::misread(view.table.class_label(), labels, annotations),
+        ..decision
     }
 }
 
@@ -176,9 +184,9 @@ fn answer<'a>(
 ) -> Answer<'a> {
     let revision = view.table.revision();
     if let Some(message) = &mut decision.message {
-        message.push_str(" (table ");
-        message.push_str(revision);
-        message.push(')');
+        let table = format!(" (table {revision})");
+        let room = shown::MESSAGE - table.len();
+        *message = shown::within(room, message).into_owned() + &table;
     }
     let pod = request.object.as_ref();
     let patch = decision.placement.as_ref().zip(pod);
@@ -199,6 +207,7 @@ impl<'a> Decision<'a> {
             class: None,
             placement: None,
             message: None,
+            misread: Vec::new(),
         }
     }
 
@@ -242,7 +251,8 @@ impl<'a> Decision<'a> {
     /// What the Pod's author should know.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
-        let placement = self.placement.as_ref();
-        placement.map(Placement::warnings).unwrap_or_default()
+        let mut warnings = self.misread.clone();
+        warnings.extend(self.placement.iter().flat_map(Placement::warnings));
+        warnings
     }
 }

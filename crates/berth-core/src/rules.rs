@@ -97,6 +97,7 @@ fn in_group<'a>(
         target: limits.target,
         gpus: limits.gpus,
         scheduler: bundle::scheduler(spec, context.class),
+        kept_scheduler: bundle::kept_scheduler(spec, context.class),
         annotation: annotation::decide(pod, group),
         is_of_daemon_set: controller.is_some_and(|owner| text(&owner.kind) == "DaemonSet"),
     })

@@ -3,7 +3,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 
-use crate::outcome::{Reason, Verdict};
+use crate::{
+    outcome::{Reason, Verdict},
+    shown,
+};
 
 use super::Decision;
 
@@ -65,12 +68,7 @@ fn warnings(out: &mut String, decision: &Decision<'_>) {
             out.push(',');
         }
         // the API server drops a response whose warnings have control characters
-        let text: String = warning
-            .to_string()
-            .chars()
-            .filter(|c| !c.is_control())
-            .collect();
-        string(out, &text);
+        string(out, &shown::message(&warning.to_string()));
     }
     out.push(']');
 }

@@ -1,22 +1,44 @@
 //! The rest of the bundle: runtime class, environment and scheduler (rules 22 to 24).
 
 use crate::{
-    placement::{ContainerPlacement, RuntimeClass},
+    accelerators::{vendor_of, vendor_of_runtime},
+    json::Raw,
+    placement::{ContainerPlacement, Kept, RuntimeClass},
     pod::{Container, Spec, list, text},
     table::{Allocation, Group, Rendered},
 };
 
 const VISIBLE_DEVICES: &str = "NVIDIA_VISIBLE_DEVICES";
+/// The values of it that show no GPU, as JSON.
+const HIDING: &[&str] = &["\"\"", "\"none\"", "\"void\""];
+/// What the API server gives a Pod that names no scheduler.
+const DEFAULT_SCHEDULER: &str = "default-scheduler";
 
 /// The runtime class, for a Pod that ends with a GPU (rule 22).
 pub(super) fn runtime_class<'a>(spec: &Spec<'a>, group: &'a Group, gpus: u64) -> RuntimeClass<'a> {
-    match (&group.runtime_class, &spec.runtime_class_name) {
-        (Some(ours), None) if gpus > 0 => RuntimeClass::Added(ours),
-        (Some(ours), Some(theirs)) if gpus > 0 && ours.text != **theirs => RuntimeClass::Kept {
-            kept: theirs.clone(),
-            wanted: ours,
+    let ours = group.runtime_class.as_ref();
+    let wanted = ours.filter(|_| gpus > 0);
+    let Some(theirs) = &spec.runtime_class_name else {
+        return wanted.map_or(RuntimeClass::NotNeeded, RuntimeClass::Added);
+    };
+    if theirs.is_empty() {
+        return RuntimeClass::Empty;
+    }
+    if ours.is_some_and(|ours| ours.text == **theirs) {
+        return wanted.map_or(RuntimeClass::NotNeeded, |_| RuntimeClass::InPlace);
+    }
+    let kept = theirs.clone();
+    match (
+        vendor_of_runtime(theirs),
+        vendor_of(&group.resource),
+        wanted,
+    ) {
+        (Some(vendor), Some(of_group), _) if vendor != of_group => RuntimeClass::Foreign {
+            kept,
+            vendor,
+            of_group,
         },
-        (Some(_), Some(_)) if gpus > 0 => RuntimeClass::InPlace,
+        (_, _, Some(wanted)) => RuntimeClass::Kept { kept, wanted },
         _ => RuntimeClass::NotNeeded,
     }
 }
@@ -33,27 +55,44 @@ pub(super) fn environment<'a>(
     placed.overrides_env_from = !placed.env.is_empty() && !list(&container.env_from).is_empty();
 }
 
-/// Whether the NVIDIA runtime reads a variable of the author's that defeats the limit (rule 23).
-pub(super) fn reads_visible_devices(spec: &Spec<'_>, group: &Group) -> bool {
-    let ours = group.runtime_class.as_ref();
+/// Whether the NVIDIA runtime reads a variable of the author's that defeats the limit (rule 23): also where nothing ends
+/// with a GPU, if the author has set the runtime class.
+pub(super) fn reads_visible_devices(spec: &Spec<'_>, group: &Group, gpus: u64) -> bool {
+    let ours = group.runtime_class.as_ref().filter(|_| gpus > 0);
     let ours = ours.map(|class| class.text.as_str());
     let class = spec.runtime_class_name.as_deref().or(ours);
     let is_nvidia = class.unwrap_or_default().starts_with("nvidia");
     is_nvidia && !group.env.iter().any(|var| var.text == VISIBLE_DEVICES)
 }
 
-/// Whether a container sets that variable itself.
-pub(super) fn sets_visible_devices(container: &Container<'_>) -> bool {
+/// Whether a container sets that variable itself, to what shows it other GPUs than its own: none is right where it has
+/// none.
+pub(super) fn shows_devices(container: &Container<'_>, gpus: u64) -> bool {
     let mut variables = list(&container.env).iter();
-    variables.any(|var| text(&var.name) == VISIBLE_DEVICES)
+    let hides = |value: Raw<'_>| HIDING.contains(&value.0);
+    variables.any(|var| {
+        text(&var.name) == VISIBLE_DEVICES && !(gpus == 0 && var.value.is_some_and(hides))
+    })
 }
 
 /// The scheduler that is set: the API server's default counts as absent (rule 24).
 pub(super) fn scheduler<'a>(spec: &Spec<'_>, class: &'a Allocation) -> Option<&'a Rendered> {
-    const DEFAULT: &str = "default-scheduler";
-    let is_absent = matches!(spec.scheduler_name.as_deref(), None | Some(DEFAULT));
+    let is_absent = matches!(
+        spec.scheduler_name.as_deref(),
+        None | Some(DEFAULT_SCHEDULER)
+    );
     let scheduler = class.scheduler.as_ref();
-    scheduler.filter(|scheduler| is_absent && scheduler.text != DEFAULT)
+    scheduler.filter(|scheduler| is_absent && scheduler.text != DEFAULT_SCHEDULER)
+}
+
+/// The scheduler that stays against the class's (rule 24).
+pub(super) fn kept_scheduler<'a>(spec: &Spec<'a>, class: &'a Allocation) -> Option<Kept<'a>> {
+    let (kept, wanted) = (spec.scheduler_name.as_ref()?, class.scheduler.as_ref()?);
+    let stays = !matches!(&**kept, "" | DEFAULT_SCHEDULER) && wanted.text != **kept;
+    stays.then(|| Kept {
+        kept: kept.clone(),
+        wanted,
+    })
 }
 
 #[cfg(test)]
@@ -139,15 +178,108 @@ mod tests {
     }
 
     #[test]
+    fn a_runtime_class_that_cannot_be_there_is_said() {
+        for (ours, theirs, says) in [
+            (
+                json!({}),
+                "nvidia",
+                Some(
+                    "berth: runtimeClassName nvidia is NVIDIA's, and pool p has GPUs of AMD: the Pod will not start there",
+                ),
+            ),
+            (
+                json!({"runtimeClassName": "amd"}),
+                "nvidia-cdi",
+                Some("will not start there"),
+            ),
+            (json!({"resourceName": "example.com/gpu"}), "nvidia", None),
+            (json!({"resourceName": "nvidia.com/gpu"}), "nvidia", None),
+            // a pool that says so itself knows better
+            (json!({"runtimeClassName": "nvidia"}), "nvidia", None),
+            (json!({}), "kata", None),
+            (
+                json!({}),
+                "",
+                Some(
+                    "berth: runtimeClassName is empty: the API server denies it; remove the field",
+                ),
+            ),
+            (json!({"runtimeClassName": "amd"}), "", Some("is empty")),
+        ] {
+            let admitted = admitted(ours.clone(), json!({}), json!({"runtimeClassName": theirs}));
+            assert_eq!(admitted.pod["spec"]["runtimeClassName"], theirs);
+            assert_eq!(
+                admitted.warnings.len(),
+                says.map_or(0, |_| 1),
+                "{theirs} on {ours}"
+            );
+            let said = admitted
+                .warnings
+                .first()
+                .is_none_or(|it| it.contains(says.unwrap_or_default()));
+            assert!(said, "{:?}", admitted.warnings);
+        }
+    }
+
+    #[test]
+    fn hiding_the_gpus_from_a_container_without_one_is_right() {
+        let nvidia = json!({"resourceName": "nvidia.com/gpu", "runtimeClassName": "nvidia"});
+        let sidecar = |var: Value| {
+            let spec = json!({"containers": [
+                {"name": "main", "resources": {"limits": {"nvidia.com/gpu": 1}}},
+                {"name": "exporter", "env": [var]},
+            ]});
+            admitted(nvidia.clone(), json!({}), spec).warnings
+        };
+        let var = |value: &str| json!({"name": "NVIDIA_VISIBLE_DEVICES", "value": value});
+        for value in ["void", "none", ""] {
+            assert_eq!(sidecar(var(value)), Vec::<String>::new(), "{value}");
+        }
+        let warning = "berth: NVIDIA_VISIBLE_DEVICES shows GPUs to container exporter, which has no GPU: set it to void";
+        let from = json!({"name": "NVIDIA_VISIBLE_DEVICES", "valueFrom": {"fieldRef": {"fieldPath": "x"}}});
+        for var in [var("all"), var("0"), from] {
+            assert_eq!(sidecar(var.clone()), [warning], "{var}");
+        }
+        // it takes the GPU away from a container that has one
+        let main = |resources: Value, spec: Value| {
+            let mut spec = spec;
+            spec["containers"] =
+                json!([{"name": "main", "resources": resources, "env": [var("none")]}]);
+            admitted(nvidia.clone(), json!({}), spec).warnings
+        };
+        assert_eq!(main(json!({}), json!({})).len(), 1);
+        // a Pod that opts out of the GPU: its own runtime class reads the variable, and none is given
+        let zero = json!({"limits": {"nvidia.com/gpu": "0"}});
+        let all = |spec: Value| {
+            let mut spec = spec;
+            spec["containers"] = json!([{"name": "main", "resources": zero, "env": [var("all")]}]);
+            admitted(nvidia.clone(), json!({}), spec).warnings.len()
+        };
+        assert_eq!(all(json!({})), 1);
+        assert_eq!(all(json!({"runtimeClassName": "nvidia"})), 2);
+        assert_eq!(
+            main(zero.clone(), json!({"runtimeClassName": "nvidia"})).len(),
+            1
+        );
+    }
+
+    #[test]
     fn the_scheduler_is_set_where_the_api_server_would() {
         let volcano = json!({"schedulerName": "volcano"});
-        for (there, after) in [
-            (json!({}), "volcano"),
-            (json!({"schedulerName": "default-scheduler"}), "volcano"),
-            (json!({"schedulerName": "mine"}), "mine"),
+        let warning = "berth: schedulerName mine kept; the class needs volcano";
+        for (there, after, warnings) in [
+            (json!({}), "volcano", &[][..]),
+            (
+                json!({"schedulerName": "default-scheduler"}),
+                "volcano",
+                &[],
+            ),
+            (json!({"schedulerName": "volcano"}), "volcano", &[]),
+            (json!({"schedulerName": "mine"}), "mine", &[warning]),
         ] {
             let admitted = admitted(json!({}), volcano.clone(), there);
             assert_eq!(admitted.pod["spec"]["schedulerName"], after);
+            assert_eq!(admitted.warnings, warnings);
         }
         let none = admitted(
             json!({}),

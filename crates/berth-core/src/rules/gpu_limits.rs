@@ -47,9 +47,7 @@ pub(super) fn decide<'a>(
         requests.into_iter().enumerate().map(place).collect();
     let gpus = effective(&containers);
     within_maximum(context, gpus)?;
-    if gpus > 0 {
-        environment(spec, context, &mut containers);
-    }
+    environment(spec, context, gpus, &mut containers);
     Ok(Limits {
         containers,
         target,
@@ -61,16 +59,21 @@ pub(super) fn decide<'a>(
 fn environment<'a>(
     spec: &Spec<'a>,
     context: Context<'a>,
+    gpus: u64,
     containers: &mut [ContainerPlacement<'a>],
 ) {
-    let reads_visible_devices = bundle::reads_visible_devices(spec, context.group);
+    let reads_visible_devices = bundle::reads_visible_devices(spec, context.group, gpus);
+    if gpus == 0 && !reads_visible_devices {
+        return;
+    }
     let all = list(&spec.init_containers).iter();
     let all = all.chain(list(&spec.containers));
     for (container, placed) in all.zip(containers) {
         if placed.gpus > 0 {
             bundle::environment(container, context.group, placed);
         }
-        placed.defeats_limit = reads_visible_devices && bundle::sets_visible_devices(container);
+        placed.defeats_limit =
+            reads_visible_devices && bundle::shows_devices(container, placed.gpus);
     }
 }
 

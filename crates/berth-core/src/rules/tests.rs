@@ -218,13 +218,22 @@ fn a_daemon_set_is_warned_where_its_template_lacks_what_we_add() {
             json!([{"kind": kind, "name": "x", "controller": true}]);
         admit(&one_pool(), &pod).expect("admitted").warnings.len()
     };
-    assert_eq!(owned("DaemonSet", json!({})), 1);
+    // the second is that each Pod takes a GPU
+    assert_eq!(owned("DaemonSet", json!({})), 2);
+    let container = |gpus: u8| {
+        let limits = json!({"amd.com/gpu": gpus});
+        let selector = json!({"kubernetes.io/hostname": "p-node"});
+        json!({"nodeSelector": selector, "containers": [{"name": "main", "resources": {"limits": limits}}]})
+    };
+    // who asks knows; who opts out hears of the zero
+    assert_eq!(owned("DaemonSet", container(1)), 0);
+    assert_eq!(owned("DaemonSet", container(0)), 1);
     assert_eq!(
         owned(
             "DaemonSet",
             json!({"nodeSelector": {"kubernetes.io/hostname": "p-node"}})
         ),
-        0
+        1
     );
     assert_eq!(owned("ReplicaSet", json!({})), 0);
 }

@@ -1,0 +1,62 @@
+//! A user's text in what berth says: of bounded length, and without control characters, which the API server and a
+//! terminal take badly.
+
+use std::borrow::Cow;
+
+/// A name has at most so many bytes, as Kubernetes' own.
+pub const NAME: usize = 253;
+/// A message has at most so many bytes.
+pub const MESSAGE: usize = 1024;
+
+/// What stands for what is cut.
+const MORE: &str = "…";
+
+/// A name, or another text of a user's within a sentence.
+#[must_use]
+pub fn name(text: &str) -> Cow<'_, str> {
+    within(NAME, text)
+}
+
+/// A whole message, a warning's or a denial's.
+#[must_use]
+pub fn message(text: &str) -> Cow<'_, str> {
+    within(MESSAGE, text)
+}
+
+/// A text within so many bytes, each control character in it replaced.
+#[must_use]
+pub fn within(bytes: usize, text: &str) -> Cow<'_, str> {
+    let cut = if text.len() <= bytes {
+        Cow::Borrowed(text)
+    } else {
+        let end = text.floor_char_boundary(bytes.saturating_sub(MORE.len()));
+        Cow::Owned(format!("{}{MORE}", text.split_at(end).0))
+    };
+    if cut.contains(char::is_control) {
+        // of one byte, so that it stays as short
+        Cow::Owned(cut.replace(char::is_control, "?"))
+    } else {
+        cut
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_cut_between_characters_and_has_no_control_characters() {
+        for (bytes, text, shown) in [
+            (5, "", ""),
+            (5, "abcde", "abcde"),
+            (5, "abcdef", "ab…"),
+            (6, "äöüä", "ä…"),
+            (9, "a\nb\u{7f}\u{85}c", "a?b??c"),
+            (5, "a\nbcdef", "a?…"),
+        ] {
+            assert_eq!(within(bytes, text), shown, "{text:?}");
+        }
+        assert_eq!(name(&"x".repeat(300)).len(), NAME);
+        assert_eq!(message(&"ü".repeat(600)).len(), MESSAGE - 1);
+    }
+}
