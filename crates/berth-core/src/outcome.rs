@@ -174,6 +174,18 @@ pub struct Denial {
     pub reason: Reason,
     /// What is wrong, both sides named, and what to change.
     pub message: String,
+    /// The message's parts, where only the middle is of one group's.
+    parts: Option<Box<Parts>>,
+}
+
+/// A sentence that is the same for every group but for its middle.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Parts {
+    before: String,
+    of_group: String,
+    /// What stands between the middles of two groups.
+    between: &'static str,
+    after: String,
 }
 
 impl Denial {
@@ -182,7 +194,52 @@ impl Denial {
         Self {
             reason,
             message: message.into(),
+            parts: None,
         }
+    }
+
+    /// A denial whose sentence is the same for every group but for the middle; `between` stands between two middles.
+    #[must_use]
+    pub fn of_group(
+        reason: Reason,
+        before: String,
+        of_group: String,
+        between: &'static str,
+        after: String,
+    ) -> Self {
+        let message = format!("{before}{of_group}{after}");
+        let parts = Parts {
+            before,
+            of_group,
+            between,
+            after,
+        };
+        Self {
+            parts: Some(Box::new(parts)),
+            ..Self::new(reason, message)
+        }
+    }
+
+    /// One sentence for several groups, if theirs differ in the middle at most (rule 0).
+    #[must_use]
+    pub fn one_sentence(denials: &[Self]) -> Option<String> {
+        let (first, others) = denials.split_first()?;
+        if others.iter().all(|other| other.message == first.message) {
+            return Some(first.message.clone());
+        }
+        let Parts {
+            before,
+            between,
+            after,
+            ..
+        } = &**first.parts.as_ref()?;
+        let middle = |denial: &Self| {
+            let parts = denial.parts.as_ref()?;
+            let same = parts.before == *before && parts.after == *after;
+            same.then(|| parts.of_group.clone())
+        };
+        let middles: Option<Vec<String>> = denials.iter().map(middle).collect();
+        Some(format!("{before}{}{after}", middles?.join(between)))
     }
 }
 

@@ -7,6 +7,7 @@ use crate::{
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
+    shown,
     table::{Allocation, Group},
     view::View,
 };
@@ -115,8 +116,9 @@ fn node<'a>(
     }
     let message = || {
         format!(
-            "spec.nodeName {name:?} bypasses the scheduler, so workload class {:?} cannot place the Pod: \
+            "spec.nodeName {:?} bypasses the scheduler, so workload class {:?} cannot place the Pod: \
              remove nodeName and use the label alone, or a nodeSelector",
+            shown::name(name),
             class.name
         )
     };
@@ -130,14 +132,20 @@ fn selects(labels: &Labels, spec: &Spec<'_>, context: Context<'_>) -> Result<(),
     if context.group.selects(labels) {
         return Ok(());
     }
-    let message = format!(
-        "spec.nodeName {:?} is not a Node of {} of workload class {:?}: \
-         remove nodeName and use the label alone, or name a Node of the pool",
-        text(&spec.node_name),
-        pools(context.group),
-        context.class.name
-    );
-    Err(Denial::new(Reason::NodeNameSet, message))
+    Err(Denial::of_group(
+        Reason::NodeNameSet,
+        format!(
+            "spec.nodeName {:?} is not a Node of ",
+            shown::name(text(&spec.node_name))
+        ),
+        format!(
+            "{} of workload class {:?}",
+            pools(context.group),
+            context.class.name
+        ),
+        " or ",
+        ": remove nodeName and use the label alone, or name a Node of the pool".to_owned(),
+    ))
 }
 
 /// Rule 32, of containers.
@@ -151,7 +159,8 @@ fn bounded(spec: &Spec<'_>) -> Result<(), Denial> {
     Err(Denial::new(Reason::TooManyContainers, message))
 }
 
-/// One message for the denials of every group: alone as it is, else each with its pools (rule 0).
+/// One message for the denials of every group: one sentence, if it is the same for all, else each with its pools
+/// (rule 0). The reason is that of the group that is nearest to serving the Pod.
 fn joined<'a>(
     class: &Allocation,
     groups: impl Iterator<Item = &'a Group>,
@@ -160,9 +169,12 @@ fn joined<'a>(
     if denials.len() == 1 {
         return denials.swap_remove(0);
     }
-    let reason = denials
-        .first()
-        .map_or(Reason::PlacementContradiction, |first| first.reason);
+    let reasons = denials.iter().map(|denial| denial.reason);
+    let reason = reasons.min_by_key(|reason| distance(*reason));
+    let reason = reason.unwrap_or(Reason::PlacementContradiction);
+    if let Some(sentence) = Denial::one_sentence(&denials) {
+        return Denial::new(reason, sentence);
+    }
     let each = groups.zip(&denials);
     let each: Vec<String> = each
         .map(|(group, denial)| format!("{}: {}", pools(group), denial.message))
@@ -175,6 +187,15 @@ fn joined<'a>(
             each.join("; ")
         ),
     )
+}
+
+/// How far a group is from serving a Pod that it denies: another GPU is farthest, then other nodes.
+fn distance(reason: Reason) -> u8 {
+    match reason {
+        Reason::OtherGpu => 2,
+        Reason::PlacementContradiction | Reason::NodeNameSet => 1,
+        _ => 0,
+    }
 }
 
 /// `pool "a"` or `pools "a,b"`.

@@ -7,6 +7,7 @@ use crate::{
     placement::{Beside, GpuRequest, Role, Zero},
     pod::{Container, Resources, Spec, list},
     quantity::Quantity,
+    shown,
 };
 
 use super::{Context, one_or_many, pools};
@@ -129,21 +130,33 @@ impl<'a> GpuRequest<'a> {
         if asks_for_none(amount) {
             return Ok(());
         }
-        let message = format!(
-            "container {:?} asks for {name}, and {} of workload class {:?} {} {}: \
-             remove {name} (berth adds what is needed), or use a class that has it",
-            &*self.container,
+        let of_group = format!(
+            "{} of workload class {:?} {} {}",
             pools(group),
             class.name,
             one_or_many(group, "has", "have"),
             group.resource
         );
-        Err(Denial::new(Reason::OtherGpu, message))
+        let name = shown::name(name);
+        Err(Denial::of_group(
+            Reason::OtherGpu,
+            format!(
+                "container {:?} asks for {name}, and ",
+                shown::name(&self.container)
+            ),
+            of_group,
+            ", and ",
+            format!(": remove {name} (berth adds what is needed), or use a class that has it"),
+        ))
     }
 
     /// Rule 18.
     fn two_names(&self, one: &str, other: &str) -> Denial {
-        let container = &*self.container;
+        let (container, one, other) = (
+            shown::name(&self.container),
+            shown::name(one),
+            shown::name(other),
+        );
         let message = format!(
             "container {container:?} asks for the same GPU by two names, {one} and {other}: keep one of them"
         );
@@ -160,8 +173,9 @@ impl<'a> GpuRequest<'a> {
             return Ok(None);
         };
         let denied = |reason, problem: &str| {
-            let field = format!("{}.resources.{list}[{name}]", self.field());
-            Denial::new(reason, format!("{field}: {:?} is {problem}", amount.0))
+            let field = format!("{}.resources.{list}[{}]", self.field(), shown::name(name));
+            let amount = shown::name(&amount.0);
+            Denial::new(reason, format!("{field}: {amount:?} is {problem}"))
         };
         let Some(quantity) = Quantity::parse(&amount.0) else {
             let problem = "not a quantity: write a whole number";

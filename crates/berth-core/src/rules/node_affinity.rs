@@ -25,30 +25,40 @@ pub(super) fn decide<'a>(
     let affinity = affinity.and_then(|affinity| affinity.node_affinity.as_ref());
     let required = affinity.and_then(|affinity| affinity.required.as_ref());
     let selector = Constraints::of(spec.node_selector.as_ref());
-    let terms = match required {
-        Some(required) => Terms::Each(confine(list(&required.terms), &selector, context)?),
-        None => from_nothing(&selector, context)?,
-    };
     let preferences = missing_preferences(affinity, &context.group.preferences);
+    let preferred = affinity.map_or(0, |it| list(&it.preferred).len()) + preferences.len();
+    let terms = match required {
+        Some(required) => {
+            let terms = list(&required.terms);
+            Terms::Each(confine(terms, preferred, &selector, context)?)
+        }
+        None => from_nothing(preferred, &selector, context)?,
+    };
     Ok(placement::NodeAffinity { terms, preferences })
 }
 
 /// What a Pod without terms needs: terms, unless its `nodeSelector` implies an alternative.
-fn from_nothing(selector: &Constraints<'_>, context: Context<'_>) -> Result<Terms, Denial> {
+fn from_nothing(
+    preferred: usize,
+    selector: &Constraints<'_>,
+    context: Context<'_>,
+) -> Result<Terms, Denial> {
     let alternatives = &context.group.alternatives;
     if alternatives.iter().all(|it| selector.contradict(it)) {
         return Err(contradiction(selector, context));
     }
     if let Some(implied) = alternatives.iter().position(|it| selector.imply(it)) {
+        bound_terms(0, 0, preferred)?;
         return Ok(Terms::Implied(implied));
     }
-    bound_terms(0, alternatives.len())?;
+    bound_terms(0, alternatives.len(), preferred)?;
     Ok(Terms::Added)
 }
 
 /// ANDs the alternatives into every term that implies none of them.
 fn confine(
     terms: &[Term<'_>],
+    preferred: usize,
     selector: &Constraints<'_>,
     context: Context<'_>,
 ) -> Result<Vec<TermDecision>, Denial> {
@@ -78,7 +88,7 @@ fn confine(
     let decisions: Vec<TermDecision> = terms.iter().map(decide).collect();
     let open = decisions.iter().filter(|it| it.changes()).count();
     let after = terms.len() + open * (alternatives.len() - 1);
-    bound_terms(terms.len(), after)?;
+    bound_terms(terms.len(), after, preferred)?;
     Ok(decisions)
 }
 
@@ -87,16 +97,16 @@ pub(super) fn is_empty(term: &Term<'_>) -> bool {
     list(&term.match_expressions).is_empty() && list(&term.match_fields).is_empty()
 }
 
-/// The result has a bound: a cross product a low one, what the author wrote the general one (rules 2 and 32).
-fn bound_terms(before: usize, after: usize) -> Result<(), Denial> {
-    let bound = if after > before {
-        MAX_PRODUCT
+/// The result has a bound: a cross product a low one, all terms with the preferred ones the general one (rules 2 and 32).
+fn bound_terms(before: usize, after: usize, preferred: usize) -> Result<(), Denial> {
+    let all = after + preferred;
+    let (after, bound) = if after > before && after > MAX_PRODUCT {
+        (after, MAX_PRODUCT)
+    } else if all > MAX_ENTRIES {
+        (all, MAX_ENTRIES)
     } else {
-        MAX_ENTRIES
-    };
-    if after <= bound {
         return Ok(());
-    }
+    };
     let message = format!(
         "the Pod would have {after} node affinity terms with the class's pools, and berth allows {bound}: \
          merge terms that differ in one key's values into one In"
@@ -117,24 +127,27 @@ fn missing_preferences<'a>(
     preferences.iter().filter(is_missing).collect()
 }
 
+/// Whether a term states just these requirements, both compared as sets (rule 2).
 fn states(term: &Term<'_>, requirements: &[Requirement]) -> bool {
     let expressions = list(&term.match_expressions);
     let same = |expression: &Expression<'_>, requirement: &Requirement| {
         let values = list(&expression.values);
         text(&expression.key) == requirement.key
             && text(&expression.operator) == requirement.operator.as_str()
-            && values.len() == requirement.values.len()
             && values
                 .iter()
                 .all(|value| requirement.values.iter().any(|other| **value == **other))
-    };
-    list(&term.match_fields).is_empty()
-        && expressions.len() == requirements.len()
-        && requirements.iter().all(|requirement| {
-            expressions
+            && requirement
+                .values
                 .iter()
-                .any(|expression| same(expression, requirement))
-        })
+                .all(|value| values.iter().any(|other| **value == **other))
+    };
+    let stated = |requirement: &Requirement| expressions.iter().any(|it| same(it, requirement));
+    list(&term.match_fields).is_empty()
+        && requirements.iter().all(stated)
+        && expressions
+            .iter()
+            .all(|it| requirements.iter().any(|ours| same(it, ours)))
 }
 
 /// Rule 8: both sides, and what to change.
@@ -145,15 +158,21 @@ fn contradiction(constraints: &Constraints<'_>, context: Context<'_>) -> Denial 
         .iter()
         .map(Alternative::to_string)
         .collect();
-    let message = format!(
-        "the Pod's node constraints ({}) exclude {} of workload class {:?} ({}): \
-         remove them, or use a class whose pools they allow",
-        constraints.on_keys_of(&group.alternatives),
-        pools(group),
-        class.name,
-        ours.join(" or ")
-    );
-    Denial::new(Reason::PlacementContradiction, message)
+    Denial::of_group(
+        Reason::PlacementContradiction,
+        format!(
+            "the Pod's node constraints ({}) exclude ",
+            constraints.on_keys_of(&group.alternatives)
+        ),
+        format!(
+            "{} of workload class {:?} ({})",
+            pools(group),
+            class.name,
+            ours.join(" or ")
+        ),
+        " and ",
+        ": remove them, or use a class whose pools they allow".to_owned(),
+    )
 }
 
 #[cfg(test)]

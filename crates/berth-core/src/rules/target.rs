@@ -5,6 +5,7 @@ use crate::{
     outcome::{Denial, Reason},
     placement::{Given, GpuRequest, Role, Target, Way},
     pod::Pod,
+    shown,
     table::{Allocation, AllocationTable},
 };
 
@@ -88,7 +89,8 @@ fn annotated<'r, 'a>(
     };
     named(requests, name).map(Some).ok_or_else(|| {
         let message = format!(
-            "annotation {CONTAINER_ANNOTATION} names {name:?}, and the Pod has {}: name one of them",
+            "annotation {CONTAINER_ANNOTATION} names {:?}, and the Pod has {}: name one of them",
+            shown::name(name),
             names(requests)
         );
         Denial::new(Reason::ContainerConflict, message)
@@ -145,7 +147,8 @@ fn only<T>(mut candidates: impl Iterator<Item = T>) -> Option<T> {
 fn conflict(named: &GpuRequest<'_>, asking: &GpuRequest<'_>) -> Denial {
     let message = format!(
         "annotation {CONTAINER_ANNOTATION} names container {:?}, and container {:?} asks for the GPU: change one of them",
-        &*named.container, &*asking.container
+        shown::name(&named.container),
+        shown::name(&asking.container)
     );
     Denial::new(Reason::ContainerConflict, message)
 }
@@ -161,8 +164,8 @@ fn ambiguous(class: &Allocation, requests: &[GpuRequest<'_>]) -> Denial {
 }
 
 fn names(requests: &[GpuRequest<'_>]) -> String {
-    let names: Vec<&str> = eligible(requests)
-        .map(|(_, request)| &*request.container)
+    let names: Vec<_> = eligible(requests)
+        .map(|(_, request)| shown::name(&request.container))
         .collect();
     if names.is_empty() {
         "no container".to_owned()

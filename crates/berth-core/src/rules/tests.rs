@@ -29,6 +29,11 @@ fn two_vendors() -> View {
     ])
 }
 
+fn denial(spec: Value) -> (Reason, String) {
+    let denied = admit(&two_vendors(), &pod(spec));
+    denied.map(|admitted| admitted.pod).expect_err("denied")
+}
+
 fn chosen(view: &View, spec: Value) -> String {
     let admitted =
         admit(view, &pod(spec.clone())).unwrap_or_else(|denial| panic!("{spec}: {denial:?}"));
@@ -90,20 +95,45 @@ fn a_pod_that_is_placed_stays_where_it_is_placed() {
 }
 
 #[test]
-fn where_no_group_fits_each_says_why() {
+fn where_no_group_fits_each_says_why_and_one_reason_is_said_once() {
     let spec =
         json!({"containers": [{"name": "main", "resources": {"limits": {"gpu.intel.com/xe": 1}}}]});
-    let (reason, message) = admit(&two_vendors(), &pod(spec))
-        .map(|admitted| admitted.pod)
-        .expect_err("denied");
+    let (reason, message) = denial(spec);
     assert_eq!(reason, Reason::OtherGpu);
-    for part in [
-        "pools \"amd,amd-too\": ",
-        "pool \"nvidia\": ",
-        "amd.com/gpu",
-        "nvidia.com/gpu",
+    let sentence = "container \"main\" asks for gpu.intel.com/xe, and pools \"amd,amd-too\" of workload class \"c\" have amd.com/gpu, \
+         and pool \"nvidia\" of workload class \"c\" has nvidia.com/gpu: \
+         remove gpu.intel.com/xe (berth adds what is needed), or use a class that has it (table ";
+    assert!(message.starts_with(sentence), "{message}");
+    // a reason that is not of the groups at all
+    let ambiguous = json!({"containers": [{"name": "a"}, {"name": "b"}]});
+    let (reason, message) = denial(ambiguous);
+    assert_eq!(reason, Reason::ContainerAmbiguous);
+    assert!(
+        message
+            .starts_with("workload class \"c\" cannot tell which container gets the GPU (a, b): "),
+        "{message}"
+    );
+}
+
+#[test]
+fn the_reason_is_that_of_the_group_that_is_nearest_to_serving_the_pod() {
+    let on = |resources: Value, node: &str| json!({"nodeSelector": {"kubernetes.io/hostname": node}, "containers": [{"name": "main", "resources": resources}]});
+    let nvidia = |limit: u8, request: u8| json!({"limits": {"nvidia.com/gpu": limit}, "requests": {"nvidia.com/gpu": request}});
+    for (spec, expected) in [
+        (
+            json!({"containers": [{"name": "main", "resources": nvidia(1, 2)}]}),
+            Reason::RequestDiffers,
+        ),
+        (on(nvidia(3, 3), "nvidia-node"), Reason::TooManyGpus),
+        // the nodes are not there: the group with the GPU says so
+        (on(nvidia(1, 1), "amd-node"), Reason::PlacementContradiction),
+        (on(json!({}), "elsewhere"), Reason::PlacementContradiction),
     ] {
-        assert!(message.contains(part), "{part}: {message}");
+        let (reason, message) = denial(spec.clone());
+        assert_eq!(reason, expected, "{spec}: {message}");
+        if expected != Reason::PlacementContradiction {
+            assert!(message.contains("pools \"amd,amd-too\": "), "{message}");
+        }
     }
 }
 
@@ -173,7 +203,10 @@ fn a_node_that_is_chosen_already_must_be_known_and_of_a_pool() {
         json!({"nvidia.com/gpu": "1"})
     );
     for (node, says) in [
-        ("n2", "is not a Node of pool \"nvidia\""),
+        (
+            "n2",
+            "is not a Node of pools \"amd,amd-too\" of workload class \"c\" or pool \"nvidia\"",
+        ),
         ("n3", "bypasses the scheduler"),
         ("nvidia-node", "bypasses the scheduler"),
     ] {

@@ -6,6 +6,7 @@ use crate::{
     json::{Map, Text},
     pod::{Expression, Term, list, text},
     selector::{Operator, Requirement},
+    shown,
     table::Alternative,
 };
 
@@ -180,12 +181,18 @@ impl<'p> Stated<'p> {
 
     fn describe(self) -> String {
         match self.values {
-            Values::One(value) => format!("nodeSelector {}={value}", self.key),
+            Values::One(value) => {
+                format!(
+                    "nodeSelector {}={}",
+                    shown::name(self.key),
+                    shown::name(value)
+                )
+            }
             Values::Many(values) => {
-                let mut text = format!("{} {}", self.key, self.operator);
+                let mut text = format!("{} {}", shown::name(self.key), shown::name(self.operator));
                 if !values.is_empty() {
-                    let listed: Vec<&str> =
-                        values.iter().take(LISTED).map(|value| &**value).collect();
+                    let listed = values.iter().take(LISTED);
+                    let listed: Vec<_> = listed.map(|value| shown::name(value)).collect();
                     let more = if values.len() > LISTED { ", …" } else { "" };
                     let _ = write!(text, " [{}{more}]", listed.join(", "));
                 }

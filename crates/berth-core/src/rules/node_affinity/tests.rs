@@ -368,3 +368,54 @@ fn the_placement_says_what_was_done_to_each_term_and_why() {
     let selector = json!({"nodeSelector": {"model": "b"}});
     assert_eq!(terms(&two_keys(), selector), Some(Terms::Implied(1)));
 }
+
+#[test]
+fn preferred_terms_count_and_are_compared_as_sets() {
+    let two = view(&[
+        pool(
+            "a",
+            json!({"nodeSelector": {"matchExpressions": [
+                {"key": "k", "operator": "In", "values": ["x", "y"]}, {"key": "l", "operator": "Exists"},
+            ]}}),
+        ),
+        pool("b", json!({})),
+        class("c", &["a", "b"], json!({})),
+    ]);
+    let preferring = |terms: Vec<Value>| {
+        let affinity = json!({"preferredDuringSchedulingIgnoredDuringExecution": terms});
+        pod(json!({"affinity": {"nodeAffinity": affinity}}))
+    };
+    let term =
+        |expressions: Value| json!({"weight": 1, "preference": {"matchExpressions": expressions}});
+    let in_values = |values: &[&str]| json!({"key": "k", "operator": "In", "values": values});
+    let exists = json!({"key": "l", "operator": "Exists"});
+    for (expressions, added) in [
+        (json!([in_values(&["x", "y"]), exists]), 1),
+        (json!([exists, in_values(&["y", "x", "y"]), exists]), 1),
+        (json!([in_values(&["x", "x"]), exists]), 2),
+        (json!([in_values(&["x", "y"])]), 2),
+        (
+            json!([in_values(&["x", "y"]), exists, in_values(&["x"])]),
+            2,
+        ),
+    ] {
+        let admitted = admit(&two, &preferring(vec![term(expressions.clone())])).expect("admitted");
+        let preferred = &admitted.pod["spec"]["affinity"]["nodeAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"];
+        assert_eq!(
+            preferred.as_array().unwrap().len(),
+            1 + added,
+            "{expressions}"
+        );
+    }
+    let many = |count: usize| {
+        let one = |i| term(json!([{"key": format!("k{i}"), "operator": "Exists"}]));
+        preferring((0..count).map(one).collect())
+    };
+    // two required terms and two preferred ones are added
+    assert!(admit(&two, &many(996)).is_ok());
+    let (reason, message) = admit(&two, &many(997))
+        .map(|it| it.pod)
+        .expect_err("denied");
+    assert_eq!(reason, Reason::TooManyTerms);
+    assert!(message.contains("1001 node affinity terms"), "{message}");
+}
