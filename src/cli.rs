@@ -188,10 +188,34 @@ impl Cli {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {
         super::Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn names_that_kubernetes_does_not_accept_are_usage_errors() {
+        let is_read = |flag: &str, name: &str| {
+            let line = ["berth", "lint", "--table", "x", flag, name];
+            super::Cli::try_parse_from(line).is_ok()
+        };
+        for (flag, right, wrong) in [
+            ("--gpu-resource", "nvidia.com/a100,example.com/x", "gpu"),
+            (
+                "--companion-resource",
+                "nvidia.com/fabric",
+                "kubernetes.io/x",
+            ),
+            (
+                "--injected-container",
+                "proxy,gke-gcsfuse-sidecar",
+                "a proxy",
+            ),
+        ] {
+            assert!(is_read(flag, right), "{flag} {right}");
+            assert!(!is_read(flag, wrong), "{flag} {wrong}");
+        }
     }
 }

@@ -118,7 +118,7 @@ const BRANCHES: &[Branch] = &[
             && it.warnings.contains(&"ZeroGpus")
     }),
     ("the zero is of a GPU that another group has", |case, it| {
-        let zero = |name: &str, amount: &Value| quantity(amount) == Some(0.0) && name.contains("/");
+        let zero = |name: &str, amount: &Value| quantity(amount) == Some(0.0) && name.contains('/');
         let of_group = |name: &str| {
             it.pools
                 .iter()

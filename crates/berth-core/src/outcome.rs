@@ -380,7 +380,7 @@ impl fmt::Display for Warning {
                 f.write_str("berth: put the tolerations and a nodeSelector into the DaemonSet's template, too: its controller reads only that")
             }
             Self::DaemonSetGpu { container, resource } => {
-                write!(f, "berth: each Pod of this DaemonSet takes a GPU; for the node alone, give container {container} the limit {resource}: 0")
+                write!(f, "berth: each Pod of this DaemonSet takes a GPU; if it needs none, set the limit {resource}: 0 on {container}")
             }
             Self::TolerationEnds { taint } => {
                 write!(f, "berth: taint {taint} is tolerated for tolerationSeconds only: the Pod is evicted then")
@@ -395,7 +395,7 @@ impl fmt::Display for Warning {
                 write!(f, "berth: {resource} is {vendor}'s, and no node of pool {pools} has it: remove it")
             }
             Self::UnknownResource { resource } => {
-                write!(f, "berth: is {resource} a GPU? berth does not know: its operator adds it by --gpu-resource or --companion-resource")
+                write!(f, "berth: is {resource} a GPU? Unknown: its operator adds it by --gpu-resource or --companion-resource")
             }
             Self::RuntimeClassKept { kept, wanted } => {
                 write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")
@@ -433,6 +433,63 @@ impl fmt::Display for Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_warning_with_usual_names_has_at_most_120_characters() {
+        let [container, pool] = ["open-webui", "strix-halo"].map(str::to_owned);
+        let [resource, model] =
+            ["gpu.intel.com/i915", "nvidia.com/TU104GL_Tesla_T4"].map(str::to_owned);
+        let (kept, key) = (
+            "nvidia-legacy".to_owned(),
+            "annotation berth.dev/contaner".to_owned(),
+        );
+        let warnings = [
+            Warning::DaemonSetTemplate,
+            Warning::DaemonSetGpu {
+                container: container.clone(),
+                resource: resource.clone(),
+            },
+            Warning::ZeroGpus {
+                container: container.clone(),
+                resource: resource.clone(),
+                amount: "request",
+            },
+            Warning::ForeignCompanion {
+                resource: model.clone(),
+                vendor: "Moore Threads",
+                pools: pool.clone(),
+            },
+            Warning::UnknownResource { resource: model },
+            Warning::ForeignRuntimeClass {
+                kept: kept.clone(),
+                vendor: "NVIDIA",
+                pools: pool.clone(),
+                of_pools: "AMD",
+            },
+            Warning::RuntimeClassEmpty,
+            Warning::SchedulerKept {
+                kept: kept.clone(),
+                wanted: kept,
+            },
+            Warning::VisibleDevices {
+                container,
+                has_gpu: false,
+            },
+            Warning::UnknownKey {
+                key,
+                meant: Some("annotation berth.dev/container".to_owned()),
+            },
+            Warning::UnknownValue {
+                key: crate::names::INJECT_LABEL,
+                value: "Disabled".to_owned(),
+                known: crate::names::DISABLED,
+            },
+        ];
+        for warning in warnings {
+            let text = warning.to_string();
+            assert!(text.chars().count() <= 120, "{}: {text}", text.len());
+        }
+    }
 
     #[test]
     fn every_denial_has_a_remedy_and_nothing_else_has() {

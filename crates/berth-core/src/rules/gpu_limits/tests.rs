@@ -276,7 +276,7 @@ fn what_is_no_gpu_or_may_be_none_is_left_and_said() {
         (
             "amd.com/whatever",
             Some(
-                "berth: is amd.com/whatever a GPU? berth does not know: its operator adds it by --gpu-resource or --companion-resource",
+                "berth: is amd.com/whatever a GPU? Unknown: its operator adds it by --gpu-resource or --companion-resource",
             ),
         ),
         ("nvidia.com/rdma_a", None),
