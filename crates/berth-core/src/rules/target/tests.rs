@@ -250,3 +250,21 @@ fn the_operator_adds_what_is_injected() {
     // where nothing else is there, it is meant
     assert!(admit(&said, &pod(containers(&["gke-gcsfuse-sidecar"]))).is_ok());
 }
+
+#[test]
+fn a_message_is_bounded_and_has_no_control_characters_whatever_the_names() {
+    let long = "n\n".repeat(1_000);
+    let spec = json!({"containers": (0..9).map(|i| json!({"name": format!("{i}{long}")})).collect::<Vec<_>>()});
+    let annotation = json!({"berth.dev/container": long});
+    for annotations in [json!({}), annotation] {
+        let (_, message) = admitted(&annotations, &spec)
+            .map(|it| it.pod)
+            .expect_err("denied");
+        assert!(message.len() <= 1024, "{}", message.len());
+        assert!(!message.contains(char::is_control), "{message}");
+        assert!(
+            message.ends_with(')') && message.contains(" (table "),
+            "{message}"
+        );
+    }
+}
