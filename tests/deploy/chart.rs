@@ -11,7 +11,7 @@ use crate::{
         process::{arg, command, ends},
     },
     objects::{Object, find},
-    render::{base_with, chart, program, refused, succeeded},
+    render::{base_with, chart, kept, program, refused, succeeded},
     webhook::reason,
 };
 
@@ -37,7 +37,7 @@ fn the_chart_deploys_what_kustomize_does() {
         let mut kustomize = by_name(kustomize);
         // the namespace is Helm's user's
         kustomize.remove(&("Namespace".to_owned(), "berth".to_owned()));
-        let chart = by_name(chart);
+        let chart = by_name(kept(chart));
         assert_eq!(
             chart.keys().collect::<Vec<_>>(),
             kustomize.keys().collect::<Vec<_>>()
@@ -175,11 +175,29 @@ fn admitted(review: &Value) -> Value {
 }
 
 #[test]
-fn without_a_class_for_it_there_is_no_test() {
-    if let Some(objects) = chart(&[]) {
-        assert!(objects.iter().all(|object| object["kind"] != "Pod"));
+fn a_test_that_cannot_test_anything_fails_and_says_why() {
+    let homelab = path("examples/homelab.yaml");
+    let table = format!("table={}", arg(&homelab));
+    let without_class: &[&str] = &["--set", "existingTable=mine"];
+    let other_class = ["--set-file", &table, "--set", "test.class=unknown"];
+    for (values, wanted) in [(without_class, "test.class"), (&other_class, "test.class")] {
+        let Some(objects) = chart(values) else { return };
+        let pod = find(&objects, "Pod", "berth-cannot-test");
+        assert_eq!(pod["metadata"]["annotations"]["helm.sh/hook"], "test");
+        assert_eq!(pod["metadata"]["namespace"], "berth");
+        let name = &pod["metadata"]["labels"]["app.kubernetes.io/name"];
+        assert_ne!(name, "berth", "the Service would lead to it");
+        let args = pod["spec"]["containers"][0]["args"].as_array();
+        let args = args.expect("args").iter();
+        let args = args.map(|it| it.as_str().expect("text").to_owned());
+        let (code, said) = ends(command().args(args));
+        assert_ne!(code, 0);
+        assert!(said.contains(wanted), "{said}");
     }
-    if let Some(message) = refused(&["--set", "test.namespace=berth"]) {
-        assert!(message.contains("name another one"), "{message}");
+    for namespace in ["berth", "kube-system"] {
+        let namespace = format!("test.namespace={namespace}");
+        if let Some(message) = refused(&["--set", &namespace]) {
+            assert!(message.contains("name another one"), "{message}");
+        }
     }
 }

@@ -14,4 +14,5 @@ mod objects;
 mod render;
 mod rendering;
 mod replica;
+mod table;
 mod webhook;

@@ -3,6 +3,7 @@
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration,
     apps::v1::Deployment,
+    batch::v1::Job,
     core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
@@ -68,6 +69,7 @@ pub fn check(objects: &[Object]) {
             ("v1", "ResourceQuota") => drop(typed::<ResourceQuota>(object)),
             ("v1", "Pod") => drop(typed::<Pod>(object)),
             ("apps/v1", "Deployment") => drop(typed::<Deployment>(object)),
+            ("batch/v1", "Job") => drop(typed::<Job>(object)),
             ("policy/v1", "PodDisruptionBudget") => drop(typed::<PodDisruptionBudget>(object)),
             ("networking.k8s.io/v1", "NetworkPolicy") => drop(typed::<NetworkPolicy>(object)),
             ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") => {

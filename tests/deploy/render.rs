@@ -80,22 +80,36 @@ fn kustomize(folder: &Path) -> Option<Vec<Object>> {
     Some(objects(&succeeded(output.expect("kubectl starts"))))
 }
 
-/// The chart as `helm template` renders the release berth in the namespace berth.
+/// The chart as `helm template` renders the release berth in the namespace berth. Its table may be empty.
 pub fn chart(values: &[&str]) -> Option<Vec<Object>> {
-    helm_template(values).map(|output| objects(&succeeded(output)))
+    let values = [&["--set", "allowEmptyTable=true"], values].concat();
+    template(&["--namespace", "berth"], &values).map(|output| objects(&succeeded(output)))
 }
 
-/// What helm says where it refuses the values.
+/// What the chart creates and keeps: without the hooks, which helm runs beside it.
+pub fn kept(objects: Vec<Object>) -> Vec<Object> {
+    let hook = |it: &Object| !it["metadata"]["annotations"]["helm.sh/hook"].is_null();
+    objects.into_iter().filter(|it| !hook(it)).collect()
+}
+
+/// What helm says where the values, besides a table that may be empty, are invalid.
 pub fn refused(values: &[&str]) -> Option<String> {
-    let output = helm_template(values)?;
+    let values = [&["--set", "allowEmptyTable=true"], values].concat();
+    refused_as_it_is(&values)
+}
+
+/// What helm says where the values are invalid.
+pub fn refused_as_it_is(values: &[&str]) -> Option<String> {
+    let output = template(&["--namespace", "berth"], values)?;
     assert!(!output.status.success(), "{values:?} are taken");
     Some(String::from_utf8(output.stderr).expect("UTF-8"))
 }
 
-fn helm_template(values: &[&str]) -> Option<Output> {
+/// `helm template` of the release berth.
+pub fn template(flags: &[&str], values: &[&str]) -> Option<Output> {
     let chart = path("deploy/chart/berth");
     let mut helm = program("helm")?;
-    helm.args(["template", "berth", arg(&chart), "--namespace", "berth"]);
+    helm.args(["template", "berth", arg(&chart)]).args(flags);
     Some(helm.args(values).output().expect("helm starts"))
 }
 

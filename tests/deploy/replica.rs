@@ -4,11 +4,12 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{body::Body, extract::ConnectInfo, http::Request};
 use berth_server::admin::{Admin, router};
-use serde_json::json;
+use serde_json::{Value, json};
 use tower::ServiceExt;
 
 use crate::{
-    objects::check,
+    objects::{check, find},
+    render::chart,
     rendering::{flag, renderings},
 };
 
@@ -162,4 +163,44 @@ fn the_image_is_of_this_version() {
             "{name}"
         );
     }
+}
+
+/// A constraint over zones made the scheduler ignore every node without a zone, and with them the one over nodes.
+#[test]
+fn replicas_avoid_each_others_nodes_also_where_no_node_has_a_zone() {
+    for rendering in renderings() {
+        let pod = json!(rendering.pod());
+        let selector =
+            json!({"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"});
+        let term = json!({"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": selector}});
+        let preferred = json!([{"weight": 100, "podAffinityTerm": term}]);
+        let anti = &pod["affinity"]["podAntiAffinity"];
+        let anti = &anti["preferredDuringSchedulingIgnoredDuringExecution"];
+        assert_eq!(anti, &preferred, "{}", rendering.name);
+        let spread = pod["topologySpreadConstraints"].as_array().expect("a list");
+        let keys: Vec<_> = spread.iter().map(|it| &it["topologyKey"]).collect();
+        assert_eq!(keys, ["kubernetes.io/hostname"], "{}", rendering.name);
+    }
+}
+
+#[test]
+fn zones_and_an_affinity_of_ones_own_are_values() {
+    let deployment = |values: &str| {
+        let objects = chart(&["--set-json", values])?;
+        Some(find(&objects, "Deployment", "berth")["spec"]["template"]["spec"].clone())
+    };
+    let preferred = "/affinity/podAntiAffinity/preferredDuringSchedulingIgnoredDuringExecution";
+    let Some(pod) = deployment("spreadZones=true") else {
+        return;
+    };
+    let terms = pod.pointer(preferred).and_then(Value::as_array);
+    let keys = terms.expect("terms").iter();
+    let keys = keys.map(|it| &it["podAffinityTerm"]["topologyKey"]);
+    let expected = ["kubernetes.io/hostname", "topology.kubernetes.io/zone"];
+    assert_eq!(keys.collect::<Vec<_>>(), expected);
+    let own = deployment(r#"affinity={"nodeAffinity": {"a": 1}}"#).expect("helm");
+    assert_eq!(own["affinity"]["nodeAffinity"], json!({"a": 1}));
+    assert!(own.pointer(preferred).is_some(), "the rest is kept");
+    let own = deployment(r#"affinity={"podAntiAffinity": {"a": 1}}"#).expect("helm");
+    assert_eq!(own["affinity"]["podAntiAffinity"], json!({"a": 1}));
 }

@@ -47,6 +47,31 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
 {{ include "berth.name" . }}.{{ .Release.Namespace }}.svc
 {{- end -}}
 
+{{/*
+Replicas prefer a node, and with spreadZones a zone, without another one. As anti-affinity: with a topology spread over
+zones, the scheduler scores no node that has no zone, and both replicas may stand on one node.
+*/}}
+{{- define "berth.affinity" -}}
+{{- $selector := include "berth.selector" . | fromYaml -}}
+{{- $terms := list -}}
+{{- range $key := ternary (list "kubernetes.io/hostname" "topology.kubernetes.io/zone") (list "kubernetes.io/hostname") .Values.spreadZones -}}
+{{- $term := dict "topologyKey" $key "labelSelector" (dict "matchLabels" $selector) -}}
+{{- $terms = append $terms (dict "weight" 100 "podAffinityTerm" $term) -}}
+{{- end -}}
+{{- $ours := dict "podAntiAffinity" (dict "preferredDuringSchedulingIgnoredDuringExecution" $terms) -}}
+{{- merge (dict) (.Values.affinity | default dict) (ternary dict $ours (hasKey (.Values.affinity | default dict) "podAntiAffinity")) | toYaml -}}
+{{- end -}}
+
+{{/* The table is named once, or said to be empty: so an upgrade that forgets it does not empty it. */}}
+{{- define "berth.checkTable" -}}
+{{- if and .Values.table .Values.existingTable -}}
+{{- fail "both table and existingTable are set: remove one of them" -}}
+{{- end -}}
+{{- if not (or .Values.table .Values.existingTable .Values.allowEmptyTable) -}}
+{{- fail "there is no table: give it with --set-file table=FILE (or keep that of the last release with --reuse-values), name your ConfigMap in existingTable, or set allowEmptyTable=true: berth then denies every Pod that names a class" -}}
+{{- end -}}
+{{- end -}}
+
 {{/* What the restricted Pod Security Standard needs of the Pod, and below, of the container. */}}
 {{- define "berth.podSecurityContext" -}}
 runAsNonRoot: true
@@ -59,6 +84,28 @@ seccompProfile: {type: RuntimeDefault}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
+{{- end -}}
+
+{{/* Where the Pod of `helm test` is created. */}}
+{{- define "berth.testNamespace" -}}
+{{ .Values.test.namespace | default "default" }}
+{{- end -}}
+
+{{/* Why there is nothing to test with. Empty if there is. */}}
+{{- define "berth.cannotTest" -}}
+{{- $namespace := include "berth.testNamespace" . -}}
+{{- if has $namespace (append .Values.webhook.excludedNamespaces .Release.Namespace) -}}
+{{- if .Values.test.namespace -}}
+{{- fail (printf "test.namespace is %s, which the webhook excludes: name another one" $namespace) -}}
+{{- end -}}
+the API server does not ask berth about Pods in the namespace {{ $namespace }}: set test.namespace to another one
+{{- else if not (include "berth.test" .) -}}
+{{- with .Values.test.class -}}
+test.class is {{ . }}, and the table has no such class with a pool: set test.class to a class of the table
+{{- else -}}
+the table has no class that is open to every namespace: set test.class to a class that is open to the namespace {{ $namespace }}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 
 {{/* The class to test with, and the resource of its first pool: from `table` or from `existingTable`. */}}
