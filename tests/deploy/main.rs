@@ -10,6 +10,7 @@ mod chart;
 mod common;
 mod crds;
 mod image;
+mod kustomize;
 mod objects;
 mod render;
 mod rendering;

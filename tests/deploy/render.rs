@@ -8,7 +8,7 @@ use std::{
     sync::LazyLock,
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     common::{overlays, path, process::arg},
@@ -71,6 +71,18 @@ fn relative_root(from: &Path) -> String {
     let up = "../".repeat(from.components().count() - 1);
     let root = path("deploy/kustomize");
     format!("{up}{}", arg(&root).trim_start_matches('/'))
+}
+
+/// An overlay of one's own over an overlay: what a kustomization adds to it.
+pub fn own_overlay(of: &str, more: &Value) -> Option<Vec<Object>> {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
+    let root = relative_root(folder.path());
+    let mut kustomization = json!({"resources": [format!("{root}/overlays/{of}")]});
+    let more = more.as_object().expect("fields").clone();
+    kustomization.as_object_mut().expect("fields").extend(more);
+    let text = kustomization.to_string();
+    fs::write(folder.path().join("kustomization.yaml"), text).expect("a file");
+    kustomize(folder.path())
 }
 
 fn kustomize(folder: &Path) -> Option<Vec<Object>> {
