@@ -1,6 +1,6 @@
 //! What the API server asks, whom it trusts, and what wakes a person, in every rendering.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use berth_core::{outcome::Reason, review::review, table::Settings, view::View};
 use berth_server::{
@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 
 use crate::{
     common,
-    objects::typed,
-    rendering::{flag, renderings},
+    objects::{find, typed},
+    render::chart,
+    rendering::{Rendering, flag, renderings},
 };
 
 #[test]
@@ -137,25 +138,107 @@ fn the_alerts_speak_of_metrics_that_there_are() {
     metrics.refused(Source::Table);
     metrics.answered(Reason::Overloaded, None, Duration::ZERO);
     let text = metrics.text().expect("text");
-    let known: BTreeSet<&str> = text
+    let mut known: BTreeSet<&str> = text
         .lines()
         .filter_map(|line| line.split(['{', ' ']).next())
         .collect();
-    for rendering in renderings() {
-        let name = rendering.name;
-        for rule in rendering
-            .objects
-            .iter()
-            .filter(|it| it["kind"] == "PrometheusRule")
-        {
-            let rules = rule["spec"]["groups"][0]["rules"].as_array();
-            for alert in rules.expect("rules") {
-                let expr = alert["expr"].as_str().expect("an expression");
-                let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
-                for metric in words.filter(|word| word.starts_with("berth_")) {
-                    assert!(known.contains(metric), "{name}: {metric} in {known:?}");
-                }
+    // the log counts it where it writes
+    known.insert("berth_log_lines_dropped_total");
+    for (name, alert) in alerts() {
+        let expr = alert["expr"].as_str().expect("an expression");
+        let words = expr.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        for metric in words.filter(|word| word.starts_with("berth_")) {
+            assert!(known.contains(metric), "{name}: {metric} in {known:?}");
+        }
+        let values = expr.split("~\"").skip(1);
+        for value in values.filter_map(|rest| rest.split('"').next()) {
+            for reason in value.split('|') {
+                let there = Reason::ALL.iter().any(|it| it.as_str() == reason);
+                assert!(there, "{name}: {reason}");
             }
         }
     }
+}
+
+/// Every alert, and the way of deploying that it is of.
+fn alerts() -> Vec<(&'static str, Value)> {
+    let of = |rendering: &'static Rendering| {
+        let all = rendering.objects.iter();
+        let rules = all.filter(|it| it["kind"] == "PrometheusRule");
+        let lists = rules.filter_map(|it| it["spec"]["groups"][0]["rules"].as_array());
+        lists.flatten().map(|alert| (rendering.name, alert.clone()))
+    };
+    renderings().iter().flat_map(of).collect()
+}
+
+#[test]
+fn what_can_go_wrong_has_an_alert() {
+    let names: BTreeSet<_> = alerts()
+        .iter()
+        .map(|(_, it)| it["alert"].as_str().expect("a name").to_owned())
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    for (name, metric) in [
+        (
+            "BerthFailOpen",
+            "apiserver_admission_webhook_fail_open_count",
+        ),
+        ("BerthStrayRequests", "NotPodCreate"),
+        ("BerthReleasesDiffer", "berth_build_info"),
+        ("BerthTableEmpty", "berth_table_classes"),
+        ("BerthDenials", "result=\"denied\""),
+        ("BerthSlow", "berth_review_duration_seconds_bucket"),
+        ("BerthReplicas", "kube_deployment_status_replicas_available"),
+        ("BerthLogLinesDropped", "berth_log_lines_dropped_total"),
+    ] {
+        assert!(names.contains(name), "{name} in {names:?}");
+        let all = alerts();
+        let alert = all.iter().find(|(_, it)| it["alert"] == name);
+        let expr = alert.expect("found").1["expr"].as_str();
+        let expr = expr.expect("an expression");
+        assert!(expr.contains(metric), "{name}: {expr}");
+    }
+}
+
+/// As a forge makes an anchor of a heading.
+fn anchor(heading: &str) -> String {
+    let kept = heading.chars().filter_map(|c| match c {
+        ' ' => Some('-'),
+        c if c.is_alphanumeric() || c == '-' || c == '_' => Some(c),
+        _ => None,
+    });
+    kept.collect::<String>().to_lowercase()
+}
+
+#[test]
+fn every_alert_leads_to_a_section_that_exists() {
+    let text = fs::read_to_string(common::path("deploy/README.md")).expect("a file");
+    let headings = text.lines().filter(|line| line.starts_with('#'));
+    let anchors: BTreeSet<_> = headings
+        .map(|line| anchor(line.trim_start_matches('#').trim()))
+        .collect();
+    for (name, alert) in alerts() {
+        let url = alert["annotations"]["runbook_url"].as_str();
+        let url = url.unwrap_or_else(|| panic!("{name}: {alert}"));
+        let (file, section) = url.split_once('#').expect("a section");
+        assert_eq!(file, "deploy/README.md", "{name}");
+        assert!(anchors.contains(section), "{name}: {section}");
+        let alert = alert["alert"].as_str().expect("a name");
+        assert_eq!(section, alert.to_lowercase(), "{name}");
+    }
+}
+
+#[test]
+fn the_alerts_of_the_chart_follow_its_values() {
+    let values = "prometheus.enabled=true,prometheus.runbookUrl=https://wiki.example/berth,webhook.timeoutSeconds=10";
+    let Some(objects) = chart(&["--set", values]) else {
+        return;
+    };
+    let rules = find(&objects, "PrometheusRule", "berth").to_string();
+    assert!(rules.contains("https://wiki.example/berth#berthdown"));
+    assert!(!rules.contains("deploy/README.md"), "{rules}");
+    assert!(rules.contains("> 10 / 2"), "{rules}");
+    assert!(!rules.contains("> 5 / 2"), "{rules}");
 }
