@@ -87,3 +87,4 @@ control-plane: ## build a real control plane with Go, once, into the user's cach
 
 docs: ## write the pages of docs/ that are made from the code and the cases
 	BERTH_WRITE_DOCS=1 cargo test --locked --quiet --test docs
+	BERTH_WRITE_DOCS=1 cargo test --locked --quiet --test deploy the_page_of_the_values

@@ -29,3 +29,19 @@ fn the_image_runs_as_the_user_that_the_deployment_names() {
         assert_eq!(user, [format!("{uid}:{gid}")], "{}", rendering.name);
     }
 }
+
+/// Nothing in the recipe builds for several architectures: a node of another one could not start it.
+#[test]
+fn replicas_run_on_nodes_of_the_images_architecture_as_long_as_it_has_one() {
+    let text = fs::read_to_string(path("Containerfile")).expect("a file");
+    assert!(!text.contains("TARGETARCH"), "drop the architecture below");
+    for rendering in renderings() {
+        let selector = rendering.pod().node_selector.expect("a selector");
+        assert_eq!(
+            selector["kubernetes.io/arch"], "amd64",
+            "{}",
+            rendering.name
+        );
+        assert_eq!(selector["kubernetes.io/os"], "linux", "{}", rendering.name);
+    }
+}

@@ -16,4 +16,5 @@ mod render;
 mod rendering;
 mod replica;
 mod table;
+mod values;
 mod webhook;

@@ -1,22 +1,66 @@
+{{/* The label app.kubernetes.io/name. */}}
+{{- define "berth.chartName" -}}
+{{ .Values.nameOverride | default .Chart.Name }}
+{{- end -}}
+
 {{/* The name of everything: the release's name, and the chart's if the release's does not contain it. */}}
 {{- define "berth.name" -}}
-{{- if contains .Chart.Name .Release.Name -}}
+{{- $chart := include "berth.chartName" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 50 | trimSuffix "-" -}}
+{{- else if contains $chart .Release.Name -}}
 {{- .Release.Name | trunc 50 | trimSuffix "-" -}}
 {{- else -}}
-{{- printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" -}}
+{{- printf "%s-%s" .Release.Name $chart | trunc 50 | trimSuffix "-" -}}
 {{- end -}}
 {{- end -}}
 
 {{- define "berth.selector" -}}
-app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/name: {{ include "berth.chartName" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "berth.labels" -}}
-{{ include "berth.selector" . }}
-app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" }}
+{{- $ours := include "berth.selector" . | fromYaml -}}
+{{- $_ := set $ours "app.kubernetes.io/version" .Chart.AppVersion -}}
+{{- $_ := set $ours "app.kubernetes.io/managed-by" .Release.Service -}}
+{{- $_ := set $ours "helm.sh/chart" (printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_") -}}
+{{- merge $ours .Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{/* The labels of a Pod or an object that is no replica: not those of berth's selector. Takes the root and a component. */}}
+{{- define "berth.otherLabels" -}}
+{{- $root := index . 0 -}}
+{{- $component := index . 1 -}}
+{{- $ours := dict "app.kubernetes.io/name" (printf "%s-%s" (include "berth.name" $root) $component) -}}
+{{- $_ := set $ours "app.kubernetes.io/instance" $root.Release.Name -}}
+{{- $_ := set $ours "app.kubernetes.io/component" $component -}}
+{{- merge $ours $root.Values.commonLabels | toYaml -}}
+{{- end -}}
+
+{{- define "berth.serviceAccount" -}}
+{{- if .Values.serviceAccount.create -}}
+{{ .Values.serviceAccount.name | default (include "berth.name" .) }}
+{{- else -}}
+{{ .Values.serviceAccount.name | default "default" }}
+{{- end -}}
+{{- end -}}
+
+{{/* The settings that the server and the lint share, as environment variables. */}}
+{{- define "berth.settings" -}}
+{{- $env := list -}}
+{{- with .Values.gpuResources -}}
+{{- $env = append $env (dict "name" "BERTH_GPU_RESOURCE" "value" (join "," .)) -}}
+{{- end -}}
+{{- with .Values.companionResources -}}
+{{- $env = append $env (dict "name" "BERTH_COMPANION_RESOURCE" "value" (join "," .)) -}}
+{{- end -}}
+{{- with .Values.injectedContainers -}}
+{{- $env = append $env (dict "name" "BERTH_INJECTED_CONTAINER" "value" (join "," .)) -}}
+{{- end -}}
+{{- with $env -}}
+{{ toYaml . }}
+{{- end -}}
 {{- end -}}
 
 {{- define "berth.image" -}}
@@ -70,20 +114,6 @@ zones, the scheduler scores no node that has no zone, and both replicas may stan
 {{- if not (or .Values.table .Values.existingTable .Values.allowEmptyTable) -}}
 {{- fail "there is no table: give it with --set-file table=FILE (or keep that of the last release with --reuse-values), name your ConfigMap in existingTable, or set allowEmptyTable=true: berth then denies every Pod that names a class" -}}
 {{- end -}}
-{{- end -}}
-
-{{/* What the restricted Pod Security Standard needs of the Pod, and below, of the container. */}}
-{{- define "berth.podSecurityContext" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-seccompProfile: {type: RuntimeDefault}
-{{- end -}}
-
-{{- define "berth.securityContext" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-capabilities: {drop: [ALL]}
 {{- end -}}
 
 {{/* Where the Pod of `helm test` is created. */}}
