@@ -9,7 +9,9 @@ use std::{
     process::{Command, Output},
 };
 
-use berth_cluster::{ControlPlane, Error, Options, PATIENCE, Serving, homelab, until};
+use berth_cluster::{
+    ControlPlane, Error, Options, PATIENCE, Serving, homelab, start_cert_manager, until,
+};
 use k8s_openapi::{
     ClusterResourceScope, NamespaceResourceScope,
     api::{
@@ -110,6 +112,12 @@ impl Bare {
     pub fn definitions(&self) -> &str {
         let definitions = self.control_plane.parts().path("cert-manager-crds");
         arg(definitions.expect("cert-manager is one of the parts"))
+    }
+
+    /// Starts cert-manager itself, with its definitions. It runs until the control plane ends.
+    pub async fn start_cert_manager(&self) {
+        let started = start_cert_manager(&self.control_plane).await;
+        started.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Objects of the cluster.

@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, fs, process::Output};
 
 use berth_cluster::until;
-use k8s_openapi::api::core::v1::{Namespace, Pod};
+use k8s_openapi::api::{
+    admissionregistration::v1::MutatingWebhookConfiguration,
+    core::v1::{Namespace, Pod},
+};
 use kube::{
     Api, ResourceExt,
     api::{ListParams, Patch, PatchParams, PostParams},
@@ -26,6 +29,7 @@ async fn the_chart_is_installed_tested_upgraded_and_taken_away() {
     restricted_namespace(&bare).await;
     let notes = upgrade(&bare, "replicas=2").await;
     let (made, ca) = (bare.secret().await, bare.ca().await);
+    assert_eq!(nodes(&bare).await.len(), 2, "each on a node of its own");
 
     // nothing serves yet: the Pod of the test is refused, and the message says by whom
     let test = "test berth -n berth --timeout=60s";
@@ -58,6 +62,69 @@ async fn the_chart_is_installed_tested_upgraded_and_taken_away() {
     let creates = creates_while(&bare, uninstalled).await;
     assert!(creates.contains(&true), "some were placed before the end");
     bare.is_gone().await;
+}
+
+/// The chart's default: cert-manager issues the certificate, and no upgrade and no rollback touches it or its CA.
+#[tokio::test]
+async fn the_chart_with_cert_manager_is_upgraded_and_rolled_back() {
+    let Some(bare) = bare().await else { return };
+    restricted_namespace(&bare).await;
+    let delete = "delete --ignore-not-found --timeout=60s -f";
+    said(&bare.kubectl(delete, &[bare.definitions()]).await);
+    let failed = helm_upgrade(&bare, &["replicas=2"]).await;
+    let message = String::from_utf8_lossy(&failed.stderr);
+    assert!(!failed.status.success(), "{message}");
+    assert!(
+        message.contains("cert-manager is not installed"),
+        "{message}"
+    );
+    assert!(!message.contains("no matches for kind"), "{message}");
+
+    bare.start_cert_manager().await;
+    said(&helm_upgrade(&bare, &["replicas=2"]).await);
+    let ca = trusted(&bare).await;
+    let issued = bare.secret().await;
+    let authority = issued.data.as_ref().expect("data")["ca.crt"].0.clone();
+    assert!(ca == authority, "the API server trusts who signed");
+    assert_eq!(nodes(&bare).await.len(), 2, "each on a node of its own");
+
+    said(&helm_upgrade(&bare, &["replicas=3", "logLevel=debug"]).await);
+    assert!(bare.ca().await.as_ref() == Some(&ca), "after the upgrade");
+    said(
+        &bare
+            .helm("rollback berth 1 -n berth --wait --timeout=60s", &[])
+            .await,
+    );
+    assert!(bare.ca().await.as_ref() == Some(&ca), "after the rollback");
+    assert!(
+        bare.secret().await.data == issued.data,
+        "nothing is issued anew"
+    );
+
+    bare.serve().await;
+    assert_eq!(limits(&bare.placed("vllm").await)["amd.com/gpu"], "1");
+    let uninstalled = bare.helm("uninstall berth -n berth --wait", &[]);
+    creates_while(&bare, uninstalled).await;
+    bare.is_gone().await;
+}
+
+/// Waits until cert-manager has told the API server whom to trust.
+async fn trusted(bare: &Bare) -> Vec<u8> {
+    let hooks: Api<MutatingWebhookConfiguration> = bare.all();
+    let injected = until(hooks, watcher::Config::default(), |hooks| {
+        let hook = hooks.get("berth")?.webhooks.as_ref()?.first()?;
+        hook.client_config.ca_bundle.as_ref().map(|ca| ca.0.clone())
+    });
+    injected.await.expect("a CA is injected")
+}
+
+/// The nodes of the replicas.
+async fn nodes(bare: &Bare) -> BTreeSet<String> {
+    let pods: Api<Pod> = bare.within("berth");
+    let replicas = ListParams::default().labels("app.kubernetes.io/name=berth");
+    let pods = pods.list(&replicas).await.expect("Pods");
+    let nodes = pods.items.into_iter().filter_map(|pod| pod.spec?.node_name);
+    nodes.collect()
 }
 
 #[tokio::test]
@@ -93,10 +160,7 @@ async fn the_overlay_for_production_runs_each_replica_on_a_node_of_its_own() {
     let overlay = path("deploy/kustomize/overlays/ha");
     said(&bare.kubectl("apply -k", &[arg(&overlay)]).await);
     rolled_out(&bare).await;
-    let pods: Api<Pod> = bare.within("berth");
-    let pods = pods.list(&ListParams::default()).await.expect("Pods");
-    let nodes = pods.items.into_iter().filter_map(|pod| pod.spec?.node_name);
-    assert_eq!(nodes.collect::<BTreeSet<_>>().len(), 3);
+    assert_eq!(nodes(&bare).await.len(), 3);
     let deleted = bare
         .kubectl("delete --timeout=60s -k", &[arg(&overlay)])
         .await;
@@ -112,13 +176,18 @@ async fn restricted_namespace(bare: &Bare) {
     created.expect("the namespace");
 }
 
-/// `helm upgrade --install`, with the homelab's table and a certificate of Helm's.
-async fn upgrade(bare: &Bare, values: &str) -> String {
-    let line = "upgrade --install berth -n berth --wait --timeout=60s --set tls.mode=helm";
+/// `helm upgrade --install`, with the homelab's table.
+async fn helm_upgrade(bare: &Bare, values: &[&str]) -> Output {
+    let line = "upgrade --install berth -n berth --wait --timeout=60s";
     let (chart, table) = (path("deploy/chart/berth"), path("examples/homelab.yaml"));
-    let table = format!("table={}", arg(&table));
-    let rest = ["--set", values, "--set-file", &table, arg(&chart)];
-    said(&bare.helm(line, &rest).await)
+    let (table, values) = (format!("table={}", arg(&table)), values.join(","));
+    let rest = ["--set", &values, "--set-file", &table, arg(&chart)];
+    bare.helm(line, &rest).await
+}
+
+/// The same, with a certificate of Helm's.
+async fn upgrade(bare: &Bare, values: &str) -> String {
+    said(&helm_upgrade(bare, &["tls.mode=helm", values]).await)
 }
 
 /// Runs the container of the chart's test, and reports how it ends, as a kubelet does.

@@ -11,7 +11,7 @@ use crate::{
         process::{arg, command, ends},
     },
     objects::{Object, find},
-    render::{base_with, chart, kept, program, refused, succeeded},
+    render::{base_with, chart, kept, program, refused, succeeded, template},
     webhook::reason,
 };
 
@@ -199,5 +199,40 @@ fn a_test_that_cannot_test_anything_fails_and_says_why() {
         if let Some(message) = refused(&["--set", &namespace]) {
             assert!(message.contains("name another one"), "{message}");
         }
+    }
+}
+
+/// helm's `no matches for kind`, once for each object, names neither what is missing nor what to do.
+#[test]
+fn what_a_cluster_lacks_is_said_in_one_sentence() {
+    // every cluster has this one, and `helm template` does not know it
+    let cluster = "--api-versions=apiregistration.k8s.io/v1";
+    let cert_manager = "--api-versions=cert-manager.io/v1";
+    let prometheus = "--api-versions=monitoring.coreos.com/v1";
+    let alerts = ["--set", "prometheus.enabled=true"];
+    for (flags, values, missing) in [
+        (&[cluster][..], &[][..], Some("cert-manager")),
+        (&[cluster, cert_manager], &[], None),
+        (
+            &[cluster, cert_manager],
+            &alerts,
+            Some("Prometheus operator"),
+        ),
+        (&[cluster, cert_manager, prometheus], &alerts, None),
+        (&[cluster], &["--set", "tls.mode=helm"], None),
+        (&[], &alerts, None),
+    ] {
+        let values = [&["--set", "allowEmptyTable=true"], values].concat();
+        let Some(output) = template(flags, &values) else {
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.success(), missing.is_none(), "{said}");
+        let missing = missing.unwrap_or_default();
+        assert!(said.contains(missing), "{said}");
+        assert!(
+            missing != "cert-manager" || said.contains("tls.mode"),
+            "{said}"
+        );
     }
 }

@@ -6,13 +6,13 @@ use crate::{ControlPlane, Error};
 
 const NAME: &str = "cert-manager";
 
-/// Starts it, and returns when it works.
-pub(crate) async fn start(control_plane: &ControlPlane) -> Result<(), Error> {
+/// Creates its definitions, starts it, and returns when it works.
+pub async fn start(control_plane: &ControlPlane) -> Result<(), Error> {
     let definitions = control_plane.parts().path("cert-manager-crds")?;
     let definitions = definitions.display().to_string();
-    // too large for the annotation of an apply
-    let create = ["create", "-f", &definitions];
-    control_plane.kubectl_run(&create).await?;
+    // too large for the annotation of another apply, and there may be some already
+    let apply = ["apply", "--server-side", "-f", &definitions];
+    control_plane.kubectl_run(&apply).await?;
     let established = [
         "wait",
         "--for=condition=Established",

@@ -32,6 +32,7 @@ mod replicas;
 mod watch;
 mod webhook;
 
+pub use cert_manager::start as start_cert_manager;
 pub use cluster::{Cluster, Homelab};
 pub use control_plane::{ControlPlane, Options};
 pub use created::{Created, Workload};

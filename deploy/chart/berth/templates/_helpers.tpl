@@ -171,3 +171,19 @@ the table has no class that is open to every namespace: set test.class to a clas
 {{ toYaml $chosen }}
 {{- end -}}
 {{- end -}}
+
+{{/*
+What the cluster must have before helm asks it for objects that it does not know. Only in a cluster: `helm template`
+knows no API besides Kubernetes' own, and not apiregistration.k8s.io, which every cluster has.
+*/}}
+{{- define "berth.checkCluster" -}}
+{{- $apis := .Capabilities.APIVersions -}}
+{{- if $apis.Has "apiregistration.k8s.io/v1" -}}
+{{- if and (eq .Values.tls.mode "cert-manager") (not ($apis.Has "cert-manager.io/v1")) -}}
+{{- fail "cert-manager is not installed in this cluster: install it with its CRDs (https://cert-manager.io/docs/installation), or set tls.mode to secret or helm" -}}
+{{- end -}}
+{{- if and .Values.prometheus.enabled (not ($apis.Has "monitoring.coreos.com/v1")) -}}
+{{- fail "the Prometheus operator is not installed in this cluster: install it with its CRDs, or set prometheus.enabled=false" -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
