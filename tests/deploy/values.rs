@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, env, fmt::Write as _, fs};
 
+use berth::cli::Cli;
+use clap::CommandFactory;
 use serde_json::{Value, json};
 
 use crate::{
@@ -252,6 +254,25 @@ fn other_names_of_gpus_reach_the_server_and_the_lint() {
     let job = &find(&objects, "Job", "berth-lint")["spec"]["template"]["spec"];
     for pod in [pod(&objects), job] {
         assert_eq!(pod["containers"][0]["env"], expected);
+    }
+    for (command, variable) in ["serve", "lint"].iter().flat_map(|it| {
+        expected
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(move |v| (it, v))
+    }) {
+        let name = variable["name"].as_str().expect("a name");
+        let flag = name.trim_start_matches("BERTH_").replace('_', "-");
+        let line = Cli::command();
+        let line = line.find_subcommand(command).expect("a subcommand");
+        let mut flags = line.get_arguments();
+        // as soon as there is such a flag
+        if let Some(arg) = flags.find(|it| it.get_long() == Some(&flag.to_lowercase())) {
+            let env = arg.get_env().map(|it| it.to_string_lossy());
+            assert_eq!(env.as_deref(), Some(name), "{command}");
+            assert_eq!(arg.get_value_delimiter(), Some(','), "{command} --{flag}");
+        }
     }
     let plain = rendered(&json!({})).expect("helm");
     assert!(pod(&plain)["containers"][0]["env"].is_null());
