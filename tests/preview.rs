@@ -339,7 +339,7 @@ fn a_finding_is_shown_at_its_line_and_counts() {
     let expected = serde_json::json!({
         "source": found["source"],
         "field": "spec.containers[0].resources.limits.cpu",
-        "severity": "warning",
+        "severity": "error",
         "line": 13,
         "column": 31,
         "topic": "NotAQuantity",
@@ -349,7 +349,7 @@ fn a_finding_is_shown_at_its_line_and_counts() {
     assert_eq!(found, expected);
     let prose = &ran.prose;
     for words in [
-        "warning NotAQuantity",
+        "error NotAQuantity",
         "spec.containers[0].resources.limits.cpu: \"<N>\" is not a quantity",
         ":13:31]",
         "help: write a number",
@@ -521,4 +521,90 @@ fn patch(folder: &Path, diff: &[u8]) {
     let output = apply.current_dir(folder).output().expect("git starts");
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}");
+}
+
+#[test]
+fn a_document_without_content_passes_in_silence() {
+    let text = format!("# licence\n---\n{POD}---\n# Source: x/probe.yaml\n---\n");
+    for text in [
+        text.clone(),
+        text.replace('\n', "\r\n"),
+        format!("{POD}---\n~\n---\nnull"),
+    ] {
+        let ran = preview_of(&text, &["-o", "yaml"]);
+        assert_eq!((ran.code, &*ran.prose), (0, ""), "{text}");
+    }
+}
+
+#[test]
+fn where_there_is_no_pod_that_is_said() {
+    let map = "kind: ConfigMap\napiVersion: v1\n";
+    let ran = preview_of(&format!("{map}---\n{map}"), &[]);
+    assert_eq!(
+        (ran.code, &*ran.prose),
+        (0, "no Pod found in 2 documents\n")
+    );
+    let ran = preview(&["-f", "-"]);
+    assert_eq!(ran.code, 3);
+    assert!(
+        ran.prose.contains("standard input is empty"),
+        "{}",
+        ran.prose
+    );
+}
+
+#[test]
+fn sources_with_directives_are_put_together() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.yaml"), POD).expect("a file");
+    let second = format!("# x\n%YAML 1.1\n---\n{POD}");
+    fs::write(folder.path().join("b.yaml"), second).expect("a file");
+    let ran = preview(&["-o", "yaml", "-f", arg(folder.path())]);
+    let again = preview_of(&ran.data, &["-o", "json"]);
+    let pods = json(&again)["pods"].take();
+    assert_eq!(pods.as_array().map(Vec::len), Some(2), "{}", ran.data);
+}
+
+#[test]
+fn a_document_on_the_line_of_its_marker_is_read() {
+    let pod = "{apiVersion: v1, kind: Pod, metadata: {name: x, labels: {berth.dev/workload-class: whisper}}, \
+               spec: {containers: [{name: c}]}}";
+    for text in [
+        format!("a: 1\n--- {pod}\n"),
+        format!("--- !!map\n{POD}"),
+        format!("--- # x\n{POD}"),
+    ] {
+        let ran = preview_of(&text, &["-o", "yaml"]);
+        assert!(ran.data.contains("elminster"), "{text}: {}", ran.data);
+        let again = preview_of(&ran.data, &["-o", "yaml"]);
+        assert_eq!(again.data, ran.data);
+    }
+}
+
+#[test]
+fn warnings_fail_where_that_is_asked_for_and_a_comment_silences_them() {
+    let job = "apiVersion: batch.volcano.sh/v1alpha1\nkind: Job\nmetadata: {name: j}\nspec:\n  tasks:\n  - template:\n      \
+               metadata: {labels: {berth.dev/workload-class: whisper}}\n      spec: {containers: [{name: c}]}\n";
+    let ran = preview_of(job, &[]);
+    assert_eq!(ran.code, 0, "{}", ran.prose);
+    assert!(ran.prose.contains("LimitReadEarly"), "{}", ran.prose);
+    let fail = ["--fail-on", "warning"];
+    assert_eq!(preview_of(job, &fail).code, 1);
+    let silenced = format!("# berth-preview: allow LimitReadEarly the queue has no quota\n{job}");
+    let ran = preview_of(&silenced, &fail);
+    assert_eq!(ran.code, 0, "{}", ran.prose);
+    assert!(!ran.prose.contains("LimitReadEarly"), "{}", ran.prose);
+    let no_reason = format!("# berth-preview: allow LimitReadEarly\n{job}");
+    assert_eq!(preview_of(&no_reason, &fail).code, 1);
+}
+
+#[test]
+fn a_file_without_its_flag_is_told_how() {
+    let ran = preview(&["x.yaml"]);
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.prose.contains("berth preview -f x.yaml"),
+        "{}",
+        ran.prose
+    );
 }

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     TableOptions,
-    report::{Ended, Failure, print, tell},
+    report::{Ended, FailOn, Failure, print, tell},
 };
 use berth_manifests::{
     diagnostic::Severity,
@@ -14,10 +14,18 @@ use berth_manifests::{
 
 mod format;
 
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  nothing is found that --fail-on counts
+  1  something is
+  2  the flags are wrong
+  3  the table does not load";
+
 /// Find what is wrong with a table that loads
 ///
 /// A comment on or above the line of a finding, or of its object, silences it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
 #[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
 pub(super) struct Lint {
     /// How to print the findings
@@ -43,14 +51,6 @@ enum Format {
     Github,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum FailOn {
-    /// What cannot work as written
-    Error,
-    /// That, and what is probably not meant
-    Warning,
-}
-
 impl Lint {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         if let Some(code) = self.explain {
@@ -71,15 +71,6 @@ impl Lint {
         let fail_on = Severity::from(self.fail_on);
         let failed = report.diagnostics.iter().any(|it| it.severity >= fail_on);
         Ok(if failed { Ended::Found } else { Ended::Fine })
-    }
-}
-
-impl From<FailOn> for Severity {
-    fn from(fail_on: FailOn) -> Self {
-        match fail_on {
-            FailOn::Error => Self::Error,
-            FailOn::Warning => Self::Warning,
-        }
     }
 }
 

@@ -7,11 +7,11 @@ use serde_json::Value;
 
 use super::{
     TableOptions,
-    report::{Ended, Failure, show},
+    report::{Ended, FailOn, Failure, show, tell},
 };
 use berth_core::view::View;
 use berth_manifests::{
-    diagnostic::{Diagnostic, Place, SourceText},
+    diagnostic::{Diagnostic, Place, Severity, SourceText},
     documents::{self, Source},
     files::{self, Depth},
     preview::{Preview as Previewed, preview},
@@ -27,20 +27,40 @@ use reporter::Reporter;
 mod diff;
 mod formatter;
 mod reporter;
+mod suppression;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  the API server takes every Pod, also where berth changes it or warns
+  1  a Pod is denied, or the API server would not take an object; a change with --exit-code; a warning with \
+--fail-on warning
+  2  the flags are wrong
+  3  something cannot be read or written, or standard input is empty";
 
 /// Show what berth would do to the Pods of manifests
 ///
 /// Without a cluster, by the function that the server runs. Pods are found in every kind of workload, in lists and in
 /// reviews. Data goes to standard output and prose to standard error, so that `berth preview -o yaml -f x.yaml |
-/// kubectl apply -f -` works. The exit code is 1 where a Pod is denied, or something is found that its author should
-/// change.
+/// kubectl apply -f -` works.
+///
+/// A comment with a reason silences a finding, on or above its line, or above its document:
+/// # berth-preview: allow SurgeNeedsGpu the pool has a spare GPU
 #[derive(Args, Debug)]
+#[command(after_help = EXIT_CODES)]
 pub(super) struct Preview {
     #[command(flatten)]
     table: TableOptions,
     /// A file of manifests, a folder of such files, or - for standard input; repeatable
-    #[arg(short, long, value_name = "FILE|DIR|-", required = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|DIR|-",
+        required_unless_present = "file"
+    )]
     filename: Vec<PathBuf>,
+    /// A file without -f, to say how it is named
+    #[arg(hide = true, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// Read the folders in a folder, too
     #[arg(short = 'R', long)]
     recursive: bool,
@@ -53,6 +73,9 @@ pub(super) struct Preview {
     /// Exit with 1 where something would change, as `kubectl diff` does
     #[arg(long)]
     exit_code: bool,
+    /// From which severity on a finding makes the exit code 1; a denial always does
+    #[arg(long, value_name = "SEVERITY", default_value = "error")]
+    fail_on: FailOn,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -77,15 +100,28 @@ struct Shown<'d> {
     root: Option<&'d Node>,
     value: &'d Value,
     preview: &'d Previewed,
-    edited: Option<&'d Edited>,
+    text: Text<'d>,
+}
+
+/// What becomes of a document's text.
+#[derive(Clone, Copy)]
+enum Text<'d> {
+    /// It stays as it is.
+    Kept,
+    /// It is another.
+    Edited(&'d Edited),
+    /// No text was found that says what it should: none is better than a wrong one.
+    Unwritable,
 }
 
 /// What was seen on the way.
 #[derive(Debug, Default)]
 struct Seen {
     unreadable: bool,
-    trouble: bool,
     changes: bool,
+    severity: Option<Severity>,
+    documents: usize,
+    pods: usize,
 }
 
 /// One run over all sources.
@@ -109,6 +145,12 @@ fn namespace(text: &str) -> Result<String, String> {
 
 impl Preview {
     pub(super) fn run(self) -> Result<Ended, Failure> {
+        if let Some(file) = self.file.first() {
+            let file = file.display();
+            return Err(Failure::usage(format_args!(
+                "a file of manifests is named with -f: berth preview -f {file}"
+            )));
+        }
         let view = View::from(TableFiles::from(self.table).load()?);
         let depth = if self.recursive {
             Depth::All
@@ -129,15 +171,36 @@ impl Preview {
             run.source(source)?;
         }
         run.formatter.end()?;
-        run.seen.ended(self.exit_code)
+        run.reporter.end();
+        run.seen.tell();
+        run.seen.ended(self.exit_code, self.fail_on.into())
     }
 }
 
 impl Seen {
-    fn ended(&self, changes_count: bool) -> Result<Ended, Failure> {
+    fn document(&mut self, preview: &Previewed) {
+        self.documents += 1;
+        self.pods += preview.pods.len();
+        self.changes |= preview.patched.is_some();
+        self.severity = self.severity.max(preview.severity());
+    }
+
+    /// Says where there was nothing to preview: silence would look like success.
+    fn tell(&self) {
+        match (self.pods, self.documents) {
+            (0, 0) if !self.unreadable => tell("no Pod found: there is no document"),
+            (0, 1) if !self.unreadable => tell("no Pod found in 1 document"),
+            (0, documents) if !self.unreadable => {
+                tell(format_args!("no Pod found in {documents} documents"));
+            }
+            _ => {}
+        }
+    }
+
+    fn ended(&self, changes_count: bool, fail_on: Severity) -> Result<Ended, Failure> {
         if self.unreadable {
             Err(Failure::told())
-        } else if self.trouble || (changes_count && self.changes) {
+        } else if self.severity >= Some(fail_on) || (changes_count && self.changes) {
             Ok(Ended::Found)
         } else {
             Ok(Ended::Fine)
@@ -153,11 +216,21 @@ impl Run<'_> {
             Err(error) => return self.unreadable(&error),
         };
         self.formatter.source(&source)?;
+        let mut is_empty = source == Source::Stdin;
         for document in documents {
+            is_empty = is_empty
+                && document
+                    .as_ref()
+                    .is_ok_and(|it| it.text.trim_start_matches('\u{feff}').trim().is_empty());
             match document {
                 Ok(document) => self.document(&document)?,
                 Err(error) => self.unreadable(&error)?,
             }
+        }
+        if is_empty {
+            self.seen.unreadable = true;
+            let nothing = Diagnostic::error("standard input is empty");
+            show(&nothing.with_help("has the command before `berth preview` failed?"));
         }
         Ok(())
     }
@@ -179,31 +252,46 @@ impl Run<'_> {
 
     fn document(&mut self, document: &SourceText) -> io::Result<()> {
         let parsed = yaml::parse(&document.text).map(|mut roots| roots.pop());
-        self.seen.unreadable |= parsed.is_err();
         let (root, invalid) = match parsed {
             Ok(root) => (root, None),
             Err(error) => (None, Some(Diagnostic::not_yaml(document, error))),
         };
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
-        let mut preview = preview(&value, self.view, &self.namespace);
-        match invalid {
-            Some(diagnostic) => preview.diagnostics = vec![diagnostic],
-            None => place(&mut preview.diagnostics, document, root.as_ref()),
+        let mut preview = root.as_ref().map_or_else(Previewed::default, |_| {
+            preview(&value, self.view, &self.namespace)
+        });
+        place(&mut preview.diagnostics, document, root.as_ref());
+        suppression::apply(&mut preview.diagnostics, document);
+        if root.is_some() {
+            self.seen.document(&preview);
         }
-        self.seen.changes |= preview.patched.is_some();
-        self.seen.trouble |= preview.is_trouble();
         let edited = match (&root, &preview.patched) {
             (Some(root), Some(patched)) if self.format.shows_text() => {
                 Some(edit(&document.text, root, patched))
             }
             _ => None,
         };
+        let text = match &edited {
+            None => Text::Kept,
+            Some(Some(edited)) => Text::Edited(edited),
+            Some(None) => Text::Unwritable,
+        };
+        self.seen.unreadable |= invalid.is_some() || matches!(text, Text::Unwritable);
+        preview.diagnostics.extend(invalid);
+        if let (Text::Unwritable, Some(root)) = (text, &root) {
+            let error = Diagnostic::error("the change cannot be written into this document");
+            let error = error
+                .with_help("write it without anchors, aliases and tags; -o json shows the change");
+            preview
+                .diagnostics
+                .push(error.at(document, root.locate("")));
+        }
         self.show(&Shown {
             document,
             root: root.as_ref(),
             value: &value,
             preview: &preview,
-            edited: edited.as_ref(),
+            text,
         })
     }
 
@@ -228,7 +316,15 @@ fn place(diagnostics: &mut [Diagnostic], document: &SourceText, root: Option<&No
     }
 }
 
-impl Shown<'_> {
+impl<'d> Shown<'d> {
+    /// The text that it has now.
+    const fn edited(&self) -> Option<&'d Edited> {
+        match self.text {
+            Text::Edited(edited) => Some(edited),
+            Text::Kept | Text::Unwritable => None,
+        }
+    }
+
     /// As `path:line`.
     fn name(&self) -> String {
         let SourceText {

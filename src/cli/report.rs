@@ -11,7 +11,7 @@ use clap::ValueEnum;
 
 use berth_manifests::{
     cases,
-    diagnostic::{Diagnostic, render::Renderer},
+    diagnostic::{Diagnostic, Severity, render::Renderer},
     table_files,
 };
 
@@ -20,6 +20,24 @@ use berth_manifests::{
 pub(crate) enum Format {
     Text,
     Json,
+}
+
+/// From which severity on a command fails.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum FailOn {
+    /// What cannot work as written
+    Error,
+    /// That, and what is probably not meant
+    Warning,
+}
+
+impl From<FailOn> for Severity {
+    fn from(fail_on: FailOn) -> Self {
+        match fail_on {
+            FailOn::Error => Self::Error,
+            FailOn::Warning => Self::Warning,
+        }
+    }
 }
 
 /// Writes to standard output, in colours where it takes them.

@@ -22,7 +22,7 @@ mod checks;
 pub use checks::Topic;
 
 /// What would happen to a document.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Preview {
     /// Its Pods, in the document's order.
     pub pods: Vec<PodPreview>,
@@ -91,12 +91,16 @@ pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
 }
 
 impl Preview {
-    /// Whether a Pod is denied, or its author has something to change.
+    /// How much what was found matters, at most: a denied Pod is an error. Nothing where nothing was found.
     #[must_use]
-    pub fn is_trouble(&self) -> bool {
-        let denied = self.pods.iter().any(|pod| !pod.is_allowed());
-        let matters = |it: &Diagnostic| it.severity > Severity::Note;
-        denied || self.diagnostics.iter().any(matters)
+    pub fn severity(&self) -> Option<Severity> {
+        let of_pod = |pod: &PodPreview| match (pod.is_allowed(), pod.warnings()) {
+            (false, _) => Some(Severity::Error),
+            (true, []) => None,
+            (true, _) => Some(Severity::Warning),
+        };
+        let found = self.diagnostics.iter().map(|it| it.severity);
+        found.chain(self.pods.iter().filter_map(of_pod)).max()
     }
 }
 

@@ -3,7 +3,7 @@
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
 //! string. A duplicate key is an error here, as it is to the API server.
 
-use std::ops::Range;
+use std::{ops::Range, rc::Rc};
 
 use serde_json::{Map, Value};
 
@@ -70,10 +70,10 @@ pub enum Style {
 pub enum Kind {
     /// Neither list nor mapping.
     Scalar(Value),
-    /// A list.
-    Sequence(Vec<Node>),
-    /// A mapping.
-    Mapping(Vec<Entry>),
+    /// A list; an alias shares it with its anchor.
+    Sequence(Rc<Vec<Node>>),
+    /// A mapping; an alias shares it with its anchor.
+    Mapping(Rc<Vec<Entry>>),
 }
 
 /// A key and its value.
@@ -201,30 +201,12 @@ impl Node {
             _ => self.span.clone(),
         }
     }
-
-    fn depth(&self) -> usize {
-        let below = match &self.kind {
-            Kind::Scalar(_) => None,
-            Kind::Sequence(nodes) => nodes.iter().map(Self::depth).max(),
-            Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.depth()).max(),
-        };
-        1 + below.unwrap_or_default()
-    }
-
-    fn count(&self) -> usize {
-        let below: usize = match &self.kind {
-            Kind::Scalar(_) => 0,
-            Kind::Sequence(nodes) => nodes.iter().map(Self::count).sum(),
-            Kind::Mapping(entries) => entries.iter().map(|entry| entry.value.count()).sum(),
-        };
-        1 + below
-    }
 }
 
 impl PartialEq<Value> for Node {
     fn eq(&self, value: &Value) -> bool {
         match (&self.kind, value) {
-            (Kind::Sequence(nodes), Value::Array(values)) => nodes == values,
+            (Kind::Sequence(nodes), Value::Array(values)) => **nodes == *values,
             (Kind::Mapping(entries), Value::Object(fields)) => {
                 let same =
                     |entry: &Entry| fields.get(&entry.key).is_some_and(|it| entry.value == *it);
@@ -293,6 +275,32 @@ mod tests {
             laughs.push_str(&line);
         }
         assert!(refusal(&laughs).0.contains("too much"));
+    }
+
+    /// In time and memory that grow with the text alone, or the test takes minutes.
+    #[test]
+    fn nested_anchors_and_large_merges_stay_small() {
+        let nested: String = (0..200).map(|i| format!("&a{i} [")).collect();
+        let text = format!("{nested}{}", "]".repeat(200));
+        assert_eq!(read(&text).len(), 1);
+        let keys = |range: std::ops::Range<usize>| -> String {
+            range.map(|i| format!("  k{i}: 1\n")).collect()
+        };
+        let text = format!(
+            "a: &a\n{}b:\n  <<: *a\n{}",
+            keys(0..30_000),
+            keys(15_000..45_000)
+        );
+        let root = parse(&text).unwrap().remove(0);
+        assert_eq!(root.get("b").map(|b| b.entries().len()), Some(45_000));
+        // an alias shares what its anchor has
+        let text = format!("a: &a\n{}b: [*a, *a]\n", keys(0..10));
+        let root = parse(&text).unwrap().remove(0);
+        let shared = |node: &Node| match &node.kind {
+            Kind::Mapping(entries) => Rc::strong_count(entries),
+            _ => 0,
+        };
+        assert_eq!(root.get("a").map(shared), Some(3));
     }
 
     #[test]

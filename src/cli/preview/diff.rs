@@ -68,7 +68,7 @@ impl Formatter for Diff {
     }
 
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        let Some(edited) = shown.edited else {
+        let Some(edited) = shown.edited() else {
             return Ok(());
         };
         self.name(&shown.document.path)?;

@@ -6,7 +6,7 @@ use comfy_table::presets::NOTHING;
 use json_patch::Patch;
 use serde::Serialize;
 
-use super::Shown;
+use super::{Shown, Text as DocumentText};
 use berth_manifests::{
     diagnostic::{Diagnostic, Place},
     documents::Source,
@@ -74,15 +74,20 @@ impl Formatter for Text {
     }
 
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        let mut text = shown
-            .edited
-            .map_or(&*shown.document.text, |edited| &*edited.text);
+        let mut text = match shown.text {
+            DocumentText::Kept => &*shown.document.text,
+            DocumentText::Edited(edited) => &*edited.text,
+            DocumentText::Unwritable => return Ok(()),
+        };
         if let At::NextSource { within_line } = self.at {
             text = text.trim_start_matches('\u{feff}');
             if within_line {
                 writeln!(self.out)?;
             }
-            if !text.starts_with("---") {
+            if has_directive(text) {
+                // a directive may only follow a document that has ended
+                writeln!(self.out, "...")?;
+            } else if !text.starts_with("---") {
                 writeln!(self.out, "---")?;
             }
         }
@@ -97,6 +102,13 @@ impl Formatter for Text {
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Whether a directive comes before a text's document, as `%YAML 1.1`.
+fn has_directive(text: &str) -> bool {
+    let is_content = |line: &&str| !line.trim().is_empty() && !line.starts_with('#');
+    let first = text.lines().find(is_content);
+    first.is_some_and(|line| line.starts_with('%'))
 }
 
 /// One object.

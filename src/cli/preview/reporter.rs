@@ -20,6 +20,11 @@ pub(super) struct Reporter<'t> {
     sentences: bool,
 }
 
+impl Reporter<'_> {
+    /// Says what comes last.
+    pub(super) const fn end(&self) {}
+}
+
 impl<'t> Reporter<'t> {
     pub(super) const fn new(class_label: &'t str, sentences: bool) -> Self {
         Self {
@@ -34,7 +39,7 @@ impl<'t> Reporter<'t> {
             |pod: &PodPreview| self.sentences || !pod.is_allowed() || !pod.warnings().is_empty();
         preview.pods.iter().any(of_pod)
             || !preview.diagnostics.is_empty()
-            || shown.edited.is_some_and(|edited| edited.rewritten)
+            || shown.edited().is_some_and(|edited| edited.rewritten)
     }
 
     pub(super) fn document(&self, shown: &Shown<'_>) {
@@ -44,7 +49,7 @@ impl<'t> Reporter<'t> {
         for diagnostic in &shown.preview.diagnostics {
             show(&with_field(diagnostic));
         }
-        if shown.edited.is_some_and(|edited| edited.rewritten) {
+        if shown.edited().is_some_and(|edited| edited.rewritten) {
             tell(format_args!(
                 "{}: the document is written anew, without its comments and anchors: its text could not take the change",
                 shown.name()

@@ -34,6 +34,8 @@ pub enum Topic {
     NotATemplate,
     /// Kubernetes would not take it as an object.
     NotAnObject,
+    /// Another tool makes the manifests of it.
+    NotRendered,
 }
 
 impl Topic {
@@ -51,13 +53,17 @@ impl Topic {
             Self::NoContainer => "NoContainer",
             Self::NotATemplate => "NotATemplate",
             Self::NotAnObject => "NotAnObject",
+            Self::NotRendered => "NotRendered",
         }
     }
 
-    /// How much it matters: a note is of something that a preview cannot show.
+    /// How much it matters: an error is what the API server does not take, a note of what a preview cannot show.
     const fn severity(self) -> Severity {
         match self {
-            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate => Severity::Note,
+            Self::NotAQuantity | Self::ContainerWithoutName | Self::NotAnObject => Severity::Error,
+            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate | Self::NotRendered => {
+                Severity::Note
+            }
             _ => Severity::Warning,
         }
     }
@@ -114,6 +120,10 @@ pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<D
         ));
     }
     let objects = document["items"].as_array().into_iter().flatten();
+    let mut all = objects.clone().chain([document]);
+    if let Some(rendered) = all.find_map(not_rendered) {
+        return Some(rendered);
+    }
     let runtime = objects.chain([document]).find(|object| {
         let kind = object["kind"].as_str().unwrap_or_default();
         let group = object["apiVersion"].as_str().unwrap_or_default();
@@ -134,6 +144,55 @@ pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<D
             "preview the Pods that its controller creates",
         )
     })
+}
+
+/// What a tool of its own makes manifests of: the group, the kind, and how they are made here.
+const NOT_RENDERED: &[(&str, &str, &str)] = &[
+    (
+        "kustomize.config.k8s.io/",
+        "Kustomization",
+        "preview what it renders: `kubectl kustomize FOLDER | berth preview -f -`",
+    ),
+    (
+        "kustomize.config.k8s.io/",
+        "Component",
+        "preview what it renders: `kubectl kustomize FOLDER | berth preview -f -`, with a folder that uses it",
+    ),
+    (
+        "kustomize.toolkit.fluxcd.io/",
+        "Kustomization",
+        "preview what it renders: `flux build kustomization NAME --path FOLDER | berth preview -f -`",
+    ),
+    (
+        "helm.toolkit.fluxcd.io/",
+        "HelmRelease",
+        "render its chart with its values: `helm template NAME CHART -f VALUES | berth preview -f -`",
+    ),
+    (
+        "helm.cattle.io/",
+        "HelmChart",
+        "render its chart with its values: `helm template NAME CHART -f VALUES | berth preview -f -`",
+    ),
+    (
+        "argoproj.io/",
+        "Application",
+        "render it: `argocd app manifests NAME | berth preview -f -`, or `helm template` with its values",
+    ),
+    (
+        "argoproj.io/",
+        "ApplicationSet",
+        "render what it generates: `argocd app manifests NAME | berth preview -f -` for each Application",
+    ),
+];
+
+/// An object of which a tool makes the manifests that have Pods.
+fn not_rendered(object: &Value) -> Option<Diagnostic> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (group, kind) = (text("apiVersion"), text("kind"));
+    let row = |row: &&(&str, &str, &str)| group.starts_with(row.0) && kind == row.1;
+    let (_, _, help) = NOT_RENDERED.iter().find(row)?;
+    let message = format!("the Pods of a {kind} are in what is rendered from it, not here");
+    Some(Topic::NotRendered.of("/kind", message, *help))
 }
 
 /// The Pods' containers come from elsewhere.

@@ -84,7 +84,7 @@ fn a_review_is_answered_as_the_server_answers_it() {
     review["request"]["uid"] = json!("");
     let preview = previewed(&review);
     assert_eq!(preview.pods[0].reason(), Reason::BadReview);
-    assert!(preview.is_trouble());
+    assert_eq!(preview.severity(), Some(Severity::Error));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn an_object_with_a_denied_pod_is_as_it_was() {
     let reasons: Vec<Reason> = preview.pods.iter().map(PodPreview::reason).collect();
     assert_eq!(reasons, [Reason::Placed, Reason::ClassUnavailable]);
     assert_eq!(preview.patched, None);
-    assert!(preview.is_trouble());
+    assert_eq!(preview.severity(), Some(Severity::Error));
     // another object of the same list is another matter
     let right = object("example.com/v1", "Right", json!({"one": template()}));
     let list = json!({"apiVersion": "v1", "kind": "List", "items": [mixed, right]});
@@ -235,7 +235,7 @@ fn knative_gets_what_it_takes_and_the_rest_is_said() {
         topics(&document),
         [("NotInTemplate", "spec.template.spec".to_owned())]
     );
-    assert!(!preview.is_trouble());
+    assert_eq!(preview.severity(), Some(Severity::Note));
     let patched = preview.patched.expect("it changes");
     let spec = patched["spec"]["template"]["spec"].as_object().unwrap();
     assert_eq!(spec.keys().collect::<Vec<_>>(), ["containers"]);
@@ -262,7 +262,7 @@ fn a_pod_without_containers_is_answered_as_the_server_answers() {
     for spec in [json!(null), json!("text"), json!({})] {
         let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "labels": label}, "spec": spec});
         let preview = previewed(&pod);
-        assert!(preview.is_trouble(), "{preview:?}");
+        assert_eq!(preview.severity(), Some(Severity::Error), "{preview:?}");
         assert!(!preview.pods[0].is_allowed());
     }
 }
@@ -294,6 +294,36 @@ fn where_no_container_is_to_be_seen_that_is_said() {
     let field = "spec.pods.labels.berth.dev/workload-class".to_owned();
     assert_eq!(topics(&other), [("NoContainer", field)]);
     for document in [&runtime, &other] {
-        assert!(!previewed(document).is_trouble());
+        assert_eq!(previewed(document).severity(), Some(Severity::Note));
+    }
+}
+
+#[test]
+fn what_is_not_rendered_says_how_to_render_it() {
+    for (version, kind, words) in [
+        (
+            "kustomize.config.k8s.io/v1beta1",
+            "Kustomization",
+            "kubectl kustomize",
+        ),
+        (
+            "kustomize.toolkit.fluxcd.io/v1",
+            "Kustomization",
+            "flux build",
+        ),
+        ("helm.toolkit.fluxcd.io/v2", "HelmRelease", "helm template"),
+        (
+            "argoproj.io/v1alpha1",
+            "Application",
+            "argocd app manifests",
+        ),
+    ] {
+        let document = object(version, kind, json!({"values": {"podLabels": {}}}));
+        let found = previewed(&document).diagnostics.remove(0);
+        assert_eq!(found.code, Some("NotRendered"), "{kind}");
+        assert!(
+            found.help.is_some_and(|help| help.contains(words)),
+            "{kind}"
+        );
     }
 }

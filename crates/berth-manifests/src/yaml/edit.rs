@@ -20,9 +20,10 @@ pub struct Edited {
     pub rewritten: bool,
 }
 
-/// Changes the text of a document, which was read as `root`, so that it means `target`.
+/// Changes the text of a document, which was read as `root`, so that it means `target`; nothing where no text that was
+/// tried does.
 #[must_use]
-pub fn edit(text: &str, root: &Node, target: &Value) -> Edited {
+pub fn edit(text: &str, root: &Node, target: &Value) -> Option<Edited> {
     let mut editor = Editor {
         text,
         layout: layout(text, root),
@@ -33,16 +34,18 @@ pub fn edit(text: &str, root: &Node, target: &Value) -> Edited {
     let is_right = |text: &String| {
         parse(text).is_ok_and(|documents| matches!(&*documents, [only] if only == target))
     };
-    match text_edited.filter(is_right) {
-        Some(text) => Edited {
+    if let Some(text) = text_edited.filter(is_right) {
+        return Some(Edited {
             text,
             rewritten: false,
-        },
-        None => Edited {
-            text: rewrite(text, root, target),
-            rewritten: true,
-        },
+        });
     }
+    let tries = [rewrite, alone].into_iter();
+    let mut texts = tries.map(|write| write(text, root, target));
+    texts.find(is_right).map(|text| Edited {
+        text,
+        rewritten: true,
+    })
 }
 
 /// Where a node stands.
@@ -234,7 +237,7 @@ impl Editor<'_> {
 
     /// Adds whole lines after those of a node.
     fn append_lines(&mut self, node: &Node, lines: String) -> Option<()> {
-        let end = last_byte(node);
+        let end = node.span.end;
         // a text of many lines ends where the next line's content begins
         let content = self.text.get(..end)?.trim_end_matches(' ');
         if content.ends_with('\n') {
@@ -332,23 +335,9 @@ impl Parent {
     }
 }
 
-/// Where the content of a node ends: a block's own place reaches to what follows it.
-fn last_byte(node: &Node) -> usize {
-    let below = match &node.kind {
-        _ if node.style != Style::Block => None,
-        Kind::Scalar(_) => None,
-        Kind::Sequence(items) => items.last().map(last_byte),
-        Kind::Mapping(entries) => {
-            let own = entries.iter().filter(|entry| !entry.merged);
-            own.map(|entry| last_byte(&entry.value)).max()
-        }
-    };
-    below.unwrap_or(node.span.end)
-}
-
 /// The document anew, in the place of the old one.
 fn rewrite(text: &str, root: &Node, target: &Value) -> String {
-    let (start, end) = (root.span.start, last_byte(root));
+    let Span { start, end } = root.span;
     let before = text.get(..start).unwrap_or_default();
     let before = before.trim_end_matches(' ');
     let after = text.get(end..).unwrap_or_default();
@@ -363,6 +352,12 @@ fn rewrite(text: &str, root: &Node, target: &Value) -> String {
     let begin = if begins_line { "" } else { layout.newline };
     let after = after.trim_start_matches(['\r', '\n']);
     format!("{before}{begin}{}{after}", layout.block(target, 0))
+}
+
+/// The document anew, and nothing of its text beside it.
+fn alone(text: &str, root: &Node, target: &Value) -> String {
+    let layout = layout(text, root);
+    format!("---{}{}", layout.newline, layout.block(target, 0))
 }
 
 /// The layout of the first mapping and the first list below a key; two spaces and none, as kubectl writes, where there

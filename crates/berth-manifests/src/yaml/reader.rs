@@ -1,14 +1,17 @@
 //! From the parser's events to trees.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+};
 
 use granit_parser::{Event, Parser, ScalarStyle, ScanError, StructureStyle};
 use serde_json::Value;
 
 use super::{Entry, Error, Kind, Node, Span, Style, scalar};
 
-/// Aliases may repeat so many nodes in all: a short text can name an endless tree.
-const MAX_NODES: usize = 1_000_000;
+/// Aliases may repeat so many nodes in all: a short text can name an endless tree. kubectl's reader takes as many.
+const MAX_REPEATED: usize = 400_000;
 /// Aliases may nest the tree so deep.
 const MAX_DEPTH: usize = 512;
 
@@ -24,7 +27,10 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
         parser: Parser::new_from_str_with_options(text, options),
         anchors: HashMap::new(),
         nodes: 0,
+        repeated: 0,
         depth: 0,
+        deepest: 0,
+        end: 0,
     }
     .documents()
 }
@@ -47,7 +53,21 @@ pub fn comments(text: &str) -> Vec<(Span, String)> {
 struct Reader<'t> {
     text: &'t str,
     parser: Parser<'t, granit_parser::StrInput<'t>>,
-    anchors: HashMap<usize, Node>,
+    anchors: HashMap<usize, Anchor>,
+    /// How many nodes there are so far, those that aliases repeat among them.
+    nodes: usize,
+    /// How many of them aliases repeat.
+    repeated: usize,
+    depth: usize,
+    /// How deep the node that is read has become.
+    deepest: usize,
+    /// Where what has been read so far ends in the text.
+    end: usize,
+}
+
+/// What an alias stands for: shared, and measured once.
+struct Anchor {
+    node: Node,
     nodes: usize,
     depth: usize,
 }
@@ -79,10 +99,28 @@ impl<'t> Reader<'t> {
         }
     }
 
-    fn node(&mut self, event: Event<'t>, mut span: Span) -> Result<Node, Error> {
+    fn node(&mut self, event: Event<'t>, span: Span) -> Result<Node, Error> {
+        let (nodes, deepest) = (self.nodes, self.deepest);
+        self.deepest = self.depth;
+        let (anchor, node) = self.read(event, span)?;
+        if anchor > 0 {
+            let of_anchor = Anchor {
+                node: node.clone(),
+                nodes: self.nodes - nodes,
+                depth: self.deepest - self.depth + 1,
+            };
+            self.anchors.insert(anchor, of_anchor);
+        }
+        self.deepest = self.deepest.max(deepest);
+        Ok(node)
+    }
+
+    /// A node, and the number of its anchor; 0 where it has none.
+    fn read(&mut self, event: Event<'t>, mut span: Span) -> Result<(usize, Node), Error> {
         self.nodes += 1;
+        self.end = self.end.max(span.end);
         let (anchor, style, kind) = match event {
-            Event::Alias(id) => return self.alias(id, span),
+            Event::Alias(id) => return Ok((0, self.alias(id, span)?)),
             Event::Scalar(text, style, anchor, tag) => {
                 let plain = style == ScalarStyle::Plain;
                 let over_lines = matches!(style, ScalarStyle::Literal | ScalarStyle::Folded);
@@ -99,10 +137,14 @@ impl<'t> Reader<'t> {
                 (anchor, style, Kind::Scalar(value))
             }
             Event::SequenceStart(style, anchor, _) => {
-                (anchor, style.into(), self.sequence(&mut span)?)
+                let kind = self.sequence()?;
+                span.end = self.end;
+                (anchor, style.into(), kind)
             }
             Event::MappingStart(style, anchor, _) => {
-                (anchor, style.into(), self.mapping(&mut span)?)
+                let kind = self.mapping()?;
+                span.end = self.end;
+                (anchor, style.into(), kind)
             }
             // the parser gives no node another beginning
             _ => {
@@ -110,37 +152,49 @@ impl<'t> Reader<'t> {
                 return Err(Error { message, span });
             }
         };
-        let node = Node { span, style, kind };
-        if anchor > 0 {
-            self.anchors.insert(anchor, node.clone());
-        }
-        Ok(node)
+        Ok((anchor, Node { span, style, kind }))
     }
 
-    fn sequence(&mut self, span: &mut Span) -> Result<Kind, Error> {
+    /// One level deeper, until the list or mapping ends there.
+    fn deeper(&mut self) {
         self.depth += 1;
+        self.deepest = self.deepest.max(self.depth);
+    }
+
+    /// A list or a mapping ends: one by lines with the last of its content, one within brackets with its bracket.
+    fn ends(&mut self, at: &Span) {
+        self.depth -= 1;
+        if self
+            .text
+            .get(at.clone())
+            .is_some_and(|it| !it.trim().is_empty())
+        {
+            self.end = self.end.max(at.end);
+        }
+    }
+
+    fn sequence(&mut self) -> Result<Kind, Error> {
+        self.deeper();
         let mut nodes = Vec::new();
         loop {
             match self.next()? {
                 (Event::SequenceEnd, end) => {
-                    self.depth -= 1;
-                    span.end = end.end;
-                    return Ok(Kind::Sequence(nodes));
+                    self.ends(&end);
+                    return Ok(Kind::Sequence(Rc::new(nodes)));
                 }
                 (event, span) => nodes.push(self.node(event, span)?),
             }
         }
     }
 
-    fn mapping(&mut self, span: &mut Span) -> Result<Kind, Error> {
-        self.depth += 1;
+    fn mapping(&mut self) -> Result<Kind, Error> {
+        self.deeper();
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
         let mut seen = HashSet::new();
         loop {
             match self.next()? {
                 (Event::MappingEnd, end) => {
-                    self.depth -= 1;
-                    span.end = end.end;
+                    self.ends(&end);
                     break;
                 }
                 (event, span) => {
@@ -149,7 +203,7 @@ impl<'t> Reader<'t> {
                     let (event, span) = self.next()?;
                     let value = self.node(event, span)?;
                     if is_merge_key {
-                        merge(value, &mut merged)?;
+                        merge(&value, &mut merged)?;
                     } else {
                         insert(&mut entries, &mut seen, key, value)?;
                     }
@@ -157,31 +211,32 @@ impl<'t> Reader<'t> {
             }
         }
         // what the mapping says itself wins over what it merges
-        for entry in merged {
-            if !entries.iter().any(|own: &Entry| own.key == entry.key) {
-                entries.push(Entry {
-                    merged: true,
-                    ..entry
-                });
-            }
-        }
-        Ok(Kind::Mapping(entries))
+        let mut seen: HashSet<String> = if merged.is_empty() {
+            HashSet::new()
+        } else {
+            entries.iter().map(|own: &Entry| own.key.clone()).collect()
+        };
+        merged.retain(|entry: &Entry| seen.insert(entry.key.clone()));
+        entries.extend(merged);
+        Ok(Kind::Mapping(Rc::new(entries)))
     }
 
     fn alias(&mut self, id: usize, span: Span) -> Result<Node, Error> {
-        let Some(node) = self.anchors.get(&id) else {
+        let Some(anchor) = self.anchors.get(&id) else {
             let message = "an alias within its own anchor never ends: write it out".to_owned();
             return Err(Error { message, span });
         };
-        self.nodes += node.count();
-        if self.nodes > MAX_NODES || self.depth + node.depth() > MAX_DEPTH {
+        self.nodes += anchor.nodes;
+        self.repeated += anchor.nodes;
+        self.deepest = self.deepest.max(self.depth + anchor.depth);
+        if self.repeated > MAX_REPEATED || self.deepest > MAX_DEPTH {
             let message = "aliases repeat too much: write it out".to_owned();
             return Err(Error { message, span });
         }
         Ok(Node {
             span,
             style: Style::Alias,
-            kind: node.kind.clone(),
+            kind: anchor.node.kind.clone(),
         })
     }
 
@@ -257,20 +312,19 @@ fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
 }
 
 /// Takes in a mapping, or a list of mappings of which the first has the last word.
-fn merge(value: Node, merged: &mut Vec<Entry>) -> Result<(), Error> {
-    match value.kind {
+fn merge(value: &Node, merged: &mut Vec<Entry>) -> Result<(), Error> {
+    match &value.kind {
         Kind::Mapping(entries) => {
-            for entry in entries {
-                if !merged.iter().any(|earlier| earlier.key == entry.key) {
-                    merged.push(entry);
-                }
-            }
+            merged.extend(entries.iter().map(|entry| Entry {
+                merged: true,
+                ..entry.clone()
+            }));
             Ok(())
         }
-        Kind::Sequence(nodes) => nodes.into_iter().try_for_each(|node| merge(node, merged)),
+        Kind::Sequence(nodes) => nodes.iter().try_for_each(|node| merge(node, merged)),
         Kind::Scalar(_) => Err(Error {
             message: "<< merges a mapping, or a list of mappings".to_owned(),
-            span: value.span,
+            span: value.span.clone(),
         }),
     }
 }

@@ -11,7 +11,7 @@ fn edited(text: &str, patch: Value) -> (String, bool) {
     let mut target = root.to_json();
     let patch: json_patch::Patch = serde_json::from_value(patch).unwrap();
     json_patch::patch(&mut target, &patch).unwrap();
-    let edited = edit(text, &root, &target);
+    let edited = edit(text, &root, &target).expect("a text");
     let again = parse(&edited.text).unwrap();
     assert_eq!(again[0].to_json(), target, "{}", edited.text);
     (edited.text, edited.rewritten)
@@ -322,7 +322,7 @@ proptest! {
         for steps in &changes {
             change(&mut target, steps);
         }
-        let edited = edit(&text, &root, &target);
+        let edited = edit(&text, &root, &target).expect("a text");
         let again = parse(&edited.text).unwrap();
         prop_assert_eq!(again.len(), 1);
         prop_assert_eq!(again[0].to_json(), target, "{}", edited.text);
@@ -338,4 +338,41 @@ fn a_tag_does_not_stay_above_another_value() {
     let (text, rewritten) = edited("a: !!null 'null'\nc: 2\n", patch);
     assert!(rewritten, "{text}");
     assert!(!text.contains("!!null"), "{text}");
+}
+
+#[test]
+fn a_merge_key_in_the_last_place_stays_there() {
+    for (text, path, expected) in [
+        (
+            "d: &d {x: 1}\nl:\n- n: 1\n  <<: *d\n",
+            "/l/0/new",
+            "d: &d {x: 1}\nl:\n- n: 1\n  <<: *d\n  new: 1\n",
+        ),
+        (
+            "d: &d {x: 1}\nm:\n  n: 1\n  <<: [*d, *d] # both\n---\n",
+            "/m/new",
+            "d: &d {x: 1}\nm:\n  n: 1\n  <<: [*d, *d] # both\n  new: 1\n---\n",
+        ),
+        (
+            "d: &d {x: 1}\nm: {n: 1, <<: *d}",
+            "/m/new",
+            "d: &d {x: 1}\nm: {n: 1, new: 1, <<: *d}",
+        ),
+    ] {
+        assert_eq!(added(text, path, json!(1)), expected, "{text}");
+    }
+}
+
+#[test]
+fn what_is_written_anew_leaves_nothing_of_its_old_text() {
+    let remove = json!([{"op": "remove", "path": "/d"}]);
+    for text in [
+        "d: &d {x: 1}\nm:\n  n: 1\n  <<: *d\n",
+        "d: &d {x: 1}\nm:\n  n: 1\n  <<: [*d, *d] # x\n# y\n",
+        "--- !!map\nd: &d\n  x: 1\nm:\n- *d\n- n: 1\n  <<: *d",
+    ] {
+        let (text, rewritten) = edited(text, remove.clone());
+        assert!(rewritten, "{text}");
+        assert!(!text.contains("<<") && !text.contains('*'), "{text}");
+    }
 }
