@@ -9,12 +9,12 @@ use super::{
     TableOptions,
     report::{Ended, FailOn, Failure, show, tell},
 };
-use berth_core::view::View;
+use berth_core::{names::INJECT_LABEL, view::View};
 use berth_manifests::{
     diagnostic::{Diagnostic, Place, Severity, SourceText},
     documents::{self, Source},
     files::{self, Depth},
-    preview::{Preview as Previewed, preview},
+    preview::{Namespaces, Preview as Previewed, preview},
     table_files::TableFiles,
     yaml::{
         self, Node,
@@ -24,6 +24,7 @@ use berth_manifests::{
 use formatter::Formatter;
 use reporter::Reporter;
 
+mod denial;
 mod diff;
 mod formatter;
 mod reporter;
@@ -67,6 +68,10 @@ pub(super) struct Preview {
     /// The namespace of documents that name none
     #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     namespace: String,
+    /// A namespace that the webhook's configuration excludes, beside kube-system and kube-node-lease: berth's own;
+    /// repeatable
+    #[arg(long, value_name = "NAME", default_value = "berth", value_parser = namespace)]
+    exclude_namespace: Vec<String>,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "diff")]
     output: Format,
@@ -127,7 +132,7 @@ struct Seen {
 /// One run over all sources.
 struct Run<'t> {
     view: &'t View,
-    namespace: String,
+    namespaces: Namespaces,
     depth: Depth,
     format: Format,
     formatter: Box<dyn Formatter>,
@@ -159,7 +164,7 @@ impl Preview {
         };
         let mut run = Run {
             view: &view,
-            namespace: self.namespace,
+            namespaces: Namespaces::new(self.namespace, self.exclude_namespace),
             depth,
             format: self.output,
             formatter: self.output.formatter(),
@@ -167,7 +172,10 @@ impl Preview {
             seen: Seen::default(),
         };
         let sources = self.filename.iter();
-        for source in sources.flat_map(|path| documents::sources(path, depth)) {
+        let sources = sources.flat_map(|path| documents::sources(path, depth));
+        let sources: Vec<Result<Source, files::Error>> = sources.collect();
+        sources.iter().flatten().for_each(|it| run.look_ahead(it));
+        for source in sources {
             run.source(source)?;
         }
         run.formatter.end()?;
@@ -209,6 +217,22 @@ impl Seen {
 }
 
 impl Run<'_> {
+    /// Finds the Namespaces of a file that opt out: they may come after their Pods. What can be read once is not read.
+    fn look_ahead(&mut self, source: &Source) {
+        let file = match source {
+            Source::File(path) if path.is_file() => source.documents(),
+            _ => return,
+        };
+        let documents = file.into_iter().flatten().flatten();
+        let may_opt_out =
+            |it: &SourceText| it.text.contains("Namespace") && it.text.contains(INJECT_LABEL);
+        for document in documents.filter(may_opt_out) {
+            let roots = yaml::parse(&document.text).unwrap_or_default();
+            let roots = roots.iter().map(Node::to_json);
+            roots.for_each(|root| self.namespaces.learn(&root));
+        }
+    }
+
     fn source(&mut self, source: Result<Source, files::Error>) -> io::Result<()> {
         let opened = source.and_then(|source| Ok((source.documents()?, source)));
         let (documents, source) = match opened {
@@ -257,8 +281,9 @@ impl Run<'_> {
             Err(error) => (None, Some(Diagnostic::not_yaml(document, error))),
         };
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
+        self.namespaces.learn(&value);
         let mut preview = root.as_ref().map_or_else(Previewed::default, |_| {
-            preview(&value, self.view, &self.namespace)
+            preview(&value, self.view, &self.namespaces)
         });
         place(&mut preview.diagnostics, document, root.as_ref());
         suppression::apply(&mut preview.diagnostics, document);

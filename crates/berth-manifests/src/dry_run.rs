@@ -76,6 +76,21 @@ impl DryRun {
         }
     }
 
+    /// What comes of a Pod that berth is never asked about.
+    pub(crate) fn left_alone(pod: Value) -> Self {
+        Self {
+            reason: Reason::OptedOut,
+            class: None,
+            pool: None,
+            container: None,
+            message: None,
+            warnings: Vec::new(),
+            summary: String::new(),
+            patch: json_patch::Patch(Vec::new()),
+            pod,
+        }
+    }
+
     /// Whether the API server would take the Pod.
     #[must_use]
     pub fn is_allowed(&self) -> bool {

@@ -1,12 +1,13 @@
 //! What would happen to the Pods of a document: by the very function that the server runs, and what no webhook can say.
 //! A dry run on a cluster shows it for bare Pods alone, and never for a template (fact 15).
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use berth_core::{
+    names::{DISABLED, INJECT_LABEL},
     outcome::{Reason, Warning},
     view::View,
 };
@@ -20,6 +21,26 @@ use crate::{
 mod checks;
 
 pub use checks::Topic;
+
+/// The namespaces whose Pods the webhook is never asked about, beside those that Kubernetes needs.
+const NEVER_ASKED: &[&str] = &["kube-system", "kube-node-lease"];
+
+/// The namespaces of Pods, as far as they matter.
+#[derive(Clone, Debug, Default)]
+pub struct Namespaces {
+    /// The namespace of objects that name none.
+    pub default: String,
+    left_out: BTreeMap<String, LeftOut>,
+}
+
+/// Why the webhook is never asked about the Pods of a namespace.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum LeftOut {
+    /// The webhook's configuration excludes it.
+    Excluded,
+    /// It has the label that opts out.
+    OptedOut,
+}
 
 /// What would happen to a document.
 #[derive(Debug, Default)]
@@ -47,20 +68,48 @@ pub struct PodPreview {
     pub name: String,
     /// The value of the class label.
     pub class: Option<String>,
+    /// Why the webhook would not be asked; none where it would be.
+    pub left_out: Option<LeftOut>,
     /// What would come of its creation; why there is no answer, where the review cannot be read.
     pub outcome: Result<DryRun, Error>,
     /// The patch, its paths in the document.
     pub patch: Patch,
 }
 
-/// Previews every Pod of a document. The namespace is for objects that name none.
+impl Namespaces {
+    /// With a default, and those that the webhook's configuration excludes.
+    #[must_use]
+    pub fn new(default: impl Into<String>, excluded: impl IntoIterator<Item = String>) -> Self {
+        let never = NEVER_ASKED.iter().map(|name| (*name).to_owned());
+        let excluded = never.chain(excluded);
+        Self {
+            default: default.into(),
+            left_out: excluded.map(|name| (name, LeftOut::Excluded)).collect(),
+        }
+    }
+
+    /// Takes note of the Namespaces in a document that opt out.
+    pub fn learn(&mut self, document: &Value) {
+        let items = document["items"].as_array().into_iter().flatten();
+        for object in items.chain([document]) {
+            let is_namespace = object["apiVersion"] == "v1" && object["kind"] == "Namespace";
+            if is_namespace && object["metadata"]["labels"][INJECT_LABEL] == DISABLED {
+                let name = object["metadata"]["name"].as_str().unwrap_or_default();
+                let known = self.left_out.entry(name.to_owned());
+                known.or_insert(LeftOut::OptedOut);
+            }
+        }
+    }
+}
+
+/// Previews every Pod of a document.
 #[must_use]
-pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
+pub fn preview(document: &Value, view: &View, namespaces: &Namespaces) -> Preview {
     let mut diagnostics = Vec::new();
     let mut pods = Vec::new();
     for template in workload::templates(document) {
-        if template.has_containers(document) || template.is_pod(document) {
-            pods.push(PodPreview::of(document, template, view, namespace));
+        if template.has_containers(document) || template.is_pod() {
+            pods.push(PodPreview::of(document, template, view, namespaces));
         } else if template
             .labels(document)
             .contains_key(view.table.class_label())
@@ -76,7 +125,7 @@ pub fn preview(document: &Value, view: &View, namespace: &str) -> Preview {
     }
     // what several Pods have in common is said once
     diagnostics.dedup();
-    let patch = patch(document, &pods);
+    let patch = patch(&pods);
     let patched = (!patch.is_empty()).then(|| {
         let mut patched = document.clone();
         // the laws: a patch applies to its Pod
@@ -94,18 +143,15 @@ impl Preview {
     /// How much what was found matters, at most: a denied Pod is an error. Nothing where nothing was found.
     #[must_use]
     pub fn severity(&self) -> Option<Severity> {
-        let of_pod = |pod: &PodPreview| match (pod.is_allowed(), pod.warnings()) {
-            (false, _) => Some(Severity::Error),
-            (true, []) => None,
-            (true, _) => Some(Severity::Warning),
-        };
+        let denied = self.pods.iter().filter(|pod| !pod.is_allowed());
+        let denied = denied.map(|_| Severity::Error);
         let found = self.diagnostics.iter().map(|it| it.severity);
-        found.chain(self.pods.iter().filter_map(of_pod)).max()
+        found.chain(denied).max()
     }
 }
 
 /// The patches of all Pods as one of the document.
-fn patch(document: &Value, pods: &[PodPreview]) -> Patch {
+fn patch(pods: &[PodPreview]) -> Patch {
     let denied: HashSet<&str> = pods
         .iter()
         .filter(|pod| !pod.is_allowed())
@@ -115,14 +161,14 @@ fn patch(document: &Value, pods: &[PodPreview]) -> Patch {
         .iter()
         .filter(|pod| !denied.contains(&*pod.template.object));
     let operations = admitted.flat_map(|pod| {
-        let belongs = |it: &&PatchOperation| pod.template.takes(document, it.path().as_str());
+        let belongs = |it: &&PatchOperation| pod.template.takes(it.path().as_str());
         pod.patch.iter().filter(belongs)
     });
     Patch(operations.cloned().collect())
 }
 
 impl PodPreview {
-    fn of(document: &Value, template: PodTemplate, view: &View, namespace: &str) -> Self {
+    fn of(document: &Value, template: PodTemplate, view: &View, namespaces: &Namespaces) -> Self {
         let object = document.pointer(&template.object).unwrap_or(document);
         let is_review = document["kind"] == "AdmissionReview";
         let named = |field: &str| {
@@ -133,7 +179,7 @@ impl PodPreview {
             Some(namespace) if is_review => namespace.as_str(),
             _ => named("/metadata/namespace"),
         }
-        .unwrap_or(namespace)
+        .unwrap_or(&namespaces.default)
         .to_owned();
         let name = named("/metadata/name").or_else(|| named("/metadata/generateName"));
         let name = name.unwrap_or_default().to_owned();
@@ -147,14 +193,20 @@ impl PodPreview {
             .labels(document)
             .get(view.table.class_label())
             .cloned();
-        let outcome = dry_run::of_review(&request, &pod, view);
+        let left_out = namespaces.left_out.get(&namespace).copied();
+        let left_out = left_out.filter(|_| class.is_some() && !is_review);
+        let outcome = match left_out {
+            Some(_) => Ok(DryRun::left_alone(pod)),
+            None => dry_run::of_review(&request, &pod, view),
+        };
         let patch = outcome.as_ref().map(|run| run.patch.clone());
         Self {
-            kind: string(object, "/kind").unwrap_or_default().to_owned(),
+            kind: template.kind.clone(),
             patch: template.locate_patch(patch.unwrap_or_default()),
             template,
             namespace,
             name,
+            left_out,
             class: class.and_then(|class| class.as_str().map(str::to_owned)),
             outcome,
         }

@@ -7,7 +7,9 @@ use berth_core::patch::pointer_segment;
 
 mod kinds;
 
-use kinds::BarePodSpec;
+use kinds::{Kind, Metadata};
+
+pub(crate) use kinds::advice;
 
 /// Where a document holds a Pod, or what a controller makes Pods of: JSON Pointers from the document's root.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -18,28 +20,54 @@ pub struct PodTemplate {
     pub spec: String,
     /// The objects whose entries become the Pod's labels; a later one wins.
     pub labels: Vec<String>,
-    /// The object whose entries become the Pod's annotations.
-    pub annotations: String,
+    /// The objects whose entries become the Pod's annotations; a later one wins, and takes what is new.
+    pub annotations: Vec<String>,
+    /// The `apiVersion` of the object, which an item of a typed list may leave out.
+    pub api_version: String,
+    /// The kind of the object.
+    pub kind: String,
+    /// What there is to know of the kind.
+    known: Option<&'static Kind>,
+}
+
+/// An object that holds templates.
+#[derive(Clone, Copy)]
+struct Owner<'o> {
+    path: &'o str,
+    api_version: &'o str,
+    kind: &'o str,
 }
 
 /// Every Pod and Pod template of a document, in the document's order.
 #[must_use]
 pub fn templates(document: &Value) -> Vec<PodTemplate> {
     let mut templates = Vec::new();
-    walk(document, "", "", &mut templates);
+    let nobody = Owner {
+        path: "",
+        api_version: "",
+        kind: "",
+    };
+    walk(document, "", nobody, &mut templates);
     templates
 }
 
-fn walk(value: &Value, path: &str, object: &str, templates: &mut Vec<PodTemplate>) {
+fn walk(value: &Value, path: &str, owner: Owner<'_>, templates: &mut Vec<PodTemplate>) {
     match value {
-        Value::Object(fields) if is_object(fields) => whole(value, fields, path, templates),
-        Value::Object(fields) if has_containers(fields) && !path.is_empty() => {
-            templates.push(PodTemplate::at(path, object));
+        Value::Object(fields) if is_object(fields) => {
+            let itself = Owner {
+                path,
+                api_version: string(fields, "apiVersion"),
+                kind: string(fields, "kind"),
+            };
+            whole(value, fields, itself, templates);
         }
-        Value::Object(fields) => children(fields, path, object, templates),
+        Value::Object(fields) if has_containers(fields) && !path.is_empty() => {
+            templates.push(PodTemplate::at(path, owner));
+        }
+        Value::Object(fields) => children(fields, path, owner, templates),
         Value::Array(items) => {
             for (i, item) in items.iter().enumerate() {
-                walk(item, &format!("{path}/{i}"), object, templates);
+                walk(item, &format!("{path}/{i}"), owner, templates);
             }
         }
         _ => {}
@@ -49,29 +77,51 @@ fn walk(value: &Value, path: &str, object: &str, templates: &mut Vec<PodTemplate
 fn children(
     fields: &Map<String, Value>,
     path: &str,
-    object: &str,
+    owner: Owner<'_>,
     templates: &mut Vec<PodTemplate>,
 ) {
     for (key, value) in fields {
-        walk(
-            value,
-            &format!("{path}/{}", pointer_segment(key)),
-            object,
-            templates,
-        );
+        let path = format!("{path}/{}", pointer_segment(key));
+        walk(value, &path, owner, templates);
     }
 }
 
-/// An object with a kind of its own: a Pod, a kind of the table, or one that may hold templates. It is not a template
-/// itself, whatever it looks like (a `ServingRuntime` does).
-fn whole(value: &Value, fields: &Map<String, Value>, path: &str, templates: &mut Vec<PodTemplate>) {
-    let (group, kind) = (string(fields, "apiVersion"), string(fields, "kind"));
-    if (group, kind) == ("v1", "Pod") {
-        return templates.push(PodTemplate::at(path, path));
+/// An object with a kind of its own: a Pod, a list, a kind of the table, or one that may hold templates. It is not a
+/// template itself, whatever it looks like (a `ServingRuntime` does).
+fn whole(
+    value: &Value,
+    fields: &Map<String, Value>,
+    object: Owner<'_>,
+    templates: &mut Vec<PodTemplate>,
+) {
+    if (object.api_version, object.kind) == ("v1", "Pod") {
+        return templates.push(PodTemplate::at(object.path, object));
     }
-    match BarePodSpec::of_kind(group, kind) {
-        Some(bare) => templates.extend(bare.templates_in(value, path)),
-        None => children(fields, path, path, templates),
+    let items = fields.get("items").and_then(Value::as_array);
+    if let (Some(items), Some(kind)) = (items, object.kind.strip_suffix("List")) {
+        return list(items, object, kind, templates);
+    }
+    if let Some(known) = Kind::of(object.api_version, object.kind) {
+        templates.extend(known.templates_in(value, object));
+    }
+    children(fields, object.path, object, templates);
+}
+
+/// The items of a list. Those of a typed one, as a `PodList`, need not say what they are.
+fn list(items: &[Value], list: Owner<'_>, kind: &str, templates: &mut Vec<PodTemplate>) {
+    for (i, item) in items.iter().enumerate() {
+        let path = format!("{}/items/{i}", list.path);
+        let itself = Owner {
+            path: &path,
+            kind,
+            ..list
+        };
+        match item {
+            Value::Object(fields) if !is_object(fields) && !kind.is_empty() => {
+                whole(item, fields, itself, templates);
+            }
+            _ => walk(item, &path, list, templates),
+        }
     }
 }
 
@@ -91,28 +141,45 @@ fn has_containers(fields: &Map<String, Value>) -> bool {
 }
 
 impl PodTemplate {
-    fn at(path: &str, object: &str) -> Self {
+    fn at(path: &str, owner: Owner<'_>) -> Self {
+        let known = Kind::of(owner.api_version, owner.kind);
+        let maps = |of: Metadata, map: &str| of.maps(map, owner.path, path);
         Self {
-            object: object.to_owned(),
+            object: owner.path.to_owned(),
             spec: format!("{path}/spec"),
-            labels: vec![format!("{path}/metadata/labels")],
-            annotations: format!("{path}/metadata/annotations"),
+            labels: maps(known.map_or(Metadata::Template, |it| it.labels), "labels"),
+            annotations: maps(
+                known.map_or(Metadata::Template, |it| it.annotations),
+                "annotations",
+            ),
+            api_version: owner.api_version.to_owned(),
+            kind: owner.kind.to_owned(),
+            known,
         }
     }
 
     /// The Pod's labels.
     #[must_use]
     pub fn labels(&self, document: &Value) -> Map<String, Value> {
-        let maps = self.labels.iter().filter_map(|it| document.pointer(it));
-        let maps = maps.filter_map(Value::as_object).cloned();
-        maps.flatten().collect()
+        joined(&self.labels, document)
+    }
+
+    /// The Pod's annotations.
+    #[must_use]
+    pub fn annotations(&self, document: &Value) -> Map<String, Value> {
+        joined(&self.annotations, document)
     }
 
     /// Whether it is a Pod itself, and not what a controller makes Pods of.
     #[must_use]
-    pub fn is_pod(&self, document: &Value) -> bool {
-        let object = document.pointer(&self.object).unwrap_or(document);
-        object["kind"] == "Pod"
+    pub fn is_pod(&self) -> bool {
+        self.kind == "Pod"
+    }
+
+    /// Whether the object's API gives a container a name that has none.
+    #[must_use]
+    pub fn names_containers(&self) -> bool {
+        self.known.is_some_and(|known| !known.unnamed.is_empty())
     }
 
     /// Whether the Pod's containers are in the document.
@@ -126,29 +193,31 @@ impl PodTemplate {
     #[must_use]
     pub fn pod(&self, document: &Value) -> Value {
         let object = document.pointer(&self.object).unwrap_or(document);
-        if self.is_pod(document) {
-            return object.clone();
+        if self.is_pod() {
+            return defaulted(object.clone());
         }
         let mut metadata = json!({"labels": self.labels(document)});
-        if let Some(annotations) = document.pointer(&self.annotations) {
-            metadata["annotations"] = annotations.clone();
+        let annotations = self.annotations(document);
+        if !annotations.is_empty() {
+            metadata["annotations"] = annotations.into();
         }
         // a rule asks for this kind of owner
-        if object["kind"] == "DaemonSet" {
+        if self.kind == "DaemonSet" {
             metadata["ownerReferences"] = json!([{"kind": "DaemonSet", "controller": true}]);
         }
-        let spec = document.pointer(&self.spec).cloned().unwrap_or_default();
-        json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+        let mut spec = document.pointer(&self.spec).cloned().unwrap_or_default();
+        if let Some(known) = self.known {
+            known.complete(&mut spec, document, &self.spec);
+        }
+        defaulted(json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
     }
 
     /// Whether the object's API takes a field of the Pod, which is a JSON Pointer in the document, in its template.
     #[must_use]
-    pub fn takes(&self, document: &Value, path: &str) -> bool {
-        let object = document.pointer(&self.object).unwrap_or(document);
-        let group = object["apiVersion"].as_str().unwrap_or_default();
+    pub fn takes(&self, path: &str) -> bool {
         let below = path.strip_prefix(&self.spec).unwrap_or_default();
         let field = below.split('/').nth(1).unwrap_or_default();
-        kinds::takes(group, field)
+        kinds::takes(&self.api_version, field)
     }
 
     /// The template, or the Pod itself, as a JSON Pointer.
@@ -182,10 +251,54 @@ impl PodTemplate {
     #[must_use]
     pub fn locate(&self, path: &str) -> String {
         if let Some(rest) = path.strip_prefix("/metadata/annotations") {
-            return format!("{}{rest}", self.annotations);
+            let annotations = self.annotations.last();
+            return format!("{}{rest}", annotations.map_or("", String::as_str));
         }
         path.strip_prefix("/spec")
             .map_or_else(|| path.to_owned(), |rest| format!("{}{rest}", self.spec))
+    }
+}
+
+/// The entries of all maps; a later one wins.
+fn joined(maps: &[String], document: &Value) -> Map<String, Value> {
+    let maps = maps.iter().filter_map(|it| document.pointer(it));
+    let maps = maps.filter_map(Value::as_object).cloned();
+    maps.flatten().collect()
+}
+
+/// A Pod as the API server has it when it asks: what is null is absent, an empty scheduler is the default one, and a
+/// Pod that runs already is judged without the node that the scheduler has chosen.
+fn defaulted(mut pod: Value) -> Value {
+    without_nulls(&mut pod);
+    let is_live = has_run(&pod);
+    if let Some(spec) = pod.get_mut("spec").and_then(Value::as_object_mut) {
+        if spec.get("schedulerName").is_some_and(|name| name == "") {
+            spec.remove("schedulerName");
+        }
+        if is_live {
+            spec.remove("nodeName");
+        }
+    }
+    pod
+}
+
+/// Whether an API server has stored the Pod already.
+pub(crate) fn has_run(pod: &Value) -> bool {
+    let has = |pointer: &str| {
+        let text = pod.pointer(pointer).and_then(Value::as_str);
+        text.is_some_and(|text| !text.is_empty())
+    };
+    has("/metadata/uid") || has("/status/phase")
+}
+
+fn without_nulls(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(without_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(without_nulls),
+        _ => {}
     }
 }
 
@@ -280,6 +393,76 @@ mod tests {
         ] {
             assert_eq!(specs(document.clone()), Vec::<String>::new(), "{document}");
         }
+    }
+
+    #[test]
+    fn a_notebooks_own_labels_reach_its_pods_and_its_templates_do_not() {
+        let document = json!({"apiVersion": "kubeflow.org/v1", "kind": "Notebook",
+            "metadata": {"labels": {"a": "1"}, "annotations": {"x": "1"}}, "spec": {"template": template()}});
+        let template = &templates(&document)[0];
+        let metadata = &template.pod(&document)["metadata"];
+        assert_eq!(metadata["labels"], json!({"a": "1"}));
+        assert_eq!(metadata["annotations"], json!({"x": "1"}));
+        assert_eq!(
+            template.locate("/metadata/annotations/y"),
+            "/metadata/annotations/y"
+        );
+        assert_eq!(template.locate("/spec/x"), "/spec/template/spec/x");
+    }
+
+    #[test]
+    fn what_a_controller_adds_and_names_is_in_the_pod() {
+        let ray = |scales: bool| {
+            let spec = json!({"enableInTreeAutoscaling": scales, "headGroupSpec": {"template": template()},
+                "workerGroupSpecs": [{"template": template()}]});
+            json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "spec": spec})
+        };
+        let names = |document: &Value, at: usize| -> Vec<Value> {
+            let pod = templates(document)[at].pod(document);
+            let containers = pod["spec"]["containers"].as_array().cloned();
+            let containers = containers.unwrap_or_default().into_iter();
+            containers.map(|mut it| it["name"].take()).collect()
+        };
+        assert_eq!(names(&ray(true), 0), ["c", "autoscaler"]);
+        assert_eq!(names(&ray(true), 1), ["c"]);
+        assert_eq!(names(&ray(false), 0), ["c"]);
+        let knative = |containers: Value| {
+            let spec = json!({"template": {"spec": {"containers": containers}}});
+            json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": spec})
+        };
+        assert_eq!(
+            names(&knative(json!([{"image": "x"}])), 0),
+            ["user-container"]
+        );
+        let two = knative(json!([{"image": "x"}, {"image": "y", "name": "user-container-0"}]));
+        assert_eq!(names(&two, 0), ["user-container-1", "user-container-0"]);
+    }
+
+    #[test]
+    fn the_items_of_a_typed_list_are_of_its_kind() {
+        let pods = json!({"apiVersion": "v1", "kind": "PodList", "items": [{"metadata": {"labels": {"a": "b"}}, "spec": {}}]});
+        let template = &templates(&pods)[0];
+        assert!(template.is_pod());
+        assert_eq!(template.spec, "/items/0/spec");
+        let deployments = json!({"apiVersion": "apps/v1", "kind": "DeploymentList",
+            "items": [{"metadata": {}, "spec": {"template": super::tests::template()}}]});
+        let template = &templates(&deployments)[0];
+        assert_eq!(
+            (&*template.kind, &*template.object),
+            ("Deployment", "/items/0")
+        );
+    }
+
+    #[test]
+    fn a_pod_is_as_the_api_server_has_it_when_it_asks() {
+        let pod = |metadata: Value| {
+            let spec = json!({"nodeName": "n", "schedulerName": "", "runtimeClassName": null});
+            let pod =
+                json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec});
+            templates(&pod)[0].pod(&pod)["spec"].take()
+        };
+        assert_eq!(pod(json!({})), json!({"nodeName": "n"}));
+        assert_eq!(pod(json!({"uid": "u"})), json!({}));
     }
 
     #[test]

@@ -1,16 +1,21 @@
 //! What is said beside the data, on standard error.
 
-use super::Shown;
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use super::{Shown, denial};
 use crate::cli::report::{show, tell};
 use berth_core::{
-    outcome::{Reason, Verdict, Warning},
+    outcome::{Reason, Verdict},
     patch::pointer_segment,
 };
 use berth_manifests::{
     diagnostic::{Diagnostic, Severity},
-    preview::PodPreview,
+    preview::{LeftOut, PodPreview},
     workload::field,
 };
+
+/// How many places of a finding are named where it is said once for many.
+const PLACES: usize = 3;
 
 /// Says what there is to say about each document.
 #[derive(Debug)]
@@ -18,11 +23,16 @@ pub(super) struct Reporter<'t> {
     class_label: &'t str,
     /// Whether there is a sentence for each Pod.
     sentences: bool,
+    /// What has been said already.
+    said: BTreeMap<String, Repeated>,
 }
 
-impl Reporter<'_> {
-    /// Says what comes last.
-    pub(super) const fn end(&self) {}
+/// A finding that was said, and came again.
+#[derive(Debug, Default)]
+struct Repeated {
+    title: String,
+    count: usize,
+    places: Vec<String>,
 }
 
 impl<'t> Reporter<'t> {
@@ -30,24 +40,25 @@ impl<'t> Reporter<'t> {
         Self {
             class_label,
             sentences,
+            said: BTreeMap::new(),
         }
     }
 
     pub(super) fn has_something_to_say(&self, shown: &Shown<'_>) -> bool {
         let preview = shown.preview;
-        let of_pod =
-            |pod: &PodPreview| self.sentences || !pod.is_allowed() || !pod.warnings().is_empty();
+        let of_pod = |pod: &PodPreview| self.sentences || !pod.is_allowed();
         preview.pods.iter().any(of_pod)
             || !preview.diagnostics.is_empty()
             || shown.edited().is_some_and(|edited| edited.rewritten)
     }
 
-    pub(super) fn document(&self, shown: &Shown<'_>) {
+    pub(super) fn document(&mut self, shown: &Shown<'_>) {
         for pod in &shown.preview.pods {
             self.pod(shown, pod);
         }
         for diagnostic in &shown.preview.diagnostics {
-            show(&with_field(diagnostic));
+            let title = diagnostic.code.unwrap_or(&diagnostic.message);
+            self.once(title, &diagnostic.message, &with_field(diagnostic));
         }
         if shown.edited().is_some_and(|edited| edited.rewritten) {
             tell(format_args!(
@@ -57,28 +68,75 @@ impl<'t> Reporter<'t> {
         }
     }
 
-    fn pod(&self, shown: &Shown<'_>, pod: &PodPreview) {
-        let subject = subject(shown, pod);
-        if !pod.is_allowed() {
-            let message = pod.message().unwrap_or_default();
-            let message = format!("{subject}: {}: {message}", pod.reason());
-            return show(&at(
-                shown,
-                &self.label(shown, pod),
-                message,
-                Severity::Error,
+    /// Says how often a finding came again, and where first.
+    pub(super) fn end(&self) {
+        for again in self.said.values().filter(|it| it.count > 0) {
+            let Repeated {
+                title,
+                count,
+                places,
+            } = again;
+            let more = if *count > places.len() { ", …" } else { "" };
+            let places = places.join(", ");
+            let times = if *count == 1 { "place" } else { "places" };
+            tell(format_args!(
+                "{title}: the same in {count} more {times}: {places}{more}"
             ));
         }
-        if self.sentences {
-            tell(format_args!("{subject}: {}", sentence(pod)));
-        }
-        for warning in pod.warnings() {
-            // this one is among the document's diagnostics
-            if *warning != Warning::DaemonSetTemplate {
-                let message = format!("{subject}: {warning}");
-                show(&at(shown, &pod.template.spec, message, Severity::Warning));
+    }
+
+    /// Shows a finding, where its words come for the first time; else it is counted.
+    fn once(&mut self, title: &str, words: &str, diagnostic: &Diagnostic) {
+        let key = format!("{title}\0{words}");
+        match self.said.entry(key) {
+            Entry::Vacant(first) => {
+                first.insert(Repeated {
+                    title: title.to_owned(),
+                    ..Repeated::default()
+                });
+                show(diagnostic);
+            }
+            Entry::Occupied(again) => {
+                let again = again.into_mut();
+                again.count += 1;
+                if again.places.len() < PLACES {
+                    let place = diagnostic.place.as_ref().map(ToString::to_string);
+                    again.places.extend(place);
+                }
             }
         }
+    }
+
+    fn pod(&mut self, shown: &Shown<'_>, pod: &PodPreview) {
+        let subject = subject(shown, pod);
+        if pod.is_allowed() {
+            if self.sentences {
+                tell(format_args!("{subject}: {}", sentence(pod)));
+            }
+            return;
+        }
+        let words = pod.message().unwrap_or_default();
+        let message = format!("{subject}: {}: {words}", pod.reason());
+        let named = denial::field(&words).map(|field| pod.template.locate(&field));
+        let named = named.map(|pointer| self.label_of(shown, pod, pointer));
+        let pointer = named.unwrap_or_else(|| self.label(shown, pod));
+        let help = shown.value.pointer(&pointer).and_then(denial::help);
+        let diagnostic = Diagnostic {
+            help: help.filter(|_| words.contains("expected ")),
+            ..at(shown, &pointer, message, Severity::Error)
+        };
+        self.once(pod.reason().as_str(), &words, &diagnostic);
+    }
+
+    /// Where a label of the Pod stands; any other field is where it is.
+    fn label_of(&self, shown: &Shown<'_>, pod: &PodPreview, pointer: String) -> String {
+        let Some(key) = pointer.strip_prefix("/metadata/labels/") else {
+            return pointer;
+        };
+        let maps = pod.template.labels.iter().rev();
+        let mut places = maps.map(|map| format!("{map}/{key}"));
+        let found = places.find(|place| shown.value.pointer(place).is_some());
+        found.unwrap_or_else(|| self.label(shown, pod))
     }
 
     /// What the eye should fall on where a Pod is denied: its class, where that can be found.
@@ -140,6 +198,18 @@ fn subject(shown: &Shown<'_>, pod: &PodPreview) -> String {
 fn sentence(pod: &PodPreview) -> String {
     let class = pod.class.as_deref().unwrap_or_default();
     let pool = pod.pool().unwrap_or_default();
+    let namespace = &pod.namespace;
+    match pod.left_out {
+        Some(LeftOut::Excluded) => {
+            return format!(
+                "the webhook is never asked about namespace {namespace}, so berth leaves it alone"
+            );
+        }
+        Some(LeftOut::OptedOut) => {
+            return format!("namespace {namespace} has opted out, so berth leaves it alone");
+        }
+        None => {}
+    }
     match (pod.reason().verdict(), pod.reason()) {
         (Verdict::Mutated, _) => format!("{class} → pool {pool}: {}", pod.summary()),
         (_, Reason::InPlace) => format!("{class} → pool {pool}: it has all it needs"),

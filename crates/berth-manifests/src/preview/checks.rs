@@ -5,10 +5,14 @@ use serde_json::Value;
 use super::PodPreview;
 use crate::{
     diagnostic::{Diagnostic, Severity},
-    workload::{PodTemplate, ancestors, field},
+    workload::{PodTemplate, advice, ancestors, field},
 };
 use berth_core::{
-    outcome::Warning, patch::pointer_segment, quantity::Quantity, table::AllocationTable,
+    names::{CONTAINER_ANNOTATION, INJECT_LABEL},
+    outcome::Warning,
+    patch::pointer_segment,
+    quantity::Quantity,
+    table::AllocationTable,
 };
 
 /// What there is to say about a document.
@@ -60,7 +64,11 @@ impl Topic {
     /// How much it matters: an error is what the API server does not take, a note of what a preview cannot show.
     const fn severity(self) -> Severity {
         match self {
-            Self::NotAQuantity | Self::ContainerWithoutName | Self::NotAnObject => Severity::Error,
+            // a DaemonSet whose template says nothing makes Pods that never start, on every other node
+            Self::NotAQuantity
+            | Self::ContainerWithoutName
+            | Self::NotAnObject
+            | Self::DaemonSetTemplate => Severity::Error,
             Self::NotInTemplate | Self::NoContainer | Self::NotATemplate | Self::NotRendered => {
                 Severity::Note
             }
@@ -88,21 +96,25 @@ pub(super) fn of_pod(
     table: &AllocationTable,
     diagnostics: &mut Vec<Diagnostic>,
 ) {
+    if pod.left_out.is_some() {
+        return;
+    }
+    diagnostics.extend(elsewhere(document, pod, table));
+    diagnostics.extend(warnings(document, pod));
     if pod.class.is_none() {
-        diagnostics.extend(label_elsewhere(document, pod, table));
         return;
     }
     for list in ["initContainers", "containers"] {
         let path = format!("{}/{list}", pod.template.spec);
         let containers = document.pointer(&path).and_then(Value::as_array);
         for (i, container) in containers.into_iter().flatten().enumerate() {
-            of_container(container, &format!("{path}/{i}"), diagnostics);
+            of_container(container, &format!("{path}/{i}"), pod, diagnostics);
         }
     }
     diagnostics.extend(daemon_set(pod));
     diagnostics.extend(surge(document, pod));
     diagnostics.extend(limit_read_early(document, pod));
-    diagnostics.extend(not_in_template(document, pod));
+    diagnostics.extend(not_in_template(pod));
 }
 
 /// What there is to say about a document without Pods.
@@ -141,7 +153,7 @@ pub(super) fn of_document(document: &Value, table: &AllocationTable) -> Option<D
         Topic::NoContainer.of(
             &path,
             "this object has no Pod template",
-            "preview the Pods that its controller creates",
+            advice(document).unwrap_or("preview the Pods that its controller creates"),
         )
     })
 }
@@ -222,29 +234,84 @@ fn labelled(value: &Value, path: &str, label: &str) -> Option<String> {
     }
 }
 
-fn label_elsewhere(
-    document: &Value,
-    pod: &PodPreview,
-    table: &AllocationTable,
-) -> Option<Diagnostic> {
-    let label = pointer_segment(table.class_label());
-    let mut places = ancestors(&pod.template.spec).flat_map(|above| {
-        ["labels", "annotations"].map(|it| format!("{above}/metadata/{it}/{label}"))
-    });
-    let path = places.find(|path| document.pointer(path).is_some())?;
-    let right = pod.template.labels.last()?;
-    Some(Topic::LabelElsewhere.of(
-        &path,
-        format!(
-            "{} is here, and the Pods do not get it as a label",
-            table.class_label()
+/// Labels and annotations for berth that stand where no Pod gets them.
+fn elsewhere(document: &Value, pod: &PodPreview, table: &AllocationTable) -> Vec<Diagnostic> {
+    let template = &pod.template;
+    let (labels, annotations) = (template.labels(document), template.annotations(document));
+    let keys: [(&str, bool, Option<&String>); 3] = [
+        (
+            table.class_label(),
+            labels.contains_key(table.class_label()),
+            template.labels.last(),
         ),
-        format!("move it to {}", field(right)),
-    ))
+        (
+            INJECT_LABEL,
+            labels.contains_key(INJECT_LABEL),
+            template.labels.last(),
+        ),
+        (
+            CONTAINER_ANNOTATION,
+            annotations.contains_key(CONTAINER_ANNOTATION),
+            template.annotations.last(),
+        ),
+    ];
+    let missing = keys.into_iter().filter(|(_, is_there, _)| !is_there);
+    let found = missing.filter_map(|(key, _, right)| {
+        let segment = pointer_segment(key);
+        let mut places = ancestors(&template.spec).flat_map(|above| {
+            ["labels", "annotations"].map(|it| format!("{above}/metadata/{it}/{segment}"))
+        });
+        let path = places.find(|path| document.pointer(path).is_some())?;
+        let kind = if right == template.labels.last() {
+            "a label"
+        } else {
+            "an annotation"
+        };
+        Some(Topic::LabelElsewhere.of(
+            &path,
+            format!("{key} is here, and the Pods do not get it as {kind}"),
+            format!("move it to {}", field(right?)),
+        ))
+    });
+    found.collect()
 }
 
-fn of_container(container: &Value, path: &str, diagnostics: &mut Vec<Diagnostic>) {
-    if container["name"].as_str().is_none_or(str::is_empty) {
+/// What the server would warn of, at the container that it names, else at the Pod's spec.
+fn warnings(document: &Value, pod: &PodPreview) -> Vec<Diagnostic> {
+    // this one has a check of its own, which says more
+    let warnings = pod.warnings().iter();
+    let warnings = warnings.filter(|it| **it != Warning::DaemonSetTemplate);
+    let found = warnings.map(|warning| {
+        let text = warning.to_string();
+        let words: Vec<&str> = text.split([' ', ',', ':', '"']).collect();
+        let place = |list: &str| {
+            let path = format!("{}/{list}", pod.template.spec);
+            let containers = document.pointer(&path).and_then(Value::as_array)?;
+            let is_named = |it: &Value| it["name"].as_str().is_some_and(|it| words.contains(&it));
+            let at = containers.iter().position(is_named)?;
+            Some(format!("{path}/{at}"))
+        };
+        let named = text.contains("container ");
+        let place = named.then(|| place("containers").or_else(|| place("initContainers")));
+        Diagnostic {
+            code: Some(warning.as_str()),
+            severity: Severity::Warning,
+            field: field(&place.flatten().unwrap_or_else(|| pod.template.spec.clone())),
+            message: text.strip_prefix("berth: ").unwrap_or(&text).to_owned(),
+            help: None,
+            place: None,
+        }
+    });
+    found.collect()
+}
+
+fn of_container(
+    container: &Value,
+    path: &str,
+    pod: &PodPreview,
+    diagnostics: &mut Vec<Diagnostic>,
+) {
+    if !pod.template.names_containers() && container["name"].as_str().is_none_or(str::is_empty) {
         diagnostics.push(Topic::ContainerWithoutName.of(
             &format!("{path}/name"),
             "the container has no name",
@@ -280,31 +347,56 @@ fn daemon_set(pod: &PodPreview) -> Option<Diagnostic> {
     })
 }
 
-/// A rollout that must start a new Pod before an old one ends.
+/// A rollout that must start a new Pod before an old one ends. What the author has not written is a note.
 fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let object = document.pointer(&pod.template.object)?;
-    let (Some(pool), Some(_), "Deployment") = (pod.pool(), pod.container(), &*pod.kind) else {
+    let (Some(pool), Some(_)) = (pod.pool(), pod.container()) else {
         return None;
     };
-    let strategy = &object["spec"]["strategy"];
     let replicas = object["spec"]["replicas"].as_u64().unwrap_or(1);
-    let share = |field: &str| Share::read(&strategy["rollingUpdate"][field]);
+    let strategy = &object["spec"]["strategy"];
+    let (second_set, update) = match &*pod.kind {
+        "Deployment" if strategy["type"] == "Recreate" => return None,
+        "Deployment" => (false, &strategy["rollingUpdate"]),
+        "Rollout" if strategy["blueGreen"].is_object() => (true, &strategy["blueGreen"]),
+        "Rollout" => (false, &strategy["canary"]),
+        _ => return None,
+    };
+    let share = |field: &str| Share::read(&update[field]);
     let surge = share("maxSurge").rounded_up(replicas);
     let unavailable = share("maxUnavailable").rounded_down(replicas);
-    let waits = strategy["type"] != "Recreate" && replicas > 0 && surge > 0 && unavailable == 0;
+    let waits = replicas > 0 && (second_set || (surge > 0 && unavailable == 0));
+    let is_written =
+        second_set || !update["maxSurge"].is_null() || !update["maxUnavailable"].is_null();
     let path = if strategy.is_null() {
         "spec"
     } else {
         "spec/strategy"
     };
-    waits.then(|| {
-        let message = format!(
-            "a rollout starts a new Pod before an old one ends, and hangs where pool {pool:?} has no GPU to spare"
-        );
-        Topic::SurgeNeedsGpu.of(
-            &format!("{}/{path}", pod.template.object),
-            message,
+    let (what, help) = match (second_set, &*pod.kind) {
+        (true, _) => (
+            "a blue-green rollout starts a second set of Pods before the first ends",
+            "use spec.strategy.canary with maxSurge: 0 and maxUnavailable: 1, or keep a GPU to spare",
+        ),
+        (false, "Rollout") => (
+            "a rollout starts a new Pod before an old one ends",
+            "set spec.strategy.canary.maxSurge: 0 and maxUnavailable: 1",
+        ),
+        (false, _) => (
+            "a rollout starts a new Pod before an old one ends",
             "set spec.strategy.type: Recreate, or spec.strategy.rollingUpdate.maxSurge: 0",
+        ),
+    };
+    waits.then(|| Diagnostic {
+        severity: if is_written {
+            Severity::Error
+        } else {
+            Severity::Note
+        },
+        ..Topic::SurgeNeedsGpu.of(
+            &format!("{}/{path}", pod.template.object),
+            format!("{what}, and hangs where pool {pool:?} has no GPU to spare"),
+            help,
         )
     })
 }
@@ -355,8 +447,8 @@ fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     ))
 }
 
-fn not_in_template(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
-    let is_missing = |path: &str| !pod.template.takes(document, path);
+fn not_in_template(pod: &PodPreview) -> Option<Diagnostic> {
+    let is_missing = |path: &str| !pod.template.takes(path);
     let mut paths = pod.patch.iter().map(|operation| operation.path().as_str());
     paths.any(is_missing).then(|| {
         Topic::NotInTemplate.of(

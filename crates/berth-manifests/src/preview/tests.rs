@@ -12,7 +12,11 @@ fn view() -> View {
 }
 
 fn previewed(document: &Value) -> Preview {
-    preview(document, &view(), "ai")
+    preview(
+        document,
+        &view(),
+        &Namespaces::new("ai", ["berth".to_owned()]),
+    )
 }
 
 /// A template of class `c` with one container.
@@ -325,5 +329,84 @@ fn what_is_not_rendered_says_how_to_render_it() {
             found.help.is_some_and(|help| help.contains(words)),
             "{kind}"
         );
+    }
+}
+
+#[test]
+fn what_the_webhook_is_never_asked_about_is_left_alone() {
+    let mut namespaces = Namespaces::new("kube-system", ["berth".to_owned()]);
+    let labels = json!({"berth.dev/inject": "disabled"});
+    namespaces.learn(&json!({"apiVersion": "v1", "kind": "List", "items": [
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "sandbox", "labels": labels}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "ai", "labels": {}}},
+    ]}));
+    for (namespace, left_out) in [
+        (json!(null), Some(LeftOut::Excluded)),
+        (json!("kube-node-lease"), Some(LeftOut::Excluded)),
+        (json!("berth"), Some(LeftOut::Excluded)),
+        (json!("sandbox"), Some(LeftOut::OptedOut)),
+        (json!("ai"), None),
+    ] {
+        let mut document = deployment(json!({"type": "Recreate"}), 1);
+        document["metadata"]["namespace"] = namespace.clone();
+        let preview = preview(&document, &view(), &namespaces);
+        assert_eq!(preview.pods[0].left_out, left_out, "{namespace}");
+        assert_eq!(preview.patched.is_none(), left_out.is_some(), "{namespace}");
+    }
+}
+
+#[test]
+fn a_live_pod_is_judged_without_its_node() {
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": template()["metadata"], "spec": template()["spec"]});
+    pod["spec"]["nodeName"] = json!("n");
+    assert_eq!(previewed(&pod).pods[0].reason(), Reason::NodeNameSet);
+    pod["metadata"]["uid"] = json!("u");
+    assert_eq!(previewed(&pod).pods[0].reason(), Reason::Placed);
+}
+
+#[test]
+fn an_annotation_that_no_pod_gets_is_found() {
+    let mut document = deployment(json!({"type": "Recreate"}), 1);
+    document["metadata"]["annotations"] = json!({"berth.dev/container": "main"});
+    let found = previewed(&document).diagnostics.remove(0);
+    assert_eq!(found.code, Some(Topic::LabelElsewhere.as_str()));
+    assert_eq!(found.field, "metadata.annotations.berth.dev/container");
+    let help = "move it to spec.template.metadata.annotations";
+    assert_eq!(found.help.as_deref(), Some(help));
+    document["metadata"]["annotations"] = json!({});
+    document["metadata"]["labels"] = json!({"berth.dev/inject": "disabled"});
+    assert_eq!(
+        topics(&document),
+        [(
+            "LabelElsewhere",
+            "metadata.labels.berth.dev/inject".to_owned()
+        )]
+    );
+    // where it stands, it is right
+    document["spec"]["template"]["metadata"]["labels"]["berth.dev/workload-class"] = json!(7);
+    document["metadata"]["labels"] = json!({});
+    assert_eq!(topics(&document), []);
+}
+
+#[test]
+fn a_rollout_of_argo_that_needs_a_second_set_is_found() {
+    for (strategy, severity) in [
+        (
+            json!({"blueGreen": {"activeService": "x"}}),
+            Some(Severity::Error),
+        ),
+        (json!({"canary": {}}), Some(Severity::Note)),
+        (
+            json!({"canary": {"maxSurge": 1, "maxUnavailable": 0}}),
+            Some(Severity::Error),
+        ),
+        (
+            json!({"canary": {"maxSurge": 0, "maxUnavailable": 1}}),
+            None,
+        ),
+    ] {
+        let spec = json!({"strategy": strategy, "replicas": 1, "template": template()});
+        let document = object("argoproj.io/v1alpha1", "Rollout", spec);
+        assert_eq!(previewed(&document).severity(), severity, "{document}");
     }
 }
