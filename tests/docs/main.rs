@@ -230,7 +230,7 @@ fn after(before: &str, mut pod: Value) -> String {
     if let (None, Some(fields)) = (root.get("kind"), pod.as_object_mut()) {
         fields.retain(|key, _| key != "apiVersion" && key != "kind");
     }
-    let edited = edit(before, root, &pod);
+    let edited = edit(before, root, &pod).expect("a text");
     assert!(!edited.rewritten, "{before}");
     edited.text
 }
