@@ -608,3 +608,66 @@ fn a_file_without_its_flag_is_told_how() {
         ran.prose
     );
 }
+
+#[test]
+fn what_comes_again_is_counted() {
+    let pods = vec![POD.replace(": whisper}", ": wisper}"); 5].join("---\n");
+    let ran = preview_of(&pods, &["-o", "json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.prose.matches("did you mean").count(),
+        1,
+        "{}",
+        ran.prose
+    );
+    let again = "ClassUnavailable: the same in 4 more places: ";
+    assert!(ran.prose.contains(again), "{}", ran.prose);
+    assert!(ran.prose.contains("x.yaml:15:38"), "{}", ran.prose);
+}
+
+#[test]
+fn a_denial_marks_the_field_that_it_names() {
+    let text = POD.replace("spec:\n", "spec:\n  nodeSelector: {a.b/c: 7}\n");
+    let ran = preview_of(&text, &[]);
+    assert_eq!(ran.code, 1);
+    for words in [":7:25]", "7 is a number; quote it: \"7\""] {
+        assert!(ran.prose.contains(words), "{}", ran.prose);
+    }
+}
+
+#[test]
+fn colours_are_there_where_they_are_asked_for() {
+    for (choice, has) in [("always", true), ("never", false), ("auto", false)] {
+        let ran = preview_of(POD, &["--color", choice]);
+        assert_eq!(ran.data.contains('\u{1b}'), has, "{choice}");
+    }
+}
+
+#[test]
+fn a_namespace_that_opts_out_counts_for_the_whole_file() {
+    let namespace = "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: ai\n  labels: {berth.dev/inject: disabled}\n";
+    for text in [
+        format!("{namespace}---\n{POD}"),
+        format!("{POD}---\n{namespace}"),
+    ] {
+        let ran = preview_of(&text, &["-n", "ai"]);
+        assert_eq!((ran.code, &*ran.data), (0, ""));
+        assert!(
+            ran.prose.contains("namespace ai has opted out"),
+            "{}",
+            ran.prose
+        );
+    }
+    let ran = preview_of(POD, &["-n", "berth"]);
+    assert!(
+        ran.prose.contains("never asked about namespace berth"),
+        "{}",
+        ran.prose
+    );
+    let ran = preview_of(POD, &["-n", "x", "--exclude-namespace", "x"]);
+    assert!(
+        ran.prose.contains("never asked about namespace x"),
+        "{}",
+        ran.prose
+    );
+}

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 
 use super::{
     TableOptions,
-    report::{Ended, FailOn, Failure, print, tell},
+    report::{ColorOption, Ended, FailOn, Failure, print, tell},
 };
 use berth_manifests::{
     diagnostic::Severity,
@@ -25,7 +25,7 @@ Exit codes:
 ///
 /// A comment on or above the line of a finding, or of its object, silences it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_long_help = EXIT_CODES)]
 #[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
 pub(super) struct Lint {
     /// How to print the findings
@@ -39,6 +39,8 @@ pub(super) struct Lint {
     explain: Option<&'static Code>,
     #[command(flatten)]
     table: TableOptions,
+    #[command(flatten)]
+    color: ColorOption,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -53,6 +55,7 @@ enum Format {
 
 impl Lint {
     pub(super) fn run(self) -> Result<Ended, Failure> {
+        self.color.apply();
         if let Some(code) = self.explain {
             print(code.page)?;
             return Ok(Ended::Fine);

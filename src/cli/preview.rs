@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{
     TableOptions,
-    report::{Ended, FailOn, Failure, show, tell},
+    report::{ColorOption, Ended, FailOn, Failure, show, tell},
 };
 use berth_core::{names::INJECT_LABEL, view::View};
 use berth_manifests::{
@@ -47,7 +47,7 @@ Exit codes:
 /// A comment with a reason silences a finding, on or above its line, or above its document:
 /// # berth-preview: allow SurgeNeedsGpu the pool has a spare GPU
 #[derive(Args, Debug)]
-#[command(after_help = EXIT_CODES)]
+#[command(after_long_help = EXIT_CODES)]
 pub(super) struct Preview {
     #[command(flatten)]
     table: TableOptions,
@@ -81,6 +81,8 @@ pub(super) struct Preview {
     /// From which severity on a finding makes the exit code 1; a denial always does
     #[arg(long, value_name = "SEVERITY", default_value = "error")]
     fail_on: FailOn,
+    #[command(flatten)]
+    color: ColorOption,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -150,6 +152,7 @@ fn namespace(text: &str) -> Result<String, String> {
 
 impl Preview {
     pub(super) fn run(self) -> Result<Ended, Failure> {
+        self.color.apply();
         if let Some(file) = self.file.first() {
             let file = file.display();
             return Err(Failure::usage(format_args!(

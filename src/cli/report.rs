@@ -7,12 +7,13 @@ use std::{
     process::ExitCode,
 };
 
-use clap::ValueEnum;
+use anstream::ColorChoice;
+use clap::{Args, ValueEnum};
 
 use berth_manifests::{
     cases,
     diagnostic::{Diagnostic, Severity, render::Renderer},
-    table_files,
+    files, table_files,
 };
 
 /// How a command prints its data, where there is one way for people and one for programs.
@@ -37,6 +38,34 @@ impl From<FailOn> for Severity {
             FailOn::Error => Self::Error,
             FailOn::Warning => Self::Warning,
         }
+    }
+}
+
+/// Whether what a command says has colours.
+#[derive(Args, Clone, Copy, Debug)]
+#[group(skip)]
+pub(crate) struct ColorOption {
+    /// When to use colours; auto is on a terminal, unless `NO_COLOR` is set
+    #[arg(long, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+impl ColorOption {
+    /// From here on, for both standard streams.
+    pub(crate) fn apply(self) {
+        let choice = match self.color {
+            Color::Auto => ColorChoice::Auto,
+            Color::Always => ColorChoice::AlwaysAnsi,
+            Color::Never => ColorChoice::Never,
+        };
+        choice.write_global();
     }
 }
 
@@ -145,7 +174,7 @@ impl From<io::Error> for Failure {
                 diagnostics: Vec::new(),
             };
         }
-        Self::usage(format_args!("standard output: {error}"))
+        Self::usage(format_args!("standard output: {}", files::plain(&error)))
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::{
     SettingsOptions,
     diff::Diff,
-    report::{Ended, Failure, Format, print},
+    report::{ColorOption, Ended, Failure, Format, print},
 };
 use berth_core::view::View;
 use berth_manifests::{
@@ -34,7 +34,13 @@ A case is a file NAME.yaml:
     warnings: []               # words, as RuntimeClassKept
     unchanged: InPlace         # or OptedOut, NoClass: there is no patch
     denied: TooManyGpus        # the reason, one of docs/reasons.md
-    patched: {...}             # the whole Pod after admission";
+    patched: {...}             # the whole Pod after admission
+
+Exit codes:
+  0  every case holds
+  1  a case does not
+  2  the flags are wrong
+  3  a file cannot be read";
 
 /// Test a table by cases: a Pod, and what is expected of it
 ///
@@ -63,6 +69,8 @@ pub(super) struct Test {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    #[command(flatten)]
+    color: ColorOption,
 }
 
 /// How a case came out.
@@ -90,6 +98,7 @@ struct Tables {
 
 impl Test {
     pub(super) fn run(self) -> Result<Ended, Failure> {
+        self.color.apply();
         let mut tables = Tables {
             options: TableFiles {
                 paths: self.table,

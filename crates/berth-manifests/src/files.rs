@@ -20,7 +20,7 @@ pub const MAX_BYTES: usize = 32 << 20;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The system does not give it.
-    #[error("{}: {source}; check the path and its permissions{}", path.display(), hint(path))]
+    #[error("{}: {}; check the path and its permissions{}", path.display(), plain(source), hint(path))]
     Unreadable {
         /// The file or folder.
         path: PathBuf,
@@ -107,6 +107,14 @@ pub(crate) fn text(path: &Path, line: usize, bytes: Vec<u8>) -> Result<String, E
             line: line + newlines,
         }
     })
+}
+
+/// What the system says, without its number.
+#[must_use]
+pub fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    let words = text.split_once(" (os error ").map(|(words, _)| words);
+    words.unwrap_or(&text).to_owned()
 }
 
 fn hint(path: &Path) -> &'static str {
@@ -371,7 +379,7 @@ mod tests {
             walked(broken.path(), Depth::All, Links::ToAll),
             [
                 "a.yaml",
-                "b.yaml: No such file or directory (os error 2)",
+                "b.yaml: No such file or directory",
                 "c/back: the link leads back to a folder above it",
                 "d.yaml",
             ]

@@ -9,6 +9,7 @@ use crate::{
 use berth_core::table::{AllocationTable, Settings, compile};
 
 pub(crate) mod decode;
+mod shape;
 
 /// The files and folders that hold the manifests.
 #[derive(Clone, Debug)]

@@ -1,13 +1,16 @@
 //! From text to typed manifests, keeping where each stood.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaProps;
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    JSONSchemaProps, JSONSchemaPropsOrArray::Schema,
+};
 use kube_core::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
 
+use super::shape;
 use crate::{
     diagnostic::{Diagnostic, SourceText},
-    yaml::{self, Node, Span},
+    yaml::{self, Kind, Node, Span},
 };
 use berth_core::{
     api::{GPUPool, WorkloadClass},
@@ -118,7 +121,11 @@ fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
         || format!("the document has no {field}"),
         |found| format!("{field} {found:?} is not one of berth's"),
     );
-    let help = format!("a table has only apiVersion: {ours} with kind: GPUPool or WorkloadClass");
+    let meant = ["GPUPool", "WorkloadClass", &*ours];
+    let near = found.and_then(|found| suggestion(found, meant));
+    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    let help =
+        format!("{near}a table has only apiVersion: {ours} with kind: GPUPool or WorkloadClass");
     let span = root.locate(field);
     Err(vec![Invalid::new(field.to_owned(), span, message, help)])
 }
@@ -133,37 +140,94 @@ fn typed<T: DeserializeOwned>(
     let value = root.to_json();
     let deserializer = serde_path_to_error::Deserializer::new(&value, &mut track);
     let result = serde_ignored::deserialize(deserializer, |path| unknown.push(steps(&path)));
-    let mut invalid: Vec<Invalid> = unknown
+    let unknown: Vec<Vec<String>> = unknown
         .into_iter()
         // the derived types leave these two to us
         .filter(|steps| !matches!(&**steps, [one] if one == "apiVersion" || one == "kind"))
-        .map(|steps| unknown_field(root, &steps, schema))
         .collect();
-    match result {
-        Ok(object) if invalid.is_empty() => return Ok(manifest(object)),
-        Ok(_) => {}
-        Err(error) => {
-            let field = track.path().to_string();
-            invalid.push(wrong_type(root, field, &error.to_string()));
-        }
+    let error = match result {
+        Ok(object) if unknown.is_empty() => return Ok(manifest(object)),
+        Ok(_) => None,
+        Err(error) => Some(error.to_string()),
+    };
+    let schema = schema();
+    let wrong = shape::check(root, &schema);
+    let mut invalid: Vec<Invalid> = Vec::new();
+    let unknown = if error.is_none() {
+        unknown
+    } else {
+        // the reader went no further than the error
+        unknown_keys(root, &schema, &unknown)
+    };
+    invalid.extend(unknown.iter().map(|it| unknown_field(root, it, &schema)));
+    if let Some(error) = error.filter(|_| wrong.is_empty()) {
+        let field = track.path().to_string();
+        invalid.push(unreadable(root, field, &error));
     }
+    let wrong = wrong.into_iter().map(|it| {
+        let span = root.locate(&it.field);
+        let message = format!("{}: {}", it.field, it.message);
+        Invalid::new(it.field, span, message, it.help)
+    });
+    invalid.extend(wrong);
+    invalid.sort_by_key(|Invalid(_, span)| span.start);
     Err(invalid)
 }
 
-fn wrong_type(root: &Node, field: String, message: &str) -> Invalid {
-    let help = if message.ends_with("expected a string") {
-        "quote it"
+/// Every key that the schema does not have, and those that were found already.
+fn unknown_keys(root: &Node, schema: &JSONSchemaProps, found: &[Vec<String>]) -> Vec<Vec<String>> {
+    let mut all = found.to_vec();
+    let spec = root.get("spec");
+    let below = schema.properties.as_ref().and_then(|it| it.get("spec"));
+    if let (Some(spec), Some(schema)) = (spec, below) {
+        collect_unknown(spec, schema, &["spec".to_owned()], &mut all);
+    }
+    all
+}
+
+fn collect_unknown(
+    node: &Node,
+    schema: &JSONSchemaProps,
+    steps: &[String],
+    all: &mut Vec<Vec<String>>,
+) {
+    let below = |step: String| -> Vec<String> { steps.iter().cloned().chain([step]).collect() };
+    match (&node.kind, &schema.items, &schema.properties) {
+        (Kind::Sequence(nodes), Some(Schema(items)), _) => {
+            for (i, node) in nodes.iter().enumerate() {
+                collect_unknown(node, items, &below(format!("[{i}]")), all);
+            }
+        }
+        (Kind::Mapping(entries), _, Some(properties)) => {
+            for entry in entries.iter() {
+                let steps = below(entry.key.clone());
+                match properties.get(&entry.key) {
+                    Some(schema) => collect_unknown(&entry.value, schema, &steps, all),
+                    None if all.contains(&steps) => {}
+                    None => all.push(steps),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// What the schema does not say, and the reader does.
+fn unreadable(root: &Node, field: String, message: &str) -> Invalid {
+    let message = if message.contains("invalid type: null") {
+        "there is no value here"
     } else {
-        "`berth crds` prints every field with its type"
+        message
     };
     let message = format!("{field}: {message}");
     let span = root.locate(&field);
+    let help = "`berth crds` prints every field with its type";
     Invalid::new(field, span, message, help)
 }
 
-fn unknown_field(root: &Node, steps: &[String], schema: &dyn Fn() -> JSONSchemaProps) -> Invalid {
+fn unknown_field(root: &Node, steps: &[String], schema: &JSONSchemaProps) -> Invalid {
     let (name, parents) = steps.split_last().expect("a field has a name");
-    let known = known_fields(parents, schema());
+    let known = known_fields(parents, schema.clone());
     let help = match suggestion(name, known.iter().map(String::as_str)) {
         Some(near) => format!("did you mean {near}?"),
         None if known.is_empty() => "remove it".to_owned(),
@@ -185,7 +249,6 @@ fn unknown_field(root: &Node, steps: &[String], schema: &dyn Fn() -> JSONSchemaP
 
 /// What the schema allows below a path.
 fn known_fields(parents: &[String], mut schema: JSONSchemaProps) -> Vec<String> {
-    use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::JSONSchemaPropsOrArray::Schema;
     for parent in parents {
         let below = match schema.items {
             Some(Schema(items)) if parent.starts_with('[') => Some(*items),

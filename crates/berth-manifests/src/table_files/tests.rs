@@ -60,15 +60,15 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             class("  pools: [{name: p}]\n  gpus: {max: many}"),
-            "t.yaml:11:15: spec.gpus.max: invalid type: string \"many\", expected u32; `berth crds` prints every field with its type",
+            "t.yaml:11:15: spec.gpus.max: expected a whole number, found the text \"many\"; write a whole number",
         ),
         (
             class("  pools: [{name: p}]\n  rationale: yes"),
-            "t.yaml:11:14: spec.rationale: invalid type: boolean `true`, expected a string; quote it",
+            "t.yaml:11:14: spec.rationale: expected a string, found the boolean true; true is a boolean; quote it: \"true\"",
         ),
         (
             POOL.replace("GPUPool", "GpuPool"),
-            "t.yaml:2:7: kind \"GpuPool\" is not one of berth's; a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
+            "t.yaml:2:7: kind \"GpuPool\" is not one of berth's; did you mean GPUPool? a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
         ),
         (
             POOL.replace("v1alpha1", "v1"),
@@ -154,5 +154,41 @@ fn no_manifest_file_is_an_error_and_no_manifest_is_a_table() {
             .load()
             .unwrap()
             .is_empty()
+    );
+}
+
+#[test]
+fn a_value_of_another_shape_is_told_in_the_authors_words() {
+    let pool = |lines: &str| POOL.replace("{hostnames", &format!("{{{lines}, hostnames"));
+    for (lines, words) in [
+        (
+            "taints: ['a/b=c:NoSchedule']",
+            "spec.taints[0]: expected a mapping, found the text \"a/b=c:NoSchedule\"; write it as {key: a/b, value: \"c\", effect: NoSchedule}",
+        ),
+        (
+            "taints: [{key: a}]",
+            "spec.taints[0].effect: effect is missing; write one of ",
+        ),
+        (
+            "taints: [{key: a, effect: noschedule}]",
+            "spec.taints[0].effect: unknown value \"noschedule\"; did you mean NoSchedule?",
+        ),
+        ("env: nothing", "spec.env: expected a list, found the text"),
+    ] {
+        let found = diagnostics(&pool(lines));
+        assert_eq!(found.len(), 1, "{found:?}");
+        assert!(found[0].contains(words), "{found:?}");
+    }
+    // and all of them at once, with the keys that are unknown
+    let found = diagnostics(&pool(
+        "taints: [{key: 7, efect: NoSchedule}], env: 1, hostnam: x",
+    ));
+    assert_eq!(found.len(), 5, "{found:#?}");
+    let words = ["struct", "sequence", "u32", "invalid type"];
+    assert!(
+        !found
+            .iter()
+            .any(|it| words.iter().any(|word| it.contains(word))),
+        "{found:#?}"
     );
 }
