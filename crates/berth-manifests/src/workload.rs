@@ -182,6 +182,12 @@ impl PodTemplate {
         self.known.is_some_and(|known| !known.unnamed.is_empty())
     }
 
+    /// The container that the object's controller adds to the Pods.
+    #[must_use]
+    pub fn added(&self, document: &Value) -> Option<&'static str> {
+        self.known?.added(document, &self.spec)
+    }
+
     /// Whether the Pod's containers are in the document.
     #[must_use]
     pub fn has_containers(&self, document: &Value) -> bool {

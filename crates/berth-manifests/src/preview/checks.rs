@@ -9,7 +9,7 @@ use crate::{
 };
 use berth_core::{
     names::{CONTAINER_ANNOTATION, INJECT_LABEL},
-    outcome::Warning,
+    outcome::{Reason, Warning},
     patch::pointer_segment,
     quantity::Quantity,
     table::AllocationTable,
@@ -40,6 +40,10 @@ pub enum Topic {
     NotAnObject,
     /// Another tool makes the manifests of it.
     NotRendered,
+    /// A Pod asks for a GPU, and names no class.
+    GpuWithoutClass,
+    /// A controller adds a container, and so it is not clear which gets the GPU.
+    AddedContainer,
 }
 
 impl Topic {
@@ -58,6 +62,8 @@ impl Topic {
             Self::NotATemplate => "NotATemplate",
             Self::NotAnObject => "NotAnObject",
             Self::NotRendered => "NotRendered",
+            Self::GpuWithoutClass => "GpuWithoutClass",
+            Self::AddedContainer => "AddedContainer",
         }
     }
 
@@ -69,9 +75,12 @@ impl Topic {
             | Self::ContainerWithoutName
             | Self::NotAnObject
             | Self::DaemonSetTemplate => Severity::Error,
-            Self::NotInTemplate | Self::NoContainer | Self::NotATemplate | Self::NotRendered => {
-                Severity::Note
-            }
+            Self::NotInTemplate
+            | Self::NoContainer
+            | Self::NotATemplate
+            | Self::NotRendered
+            | Self::GpuWithoutClass
+            | Self::AddedContainer => Severity::Note,
             _ => Severity::Warning,
         }
     }
@@ -99,9 +108,13 @@ pub(super) fn of_pod(
     if pod.left_out.is_some() {
         return;
     }
-    diagnostics.extend(elsewhere(document, pod, table));
+    let elsewhere = elsewhere(document, pod, table);
+    let has_class_elsewhere = !elsewhere.is_empty();
+    diagnostics.extend(elsewhere);
     diagnostics.extend(warnings(document, pod));
     if pod.class.is_none() {
+        let without_class = || gpu_without_class(document, pod, table);
+        diagnostics.extend((!has_class_elsewhere).then(without_class).flatten());
         return;
     }
     for list in ["initContainers", "containers"] {
@@ -115,6 +128,50 @@ pub(super) fn of_pod(
     diagnostics.extend(surge(document, pod));
     diagnostics.extend(limit_read_early(document, pod));
     diagnostics.extend(not_in_template(pod));
+    diagnostics.extend(added_container(document, pod));
+}
+
+/// A GPU that berth does not look at.
+fn gpu_without_class(
+    document: &Value,
+    pod: &PodPreview,
+    table: &AllocationTable,
+) -> Option<Diagnostic> {
+    if pod.reason() != Reason::NoClass {
+        return None;
+    }
+    let path = format!("{}/containers", pod.template.spec);
+    let containers = document.pointer(&path).and_then(Value::as_array);
+    let mut containers = containers.into_iter().flatten().enumerate();
+    containers.find_map(|(i, container)| {
+        let limits = container["resources"]["limits"].as_object()?;
+        let is_asked = |amount: &Value| *amount != 0 && *amount != "0" && !amount.is_null();
+        let mut limits = limits.iter();
+        let (gpu, _) = limits.find(|(name, amount)| table.is_gpu(name) && is_asked(amount))?;
+        Some(Topic::GpuWithoutClass.of(
+            &format!("{path}/{i}/resources/limits/{}", pointer_segment(gpu)),
+            format!("a limit of {gpu}, and no workload class: berth leaves the Pod alone"),
+            format!(
+                "add the label {}, if berth should place it",
+                table.class_label()
+            ),
+        ))
+    })
+}
+
+/// Why it is not clear which container gets the GPU, where the author has written one alone.
+fn added_container(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
+    let added = pod.template.added(document)?;
+    (pod.reason() == Reason::ContainerAmbiguous).then(|| {
+        let kind = &pod.kind;
+        Topic::AddedContainer.of(
+            &format!("{}/containers", pod.template.spec),
+            format!("the controller of a {kind} adds the container {added:?} to these Pods"),
+            format!(
+                "name your container in the annotation {CONTAINER_ANNOTATION} of this template"
+            ),
+        )
+    })
 }
 
 /// What there is to say about a document without Pods.
@@ -325,7 +382,12 @@ fn of_container(
                 Value::String(text) => Quantity::parse(text).is_some(),
                 other => other.is_number() || other.is_null(),
             };
-            if !is_quantity {
+            // a denial names it already
+            let is_told = || {
+                let message = pod.message().unwrap_or_default();
+                message.contains(&format!("{list}[{resource}]: {amount}"))
+            };
+            if !is_quantity && !is_told() {
                 diagnostics.push(Topic::NotAQuantity.of(
                     &format!("{path}/resources/{list}/{}", pointer_segment(resource)),
                     format!("{amount} is not a quantity"),

@@ -410,3 +410,45 @@ fn a_rollout_of_argo_that_needs_a_second_set_is_found() {
         assert_eq!(previewed(&document).severity(), severity, "{document}");
     }
 }
+
+#[test]
+fn a_gpu_without_a_class_is_a_note() {
+    let limited = |amount: &str| {
+        let container =
+            json!({"name": "main", "resources": {"limits": {"nvidia.com/gpu": amount}}});
+        object(
+            "apps/v1",
+            "StatefulSet",
+            json!({"template": {"metadata": {}, "spec": {"containers": [container]}}}),
+        )
+    };
+    let preview = previewed(&limited("1"));
+    assert_eq!(preview.severity(), Some(Severity::Note));
+    let field = "spec.template.spec.containers[0].resources.limits.nvidia.com/gpu";
+    assert_eq!(
+        topics(&limited("1")),
+        [("GpuWithoutClass", field.to_owned())]
+    );
+    assert_eq!(topics(&limited("0")), []);
+}
+
+#[test]
+fn a_container_that_a_controller_adds_is_named() {
+    let document = object(
+        "ray.io/v1",
+        "RayCluster",
+        json!({"enableInTreeAutoscaling": true, "headGroupSpec": {"rayStartParams": {"num-gpus": "1"}, "template": template()}}),
+    );
+    let preview = previewed(&document);
+    assert_eq!(preview.pods[0].reason(), Reason::ContainerAmbiguous);
+    assert!(preview.diagnostics[0].message.contains("\"autoscaler\""));
+}
+
+#[test]
+fn a_wrong_amount_of_gpus_is_told_once() {
+    let mut document = deployment(json!({"type": "Recreate"}), 1);
+    document["spec"]["template"]["spec"]["containers"][0]["resources"] =
+        json!({"limits": {"amd.com/gpu": "1:1"}});
+    assert_eq!(topics(&document), []);
+    assert_eq!(previewed(&document).severity(), Some(Severity::Error));
+}

@@ -294,14 +294,19 @@ impl Kind {
         if !self.unnamed.is_empty() {
             name(containers, self.unnamed);
         }
-        let adds = self.adds.as_ref().filter(|added| {
-            let is_set = |above: &str| {
-                let flag = document.pointer(&format!("{above}/{}", added.if_set));
-                flag.is_some_and(|flag| *flag == true)
-            };
-            path.contains(added.below) && ancestors(path).any(is_set)
-        });
-        containers.extend(adds.map(|added| json!({"name": added.name})));
+        let added = self.added(document, path);
+        containers.extend(added.map(|name| json!({"name": name})));
+    }
+
+    /// The container that the controller adds to the Pods of a template, which is there in a document.
+    pub(super) fn added(&self, document: &Value, path: &str) -> Option<&'static str> {
+        let added = self.adds.as_ref()?;
+        let is_set = |above: &str| {
+            let flag = document.pointer(&format!("{above}/{}", added.if_set));
+            flag.is_some_and(|flag| *flag == true)
+        };
+        let is_added = path.contains(added.below) && ancestors(path).any(is_set);
+        is_added.then_some(added.name)
     }
 }
 
