@@ -45,7 +45,7 @@ Exit codes:
 /// kubectl apply -f -` works.
 ///
 /// A comment with a reason silences a finding, on or above its line, or above its document:
-/// # berth-preview: allow SurgeNeedsGpu the pool has a spare GPU
+/// `# berth-preview: allow SurgeNeedsGpu the pool has a spare GPU`
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 pub(super) struct Preview {

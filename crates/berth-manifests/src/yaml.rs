@@ -280,11 +280,13 @@ mod tests {
     /// In time and memory that grow with the text alone, or the test takes minutes.
     #[test]
     fn nested_anchors_and_large_merges_stay_small() {
-        let nested: String = (0..200).map(|i| format!("&a{i} [")).collect();
+        let nested: Vec<String> = (0..200).map(|i| format!("&a{i} [")).collect();
+        let nested = nested.concat();
         let text = format!("{nested}{}", "]".repeat(200));
         assert_eq!(read(&text).len(), 1);
         let keys = |range: std::ops::Range<usize>| -> String {
-            range.map(|i| format!("  k{i}: 1\n")).collect()
+            let lines: Vec<String> = range.map(|i| format!("  k{i}: 1\n")).collect();
+            lines.concat()
         };
         let text = format!(
             "a: &a\n{}b:\n  <<: *a\n{}",

@@ -91,9 +91,9 @@ fn kind(node: &Node, schema: &JSONSchemaProps) -> Option<(String, String)> {
             return (!is_whole)
                 .then(|| (format!("{number} is not such a number"), help.to_owned()));
         }
-        (Kind::Scalar(Value::String(_) | Value::Number(_)), "") => true,
-        (_, "") => !is_either,
-        (Kind::Scalar(Value::Bool(_)), "boolean")
+        (_, "") if !is_either => true,
+        (Kind::Scalar(Value::String(_) | Value::Number(_)), "")
+        | (Kind::Scalar(Value::Bool(_)), "boolean")
         | (Kind::Scalar(Value::Number(_)), "number")
         | (Kind::Sequence(_), "array")
         | (Kind::Mapping(_), "object") => true,

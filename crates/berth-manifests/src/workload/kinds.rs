@@ -1,6 +1,5 @@
 //! The kinds whose APIs differ from what the shape of a Pod template says: how a Pod comes by its labels, which containers
-//! a controller adds before berth sees the Pod, and what defaults it gives. One table; each row names its source, as it
-//! was read in November 2026.
+//! a controller adds before berth sees the Pod, and what defaults it gives. One table; each row names its source.
 
 use serde_json::{Value, json};
 
@@ -11,7 +10,8 @@ use super::{Owner, PodTemplate, ancestors};
 pub(super) struct Kind {
     /// How its `apiVersion` begins.
     group: &'static str,
-    kind: &'static str,
+    /// Its `kind`.
+    name: &'static str,
     /// Where Pods come from that no template's shape shows: the parent of `labels` and `annotations`, and the spec below
     /// it.
     specs: &'static [(&'static str, &'static str)],
@@ -51,7 +51,7 @@ struct Added {
 /// A kind like Kubernetes' own: the template's metadata, and nothing added.
 const PLAIN: Kind = Kind {
     group: "",
-    kind: "",
+    name: "",
     specs: &[],
     labels: Metadata::Template,
     annotations: Metadata::Template,
@@ -75,17 +75,17 @@ const KUBEVIRT: &str = "the label of a VirtualMachineInstance reaches its Pod, w
     VirtualMachine, that is spec.template.metadata.labels";
 
 /// The table. A kind that is not here has templates, whose metadata its Pods get, and no container is added: so it is
-/// with those of `apps` and `batch`, `JobSet` (kubernetes-sigs/jobset pkg/controllers/jobset_controller.go, constructJob),
-/// `LeaderWorkerSet` (kubernetes-sigs/lws pkg/webhooks/pod_webhook.go: labels of its own are added), Volcano's `Job`
-/// (volcano-sh/volcano pkg/controllers/job/job_controller_util.go, createJobPod), the training operator's kinds
-/// (kubeflow/training-operator pkg/controller.v1/common/pod.go, createNewPod: only init containers are added) and Argo's
-/// `Rollout` (argoproj/argo-rollouts utils/replicaset).
+/// with those of `apps` and `batch`, `JobSet` (kubernetes-sigs/jobset `pkg/controllers/jobset_controller.go`, `constructJob`),
+/// `LeaderWorkerSet` (kubernetes-sigs/lws `pkg/webhooks/pod_webhook.go`: labels of its own are added), Volcano's `Job`
+/// (volcano-sh/volcano `pkg/controllers/job/job_controller_util.go`, `createJobPod`), the training operator's kinds
+/// (kubeflow/training-operator `pkg/controller.v1/common/pod.go`, `createNewPod`: only init containers are added) and Argo's
+/// `Rollout` (argoproj/argo-rollouts `utils/replicaset`).
 const KINDS: &[Kind] = &[
     // kubeflow/kubeflow components/notebook-controller/controllers/notebook_controller.go, generateStatefulSet: the
     // template's spec alone is taken, and the Notebook's labels and annotations
     Kind {
         group: "kubeflow.org/",
-        kind: "Notebook",
+        name: "Notebook",
         labels: Metadata::Object,
         annotations: Metadata::Object,
         ..PLAIN
@@ -93,7 +93,7 @@ const KINDS: &[Kind] = &[
     // kserve/kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go: Union(isvc.Labels, predictorLabels)
     Kind {
         group: "serving.kserve.io/",
-        kind: "InferenceService",
+        name: "InferenceService",
         specs: &[
             ("/spec/predictor", ""),
             ("/spec/transformer", ""),
@@ -105,7 +105,7 @@ const KINDS: &[Kind] = &[
     // kserve/kserve pkg/apis/serving/v1alpha1/llm_inference_service_types.go
     Kind {
         group: "serving.kserve.io/",
-        kind: "LLMInferenceService",
+        name: "LLMInferenceService",
         specs: &[
             ("/spec", "/template"),
             ("/spec", "/worker"),
@@ -118,19 +118,19 @@ const KINDS: &[Kind] = &[
     // is one of the injected containers that berth never means
     Kind {
         group: "serving.knative.dev/",
-        kind: "Service",
+        name: "Service",
         unnamed: "user-container",
         ..PLAIN
     },
     Kind {
         group: "serving.knative.dev/",
-        kind: "Configuration",
+        name: "Configuration",
         unnamed: "user-container",
         ..PLAIN
     },
     Kind {
         group: "serving.knative.dev/",
-        kind: "Revision",
+        name: "Revision",
         unnamed: "user-container",
         ..PLAIN
     },
@@ -138,13 +138,13 @@ const KINDS: &[Kind] = &[
     // the container
     Kind {
         group: "sparkoperator.k8s.io/",
-        kind: "SparkApplication",
+        name: "SparkApplication",
         specs: &[("/spec/driver", ""), ("/spec/executor", "")],
         ..PLAIN
     },
     Kind {
         group: "sparkoperator.k8s.io/",
-        kind: "ScheduledSparkApplication",
+        name: "ScheduledSparkApplication",
         specs: &[
             ("/spec/template/driver", ""),
             ("/spec/template/executor", ""),
@@ -154,76 +154,76 @@ const KINDS: &[Kind] = &[
     // ray-project/kuberay ray-operator/controllers/ray/common/pod.go, DefaultHeadPodTemplate
     Kind {
         group: "ray.io/",
-        kind: "RayCluster",
+        name: "RayCluster",
         adds: RAY_AUTOSCALER,
         ..PLAIN
     },
     Kind {
         group: "ray.io/",
-        kind: "RayJob",
+        name: "RayJob",
         adds: RAY_AUTOSCALER,
         ..PLAIN
     },
     Kind {
         group: "ray.io/",
-        kind: "RayService",
+        name: "RayService",
         adds: RAY_AUTOSCALER,
         ..PLAIN
     },
     // argoproj/argo-workflows workflow/controller/workflowpod.go, addMetadata and createWorkflowPod
     Kind {
         group: "argoproj.io/",
-        kind: "Workflow",
+        name: "Workflow",
         advice: WORKFLOW,
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
-        kind: "WorkflowTemplate",
+        name: "WorkflowTemplate",
         advice: WORKFLOW,
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
-        kind: "ClusterWorkflowTemplate",
+        name: "ClusterWorkflowTemplate",
         advice: WORKFLOW,
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
-        kind: "CronWorkflow",
+        name: "CronWorkflow",
         advice: WORKFLOW,
         ..PLAIN
     },
     // tektoncd/pipeline pkg/pod/pod.go, makeLabels and the steps' containers
     Kind {
         group: "tekton.dev/",
-        kind: "Task",
+        name: "Task",
         advice: TEKTON,
         ..PLAIN
     },
     Kind {
         group: "tekton.dev/",
-        kind: "TaskRun",
+        name: "TaskRun",
         advice: TEKTON,
         ..PLAIN
     },
     Kind {
         group: "tekton.dev/",
-        kind: "PipelineRun",
+        name: "PipelineRun",
         advice: TEKTON,
         ..PLAIN
     },
     // kubevirt/kubevirt pkg/virt-controller/services/template.go, podLabels and renderLaunchManifest
     Kind {
         group: "kubevirt.io/",
-        kind: "VirtualMachine",
+        name: "VirtualMachine",
         advice: KUBEVIRT,
         ..PLAIN
     },
     Kind {
         group: "kubevirt.io/",
-        kind: "VirtualMachineInstance",
+        name: "VirtualMachineInstance",
         advice: KUBEVIRT,
         ..PLAIN
     },
@@ -255,7 +255,7 @@ impl Kind {
     /// What there is to know of a kind; none where it is like Kubernetes' own.
     pub(super) fn of(group: &str, kind: &str) -> Option<&'static Self> {
         let mut all = KINDS.iter();
-        all.find(|known| known.kind == kind && group.starts_with(known.group))
+        all.find(|known| known.name == kind && group.starts_with(known.group))
     }
 
     /// The Pods that no template's shape shows.
