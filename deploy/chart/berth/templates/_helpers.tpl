@@ -50,13 +50,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- define "berth.settings" -}}
 {{- $env := list -}}
 {{- with .Values.gpuResources -}}
-{{- $env = append $env (dict "name" "BERTH_GPU_RESOURCE" "value" (join "," .)) -}}
+{{- $env = append $env (dict "name" "BERTH_GPU_RESOURCES" "value" (join "," .)) -}}
 {{- end -}}
 {{- with .Values.companionResources -}}
-{{- $env = append $env (dict "name" "BERTH_COMPANION_RESOURCE" "value" (join "," .)) -}}
+{{- $env = append $env (dict "name" "BERTH_COMPANION_RESOURCES" "value" (join "," .)) -}}
 {{- end -}}
 {{- with .Values.injectedContainers -}}
-{{- $env = append $env (dict "name" "BERTH_INJECTED_CONTAINER" "value" (join "," .)) -}}
+{{- $env = append $env (dict "name" "BERTH_INJECTED_CONTAINERS" "value" (join "," .)) -}}
 {{- end -}}
 {{- with $env -}}
 {{ toYaml . }}
