@@ -61,7 +61,7 @@ clippy:
 
 # the advisories need a database from outside the registries: `cargo deny check advisories` if there is a network
 deny: $(DENY)
-	$(DENY) --locked check bans licenses sources
+	$(DENY) --locked --workspace check bans licenses sources
 
 $(DENY):
 	@echo "building cargo-deny $(DENY_VERSION) once, into $(CACHE): about 4 minutes on 2 cores"

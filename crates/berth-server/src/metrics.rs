@@ -121,7 +121,8 @@ impl Metrics {
         self.register_reviews(ours);
         self.register_sources(ours);
         self.register_connections(ours);
-        let help = "Lines of the log that were dropped, because standard error is not read, or too slowly";
+        let help =
+            "Lines of the log that were dropped, because standard error is not read, or too slowly";
         ours.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
         ours.register("build", "The version that runs", build);
