@@ -57,7 +57,7 @@ async fn the_api_server_takes_the_definitions_and_the_examples() {
 }
 
 #[tokio::test]
-async fn the_api_server_refuses_a_wrong_manifest_and_says_what_is_wrong() {
+async fn the_api_server_denies_an_invalid_manifest_and_says_what_is_wrong() {
     let Some(cluster) = cluster_without_gpus().await else {
         return;
     };
@@ -81,15 +81,15 @@ async fn the_api_server_refuses_a_wrong_manifest_and_says_what_is_wrong() {
         ),
         (
             with(json!({"resourceAliases": ["amd.com/gpu"]})),
-            "an alias is the pool's own resource",
+            "an alias cannot be the pool's own resource",
         ),
         (
             with(json!({"sharing": {"strategy": "MPS"}})),
-            "replicas go with TimeSlicing and MPS, and these with replicas",
+            "replicas must be set with TimeSlicing and MPS, and must not be set with None",
         ),
         (
             with(json!({"sharing": {"strategy": "None", "replicas": 2}})),
-            "replicas go with TimeSlicing and MPS",
+            "replicas must be set with TimeSlicing and MPS",
         ),
         (
             with(json!({"sharing": {"strategy": "MIG"}})),
@@ -111,7 +111,7 @@ async fn the_api_server_refuses_a_wrong_manifest_and_says_what_is_wrong() {
         (with(json!({"resourceName": "gpu"})), "spec.resourceName"),
         (
             class("vllm", json!({"default": 2, "max": 1})),
-            "default (1 where absent) is above max",
+            "max is below default (1 if it is not set)",
         ),
         (class("vllm", json!({"default": 0})), "spec.gpus.default"),
         (
