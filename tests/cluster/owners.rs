@@ -156,7 +156,8 @@ async fn a_daemonset_whose_template_says_where_has_its_one_pod_there() {
         },
     );
     assert_eq!(sets.await.expect("a ready DaemonSet"), 1);
-    assert_eq!(warnings(&cluster).await, "");
+    // it takes a GPU of each of its nodes, which is rarely meant
+    assert_eq!(warnings(&cluster).await, "DaemonSetGpu");
 }
 
 #[tokio::test]
@@ -169,7 +170,7 @@ async fn a_daemonset_whose_template_does_not_gets_the_wrong_nodes_and_a_warning(
     let reason = created.stays_pending().await;
     assert!(reason.contains("0/4 nodes are available"), "{reason}");
     let pod = created.pod(|pod| Some(pod.clone())).await;
-    assert_eq!(warnings(&cluster).await, "DaemonSetTemplate");
+    assert_eq!(warnings(&cluster).await, "DaemonSetTemplate,DaemonSetGpu");
     // the controller-manager tells nobody of warnings, kubectl does: the same Pod from a person's hand
     let mut again = pod.clone();
     again.metadata.name = Some("again".to_owned());
