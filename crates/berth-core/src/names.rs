@@ -7,15 +7,13 @@ macro_rules! group {
     };
 }
 
-/// The annotation that names the container, as a literal for `concat!`.
-macro_rules! container {
+/// [`names::CONTAINER_ANNOTATION`](crate::names::CONTAINER_ANNOTATION) as a literal for `concat!`.
+#[macro_export]
+macro_rules! container_annotation {
     () => {
-        concat!($crate::names::group!(), "/container")
+        "berth.dev/container"
     };
 }
-
-pub(crate) use container;
-pub(crate) use group;
 
 /// The API group of both manifests; its name is also the prefix of our labels and annotations.
 pub const GROUP: &str = group!();
@@ -31,7 +29,7 @@ pub const DISABLED: &str = "disabled";
 /// The annotation that records the chosen pools (rule 25).
 pub const POOL_ANNOTATION: &str = concat!(group!(), "/pool");
 /// The annotation in which the Pod's author names the container that gets the GPU (rule 13).
-pub const CONTAINER_ANNOTATION: &str = container!();
+pub const CONTAINER_ANNOTATION: &str = container_annotation!();
 
 /// The annotation in which a Pod's author tells kubectl which container is the main one.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";

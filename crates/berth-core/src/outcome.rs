@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::names::{POOL_ANNOTATION, container};
+use crate::{container_annotation, names::POOL_ANNOTATION};
 
 /// The result of a review, as every output names it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -107,10 +107,10 @@ reasons! {
         "Remove the `nodeSelector` or node affinity that the message names, or use a class whose pools it allows.",
     /// It is not clear which container gets the GPU.
     ContainerAmbiguous: Denied 403 =>
-        concat!("Name the container in the annotation `", container!(), "`, or give it the GPU limit."),
+        concat!("Name the container in the annotation `", container_annotation!(), "`, or give it the GPU limit."),
     /// The container annotation names no container, or another one than the one that asks.
     ContainerConflict: Denied 403 =>
-        concat!("Let the annotation `", container!(), "` name the container that asks for the GPU, or leave it out."),
+        concat!("Let the annotation `", container_annotation!(), "` name the container that asks for the GPU, or leave it out."),
     /// The Pod asks for a GPU that the class does not have.
     OtherGpu: Denied 403 =>
         "Remove the resource that the message names, since berth adds the right one; or use a class that has that GPU.",

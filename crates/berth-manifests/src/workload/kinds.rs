@@ -1,6 +1,7 @@
 //! The kinds whose APIs differ from what the shape of a Pod template says: how a Pod comes by its labels, which containers
 //! a controller adds before berth sees the Pod, and what defaults it gives. One table; each row names its source.
 
+use berth_core::container_annotation;
 use serde_json::{Value, json};
 
 use super::{Owner, PodTemplate, ancestors};
@@ -67,10 +68,17 @@ const RAY_AUTOSCALER: Option<Added> = Some(Added {
     below: "/headGroupSpec/",
 });
 
-const WORKFLOW: &str = "the label belongs into spec.podMetadata.labels or a template's metadata.labels; Argo adds the \
-    container \"wait\", so give the container \"main\" the GPU limit, or set the annotation berth.dev/container: main there";
-const TEKTON: &str = "each step is a container of the Pod, called step-NAME: set the annotation berth.dev/container to \
-    the one that needs the GPU";
+const WORKFLOW: &str = concat!(
+    "put the label into spec.podMetadata.labels or a template's metadata.labels; Argo adds the container \"wait\", so give \
+     the container \"main\" the GPU limit, or set the annotation ",
+    container_annotation!(),
+    ": main there"
+);
+const TEKTON: &str = concat!(
+    "each step is a container of the Pod, called step-NAME: set the annotation ",
+    container_annotation!(),
+    " to the one that needs the GPU"
+);
 const KUBEVIRT: &str = "the label of a VirtualMachineInstance reaches its Pod, whose container is \"compute\"; of a \
     VirtualMachine, that is spec.template.metadata.labels";
 
