@@ -74,7 +74,7 @@ pub(crate) struct SettingsOptions {
     /// The label that names a Pod's workload class
     #[arg(long, env = "BERTH_CLASS_LABEL", value_name = "LABEL", default_value_t = Settings::default().class_label, value_parser = class_label)]
     class_label: String,
-    /// A resource that is a GPU, as nvidia.com/a100, besides those that berth knows; repeatable
+    /// A resource that is a GPU, such as nvidia.com/a100, besides those that berth knows; repeatable
     #[arg(
         long = "gpu-resource",
         env = "BERTH_GPU_RESOURCES",
@@ -83,7 +83,7 @@ pub(crate) struct SettingsOptions {
         value_parser = resource
     )]
     gpu_resources: Vec<String>,
-    /// A resource that belongs to a GPU and is none, as its memory; repeatable
+    /// A resource that belongs to a GPU but is not a GPU, such as its memory; repeatable
     #[arg(
         long = "companion-resource",
         env = "BERTH_COMPANION_RESOURCES",

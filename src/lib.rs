@@ -5,7 +5,7 @@
 //! crates/berth-manifests  reads: files, YAML with its places, diagnostics, dry run, preview, lint, cases
 //! crates/berth-server     serves: state, sources, webhook, TLS, drain, metrics, log
 //! src                     the binary: a file for each subcommand
-//! crates/xtask            what maintainers run and nobody is shipped: cluster, load, scale
+//! crates/xtask            what maintainers run, and users do not get: cluster, load, scale
 //! testing/cluster         a real control plane for tests
 //!
 //!   src ──▶ berth-server ──▶ berth-manifests ──▶ berth-core

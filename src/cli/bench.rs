@@ -25,8 +25,8 @@ const TURN: usize = 64;
 
 /// Measure a review on this machine
 ///
-/// One core answers the review again and again: berth, the structure-only scan of the same bytes (the floor), and the
-/// usual kube-rs way, in turns. The network is not measured.
+/// One core answers the review again and again, in turns: by berth, by a scan that only finds the structure of the same
+/// JSON, and by the usual kube-rs way. The network is not measured.
 #[derive(Args, Debug)]
 pub(super) struct Bench {
     #[command(flatten)]

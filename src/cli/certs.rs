@@ -22,7 +22,7 @@ pub(super) struct Certs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// A CA and a leaf for development: ca.crt, tls.crt and tls.key. Not for production: use cert-manager there
+    /// A CA and a server certificate for development: ca.crt, tls.crt and tls.key. Not for production: use cert-manager there
     Dev(Dev),
 }
 

@@ -37,7 +37,7 @@ use k8s_openapi::{
         node::v1::RuntimeClass,
     },
 };
-use kube::{Api, Client, api::PostParams, core::Status as Refusal, runtime::watcher};
+use kube::{Api, Client, api::PostParams, core::Status, runtime::watcher};
 use proptest::{
     strategy::{Strategy, ValueTree},
     test_runner::TestRunner,
@@ -267,7 +267,7 @@ async fn called(client: &Client) {
 }
 
 /// What a create would store.
-async fn create(client: &Client, namespace: &str, pod: &Value) -> Result<Value, Box<Refusal>> {
+async fn create(client: &Client, namespace: &str, pod: &Value) -> Result<Value, Box<Status>> {
     let path = format!("/api/v1/namespaces/{namespace}/pods?dryRun=All");
     let request = axum::http::Request::post(path)
         .header("Content-Type", "application/json")

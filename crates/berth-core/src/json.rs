@@ -3,10 +3,12 @@
 use std::{borrow::Cow, fmt, ops::Deref};
 
 mod map;
+mod pointer;
 mod reader;
 mod skip;
 
 pub use map::Map;
+pub use pointer::pointer_segment;
 pub use reader::Reader;
 
 /// What can be read from JSON.

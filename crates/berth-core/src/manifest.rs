@@ -14,9 +14,9 @@ pub struct Document {
 /// A typed object.
 #[derive(Clone, Debug)]
 pub enum Manifest {
-    /// Hardware.
+    /// GPUs of one kind, and their nodes.
     Pool(GPUPool),
-    /// Demand.
+    /// A kind of workload, and the pools that it may use.
     Class(WorkloadClass),
 }
 

@@ -79,7 +79,7 @@ macro_rules! reasons {
 reasons! {
     /// Not the creation of a Pod.
     NotPodCreate: Allowed 200,
-    /// A mirror of a static Pod: its kubelet runs it whatever we say.
+    /// A mirror of a static Pod: its kubelet runs it whatever berth answers.
     MirrorPod: Allowed 200,
     /// The label `berth.dev/inject: disabled`.
     OptedOut: Allowed 200,
@@ -101,7 +101,7 @@ reasons! {
         "Use one of the classes that the message lists, or ask for the namespace to be added to the class's `namespaceSelector`.",
     /// `nodeName` bypasses the scheduler.
     NodeNameSet: Denied 403 =>
-        "Remove `nodeName`, and use the label alone, or a `nodeSelector`.",
+        "Remove `nodeName`, and use only the label, or a `nodeSelector`.",
     /// The Pod's own node constraints exclude every pool of the class.
     PlacementContradiction: Denied 403 =>
         "Remove the `nodeSelector` or node affinity that the message names, or use a class whose pools it allows.",
@@ -122,10 +122,10 @@ reasons! {
         "Keep one of the two names.",
     /// A container's request and limit for the GPU differ.
     RequestDiffers: Denied 422 =>
-        "Give the limit alone: the request follows it.",
+        "Set only the limit: Kubernetes copies it to the request.",
     /// Not a whole number of GPUs.
     FractionalGpu: Denied 422 =>
-        "Ask for a whole number. A share of a GPU is a class of its own, on a pool with `sharing`.",
+        "Ask for a whole number. For a share of a GPU, use a class whose pool has `sharing`.",
     /// A Windows Pod in a class without a Windows pool, or another Pod in a class that has no other.
     WindowsPod: Denied 403 =>
         "Use a class with a pool that selects `kubernetes.io/os: windows`; in such a class, set `spec.os.name` to `windows`.",
@@ -170,7 +170,7 @@ impl fmt::Display for Reason {
 /// A denial: why, and the words for the user.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Denial {
-    /// Why.
+    /// The word for metrics, log and docs.
     pub reason: Reason,
     /// What is wrong, both sides named, and what to change.
     pub message: String,
@@ -349,6 +349,19 @@ pub enum Warning {
 }
 
 impl Warning {
+    /// The container that it is about; none where it is about the Pod.
+    #[must_use]
+    pub fn container(&self) -> Option<&str> {
+        match self {
+            Self::DaemonSetGpu { container, .. }
+            | Self::ClaimsOnly { container }
+            | Self::ZeroGpus { container, .. }
+            | Self::EnvFromOverridden { container }
+            | Self::VisibleDevices { container, .. } => Some(container),
+            _ => None,
+        }
+    }
+
     /// The stable word for it.
     #[must_use]
     pub const fn as_str(&self) -> &'static str {

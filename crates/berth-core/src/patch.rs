@@ -3,6 +3,7 @@
 //! Created are only the parents that the Pod lacks, so that nothing of the author's is replaced (law 4).
 
 use crate::{
+    json::pointer_segment,
     names::POOL_ANNOTATION,
     placement::{
         Annotation, ContainerPlacement, NodeAffinity, Placement, Role, RuntimeClass, TaintDecision,
@@ -14,8 +15,6 @@ use crate::{
 use operations::{Operations, Piece, Presence};
 
 mod operations;
-
-pub use operations::pointer_segment;
 
 const NODE_AFFINITY: &str = "/spec/affinity/nodeAffinity";
 const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";

@@ -27,9 +27,9 @@ pub enum NamespaceLabels {
 /// The objects without a problem, sorted by name. Every reference from a class resolves.
 #[derive(Debug, Default)]
 pub struct Valid<'a> {
-    /// Hardware.
+    /// GPUs of one kind, and their nodes.
     pub pools: Vec<&'a GPUPool>,
-    /// Demand.
+    /// A kind of workload, and the pools that it may use.
     pub classes: Vec<&'a WorkloadClass>,
 }
 

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 mod summary;
 
-/// What came of it.
+/// The server's answer, owned, and the Pod after it.
 #[derive(Clone, Debug)]
 pub struct DryRun {
-    /// What it came to.
+    /// The reason that the server would log.
     pub reason: Reason,
     /// The class, one of the table's.
     pub class: Option<String>,

@@ -1,4 +1,12 @@
-//! Manifests in files and streams.
+//! Manifests in files and streams, and what berth would do with them: no socket, and no asynchronous runtime.
+//!
+//! ```text
+//!   files ─▶ documents ─▶ yaml ─▶ workload ─▶ dry_run ─▶ preview
+//!     └────▶ table_files ─▶ lint                └──────▶ cases
+//! ```
+//!
+//! Every module reports what is wrong as a [`diagnostic::Diagnostic`], and one renderer shows it.
+
 pub mod diagnostic;
 pub mod files;
 

@@ -3,7 +3,7 @@
 use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Map, Value, json};
 
-use berth_core::patch::pointer_segment;
+use berth_core::json::pointer_segment;
 
 mod kinds;
 

@@ -15,10 +15,10 @@ use crate::duration;
 #[group(skip)]
 #[command(next_help_heading = "Shutdown")]
 pub struct Options {
-    /// How long, after SIGTERM, to answer on with `Connection: close`, while not ready
+    /// How long to keep answering after SIGTERM, with `Connection: close` and not ready
     #[arg(long, env = "BERTH_DRAIN_PERIOD", value_name = "TIME", default_value = "15s", value_parser = duration::flag)]
     pub drain_period: Duration,
-    /// How long to wait, after that, for the requests that are being answered
+    /// How long to wait after that for requests in progress
     #[arg(long, env = "BERTH_SHUTDOWN_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
     pub shutdown_timeout: Duration,
 }
@@ -31,7 +31,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Listens.
+    /// From here on, neither signal ends the process by itself.
     pub fn new() -> io::Result<Self> {
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,

@@ -1,4 +1,12 @@
-//! The server.
+//! The webhook's server: what is known is published as one view, and every review is answered from it.
+//!
+//! ```text
+//!   files ─▶ watch ─▶ sources ─▶ state ─▶ webhook ─▶ berth_core::review
+//!                        └─────▶ metrics ─▶ admin
+//! ```
+//!
+//! [`accept`] and [`tls`] say who may connect, [`drain`] how the server ends, and [`telemetry`] has the log. Flags stand
+//! beside what they limit.
 pub mod server;
 
 pub mod accept;

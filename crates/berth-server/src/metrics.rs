@@ -125,18 +125,18 @@ impl Metrics {
             "Lines of the log that were dropped, because standard error is not read, or too slowly";
         ours.register("log_lines_dropped", help, self.log_lines_dropped.clone());
         let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        ours.register("build", "The version that runs", build);
+        ours.register("build", "The version of berth", build);
         self.registry = registry;
     }
 
     fn register_reviews(&self, r: &mut Registry) {
-        let help = "Requests answered, by what they came to";
+        let help = "Requests answered, by result and reason";
         r.register("reviews", help, self.reviews.clone());
         let help = "From the request's head to its answer";
         r.register("review_duration_seconds", help, self.duration.clone());
         let help = "Requests that are being read or answered";
         r.register("reviews_in_flight", help, self.in_flight.clone());
-        let help = "Bugs that a review met, each answered with a 500";
+        let help = "Panics, each answered with a 500: bugs in berth";
         r.register("panics", help, self.panics.clone());
     }
 
@@ -147,12 +147,12 @@ impl Metrics {
         r.register("table_classes", help, self.table_classes.clone());
         let help = "GPU pools in the table";
         r.register("table_pools", help, self.table_pools.clone());
-        let help = "What was read because it was new, by whether it is in force now";
+        let help = "Reloads of a source, by result";
         r.register("reloads", help, self.reloads.clone());
-        let help = "When a source was last put in force";
+        let help = "When a source was last reloaded successfully";
         let name = "last_reload_success_timestamp_seconds";
         r.register(name, help, self.last_reload.clone());
-        let help = "When the serving certificate ends";
+        let help = "When the serving certificate expires";
         let name = "certificate_not_after_timestamp_seconds";
         r.register(name, help, self.certificate_not_after.clone());
     }

@@ -45,7 +45,7 @@ pub struct Options {
         default_value = "0.0.0.0:8080"
     )]
     pub admin_bind: SocketAddr,
-    /// Certificates.
+    /// Which certificate it serves with, and which clients may connect.
     #[command(flatten)]
     pub tls: tls::Options,
     /// Limits on connections.
@@ -54,7 +54,7 @@ pub struct Options {
     /// Limits on requests.
     #[command(flatten)]
     pub requests: webhook::Limits,
-    /// The end.
+    /// How long the server goes on after SIGTERM.
     #[command(flatten)]
     pub drain: drain::Options,
 }

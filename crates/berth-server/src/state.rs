@@ -22,7 +22,7 @@ pub enum NotReady {
     /// Nothing to answer from.
     #[error("no table has been loaded yet")]
     NoTable,
-    /// On the way out.
+    /// SIGTERM has come: new clients should go to another replica.
     #[error("draining")]
     Draining,
 }

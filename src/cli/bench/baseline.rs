@@ -21,7 +21,7 @@ use berth_core::{
     table::{Allocation, AllocationTable, Group},
 };
 
-/// The floor: UTF-8 and JSON's structure, checked and thrown away. It reads no key.
+/// A scan: UTF-8 and JSON's structure, checked and thrown away. It reads no key.
 #[must_use]
 pub fn scan(body: &[u8]) -> bool {
     std::str::from_utf8(body).is_ok_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())

@@ -1,6 +1,6 @@
 //! The field that a denial names, and how to write what is there.
 
-use berth_core::patch::pointer_segment;
+use berth_core::json::pointer_segment;
 use serde_json::Value;
 
 /// The field with which a message begins, as `spec.nodeSelector["x"]: …`, as a JSON Pointer in the Pod.

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, btree_map::Entry};
 use super::{Shown, denial};
 use crate::cli::report::{show, tell};
 use berth_core::{
+    json::pointer_segment,
     outcome::{Reason, Verdict},
-    patch::pointer_segment,
 };
 use berth_manifests::{
     diagnostic::{Diagnostic, Severity},

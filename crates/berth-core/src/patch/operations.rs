@@ -1,11 +1,5 @@
 //! The operations of a JSON Patch (RFC 6902), written as text straight away.
 
-/// A resource, label or annotation key as a segment of a JSON Pointer (RFC 6901): `~` first, then `/` (rule 20).
-#[must_use]
-pub fn pointer_segment(key: &str) -> String {
-    key.replace('~', "~0").replace('/', "~1")
-}
-
 /// A piece of JSON text. A tuple is its pieces, one after the other: what `format!` would do, at a third of its cost.
 pub(super) trait Piece {
     /// Appends the text.
@@ -150,16 +144,5 @@ impl<T> From<&Option<T>> for Presence {
         } else {
             Self::Missing
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_is_escaped_for_a_pointer_the_tilde_first() {
-        assert_eq!(pointer_segment("nvidia.com/gpu"), "nvidia.com~1gpu");
-        assert_eq!(pointer_segment("a~b/c~1"), "a~0b~1c~01");
     }
 }

@@ -38,8 +38,8 @@ pub(super) fn choose(
         (Some((_, named)), Some((_, asking))) if named.gpus() == 0 => {
             return Err(conflict(named, asking));
         }
-        (_, Some(asking)) => (Way::Asks, asking),
-        (Some(named), None) => (Way::Annotated, named),
+        (Some(named), _) => (Way::Annotated, named),
+        (None, Some(asking)) => (Way::Asks, asking),
         (None, None) => match eligible(requests).find(|(_, request)| request.has_claims) {
             Some(claiming) => (Way::Claims, claiming),
             None => {
@@ -48,7 +48,7 @@ pub(super) fn choose(
         },
     };
     let given = match request {
-        _ if way == Way::Asks => Given::ItsOwn,
+        request if request.gpus() > 0 => Given::ItsOwn,
         request if request.has_claims => Given::Claim,
         request if request.opts_out().is_some() => Given::OptedOut,
         _ => Given::Gpus,

@@ -5,8 +5,8 @@ use serde_json::json;
 use super::{Alternative, Group, Os, Preference, Rendered, TolerableTaint, compile};
 use crate::{
     api::{GPUPool, Taint, TaintEffect},
+    json::pointer_segment,
     names::{HOSTNAME_LABEL, OS_LABEL, WINDOWS},
-    patch::pointer_segment,
     selector::{Operator, Requirement, Selector},
 };
 

@@ -8,9 +8,9 @@ use crate::{
     workload::{PodTemplate, advice, ancestors, field},
 };
 use berth_core::{
+    json::pointer_segment,
     names::{CONTAINER_ANNOTATION, INJECT_LABEL},
     outcome::{Reason, Warning},
-    patch::pointer_segment,
     quantity::Quantity,
     table::AllocationTable,
 };
@@ -340,20 +340,18 @@ fn warnings(document: &Value, pod: &PodPreview) -> Vec<Diagnostic> {
     let warnings = warnings.filter(|it| **it != Warning::DaemonSetTemplate);
     let found = warnings.map(|warning| {
         let text = warning.to_string();
-        let words: Vec<&str> = text.split([' ', ',', ':', '"']).collect();
         let place = |list: &str| {
             let path = format!("{}/{list}", pod.template.spec);
             let containers = document.pointer(&path).and_then(Value::as_array)?;
-            let is_named = |it: &Value| it["name"].as_str().is_some_and(|it| words.contains(&it));
-            let at = containers.iter().position(is_named)?;
+            let name = warning.container()?;
+            let at = containers.iter().position(|it| it["name"] == name)?;
             Some(format!("{path}/{at}"))
         };
-        let named = text.contains("container ");
-        let place = named.then(|| place("containers").or_else(|| place("initContainers")));
+        let place = place("containers").or_else(|| place("initContainers"));
         Diagnostic {
             code: Some(warning.as_str()),
             severity: Severity::Warning,
-            field: field(&place.flatten().unwrap_or_else(|| pod.template.spec.clone())),
+            field: field(&place.unwrap_or_else(|| pod.template.spec.clone())),
             message: text.strip_prefix("berth: ").unwrap_or(&text).to_owned(),
             help: None,
             place: None,

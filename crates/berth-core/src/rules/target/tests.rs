@@ -214,6 +214,11 @@ fn the_placement_says_by_which_way_the_container_was_found() {
         (&named, containers(&["a", "b"]), Way::Annotated),
         (
             &named,
+            json!({"containers": [asking("a"), asking("b")]}),
+            Way::Annotated,
+        ),
+        (
+            &none,
             json!({"containers": [{"name": "a"}, asking("b")]}),
             Way::Asks,
         ),
