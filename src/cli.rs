@@ -116,12 +116,18 @@ impl From<SettingsOptions> for Settings {
     fn from(options: SettingsOptions) -> Self {
         Self {
             class_label: options.class_label,
-            gpu_resources: options.gpu_resources,
-            companion_resources: options.companion_resources,
-            injected_containers: options.injected_containers,
+            gpu_resources: named(options.gpu_resources),
+            companion_resources: named(options.companion_resources),
+            injected_containers: named(options.injected_containers),
             ..Self::default()
         }
     }
+}
+
+/// The names of a list, of which a variable that is empty has none.
+fn named(mut names: Vec<String>) -> Vec<String> {
+    names.retain(|name| !name.is_empty());
+    names
 }
 
 fn class_label(text: &str) -> Result<String, String> {
@@ -133,7 +139,9 @@ fn class_label(text: &str) -> Result<String, String> {
 }
 
 fn resource(text: &str) -> Result<String, String> {
-    if berth_core::syntax::is_extended_resource(text) {
+    let text = text.trim();
+    // a variable that is empty names nothing
+    if text.is_empty() || berth_core::syntax::is_extended_resource(text) {
         Ok(text.to_owned())
     } else {
         Err("not an extended resource: write it as nvidia.com/gpu".to_owned())
@@ -141,7 +149,8 @@ fn resource(text: &str) -> Result<String, String> {
 }
 
 fn container(text: &str) -> Result<String, String> {
-    if berth_core::syntax::is_dns_label(text) {
+    let text = text.trim();
+    if text.is_empty() || berth_core::syntax::is_dns_label(text) {
         Ok(text.to_owned())
     } else {
         Err(
@@ -189,6 +198,15 @@ impl Cli {
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
+
+    #[test]
+    fn a_list_that_is_empty_names_nothing() {
+        let (none, two) = (vec![String::new()], vec!["a".to_owned(), String::new()]);
+        assert_eq!(super::named(none), Vec::<String>::new());
+        assert_eq!(super::named(two), ["a"]);
+        assert_eq!(super::resource(" a.com/x ").as_deref(), Ok("a.com/x"));
+        assert_eq!(super::container("").as_deref(), Ok(""));
+    }
 
     #[test]
     fn the_flags_do_not_contradict_each_other() {

@@ -562,6 +562,23 @@ async fn a_pod_that_is_as_it_should_be_gets_no_patch() {
 }
 
 #[tokio::test]
+async fn who_asks_is_for_the_log_and_denies_nobody() {
+    let server = Server::new();
+    for user in [
+        json!(5),
+        json!([]),
+        json!({"username": 5}),
+        json!({"username": "a", "groups": 7}),
+        Value::Null,
+    ] {
+        let mut review = example("vllm");
+        review["request"]["userInfo"] = user.clone();
+        let response = server.ask(&review).await;
+        assert_eq!(response["allowed"], true, "{user}");
+    }
+}
+
+#[tokio::test]
 async fn a_panic_is_500_and_counted_and_the_next_review_is_answered() {
     fn panics<'a>(
         body: &'a [u8],

@@ -34,6 +34,12 @@ impl Quantity {
         self.0 > 0
     }
 
+    /// Whether it is nothing: an amount below zero is not, and is invalid.
+    #[must_use]
+    pub const fn is_zero(self) -> bool {
+        self.0 == 0
+    }
+
     /// The whole number that it is, if it is one and not negative.
     #[must_use]
     pub fn whole(self) -> Option<u64> {

@@ -6,7 +6,7 @@
 )]
 
 use crate::{
-    json::{Map, Text, object},
+    json::{self, Map, Raw, Text, object},
     pod::{Pod, text},
 };
 
@@ -42,8 +42,8 @@ object! {
         namespace: Text<'a> = "namespace",
         /// The operation.
         operation: Text<'a> = "operation",
-        /// Who asks: for a Pod of a controller, that controller.
-        user: User<'a> = "userInfo",
+        /// Who asks, unread: it is for the log, and nobody is denied for its shape.
+        user: Raw<'a> = "userInfo",
         /// Whether nothing is stored.
         dry_run: bool = "dryRun",
         /// The object.
@@ -86,6 +86,14 @@ object! {
         labels: Map<'a, Text<'a>> = "labels",
         /// Annotations.
         annotations: Map<'a, Text<'a>> = "annotations",
+    }
+}
+
+impl<'a> User<'a> {
+    /// The name of who asks, where it can be read.
+    pub(super) fn name_in(user: Option<Raw<'a>>) -> Text<'a> {
+        let user = user.and_then(|user| json::parse::<Self>(user.0).ok());
+        user.and_then(|user| user.name).unwrap_or_default()
     }
 }
 

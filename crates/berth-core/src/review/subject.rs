@@ -7,7 +7,7 @@ use crate::{
     pod::{Metadata, OwnerReference, Pod},
 };
 
-use super::envelope::Request;
+use super::envelope::{Request, User};
 
 /// Whose review it is: what tells one from another in the log.
 #[derive(Clone, Debug, Default)]
@@ -50,13 +50,12 @@ impl<'a> Subject<'a> {
         } = metadata.unwrap_or_default();
         let mut owners = owner_references.into_iter().flatten();
         let name = request.name.filter(|name| !name.is_empty());
-        let user = request.user.and_then(|user| user.name);
         Self {
             uid: request.uid.unwrap_or_default().0,
             namespace: request.namespace.unwrap_or_default().0,
             name: name.or(generate_name).unwrap_or_default().0,
             owner: owners.find(OwnerReference::is_controller).map(Owner::from),
-            user: user.unwrap_or_default().0,
+            user: User::name_in(request.user).0,
             dry_run: request.dry_run.unwrap_or_default(),
         }
     }

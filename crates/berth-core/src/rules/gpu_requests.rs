@@ -203,7 +203,7 @@ impl<'a> GpuRequest<'a> {
 }
 
 fn asks_for_none(amount: &Amount<'_>) -> bool {
-    Quantity::parse(&amount.0).is_some_and(|quantity| !quantity.is_positive())
+    Quantity::parse(&amount.0).is_some_and(Quantity::is_zero)
 }
 
 /// Every amount, with the word for the list that it is in.

@@ -172,7 +172,13 @@ fn a_daemon_sets_template_must_say_what_its_controller_reads() {
     let preview = previewed(&document);
     assert_eq!(
         topics(&document),
-        [("DaemonSetTemplate", "spec.template.spec".to_owned())]
+        [
+            (
+                "DaemonSetGpu",
+                "spec.template.spec.containers[0]".to_owned()
+            ),
+            ("DaemonSetTemplate", "spec.template.spec".to_owned())
+        ]
     );
     assert_eq!(topics(&preview.patched.expect("it changes")), []);
 }

@@ -94,6 +94,21 @@ fn zero_on_the_target_opts_out_of_the_gpu_and_not_of_the_place() {
 }
 
 #[test]
+fn an_amount_below_zero_is_no_zero() {
+    let view = view(&[
+        pool("amd", json!({})),
+        pool("nvidia", json!({"resourceName": "nvidia.com/gpu"})),
+        class("c", &["amd", "nvidia"], json!({})),
+    ]);
+    // the API server denies it; berth does not take it for an opt-out
+    let there = json!({"limits": {"nvidia.com/gpu": "-1"}});
+    let admitted = admit(&view, &resources(there)).expect("admitted");
+    assert_eq!(admitted.warnings, Vec::<String>::new());
+    let limits = &admitted.pod["spec"]["containers"][0]["resources"]["limits"];
+    assert_eq!(limits["amd.com/gpu"], "1");
+}
+
+#[test]
 fn a_zero_of_any_group_opts_out_of_the_gpu_in_every_group() {
     let nvidia = json!({"resourceName": "nvidia.com/gpu", "resourceAliases": ["x.io/gpu"],
         "runtimeClassName": "nvidia", "env": [{"name": "A", "value": "1"}]});
