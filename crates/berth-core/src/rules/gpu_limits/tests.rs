@@ -100,12 +100,14 @@ fn an_amount_below_zero_is_no_zero() {
         pool("nvidia", json!({"resourceName": "nvidia.com/gpu"})),
         class("c", &["amd", "nvidia"], json!({})),
     ]);
-    // the API server denies it; berth does not take it for an opt-out
+    // it is invalid, and no opt-out
     let there = json!({"limits": {"nvidia.com/gpu": "-1"}});
-    let admitted = admit(&view, &resources(there)).expect("admitted");
-    assert_eq!(admitted.warnings, Vec::<String>::new());
-    let limits = &admitted.pod["spec"]["containers"][0]["resources"]["limits"];
-    assert_eq!(limits["amd.com/gpu"], "1");
+    let (reason, message) = denial(&view, &resources(there));
+    assert_eq!(reason, Reason::FractionalGpu);
+    assert!(
+        message.contains("\"-1\" is not a whole number"),
+        "{message}"
+    );
 }
 
 #[test]

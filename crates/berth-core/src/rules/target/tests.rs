@@ -214,7 +214,7 @@ fn the_placement_says_by_which_way_the_container_was_found() {
         (&named, containers(&["a", "b"]), Way::Annotated),
         (
             &named,
-            json!({"containers": [asking("a"), asking("b")]}),
+            json!({"containers": [{"name": "a"}, asking("b")]}),
             Way::Annotated,
         ),
         (
