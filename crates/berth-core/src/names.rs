@@ -44,6 +44,9 @@ pub const WINDOWS: &str = "windows";
 /// The label that every namespace has, with its name as the value.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
+/// The namespaces that the webhook's configuration always excludes, so that a cluster starts without berth.
+pub const EXCLUDED_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
+
 #[cfg(test)]
 mod tests {
     use kube_core::Resource;

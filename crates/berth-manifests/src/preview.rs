@@ -7,7 +7,7 @@ use json_patch::{Patch, PatchOperation};
 use serde_json::Value;
 
 use berth_core::{
-    names::{DISABLED, INJECT_LABEL},
+    names::{DISABLED, EXCLUDED_NAMESPACES, INJECT_LABEL},
     outcome::{Reason, Warning},
     view::View,
 };
@@ -21,9 +21,6 @@ use crate::{
 mod checks;
 
 pub use checks::Topic;
-
-/// The namespaces whose Pods the webhook is never asked about, beside those that Kubernetes needs.
-const NEVER_ASKED: &[&str] = &["kube-system", "kube-node-lease"];
 
 /// The namespaces of Pods, as far as they matter.
 #[derive(Clone, Debug, Default)]
@@ -80,7 +77,7 @@ impl Namespaces {
     /// With a default, and those that the webhook's configuration excludes.
     #[must_use]
     pub fn new(default: impl Into<String>, excluded: impl IntoIterator<Item = String>) -> Self {
-        let never = NEVER_ASKED.iter().map(|name| (*name).to_owned());
+        let never = EXCLUDED_NAMESPACES.iter().map(|name| (*name).to_owned());
         let excluded = never.chain(excluded);
         Self {
             default: default.into(),

@@ -3,7 +3,7 @@
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
 //! string. A duplicate key is an error here, as it is to the API server.
 
-use std::{ops::Range, rc::Rc};
+use std::{fmt, ops::Range, rc::Rc};
 
 use serde_json::{Map, Value};
 
@@ -87,6 +87,12 @@ pub struct Entry {
     pub value: Node,
     /// Whether it comes in by a merge key, and stands elsewhere.
     pub merged: bool,
+}
+
+/// What to write instead of a value that YAML does not read as a string.
+#[must_use]
+pub fn quote_it(value: impl fmt::Display, kind: &str) -> String {
+    format!("{value} is a {kind}; quote it: \"{value}\"")
 }
 
 /// Writes YAML that every reader takes for the same, in the order of the keys' letters, as kubectl does.

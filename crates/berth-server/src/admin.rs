@@ -11,7 +11,10 @@ use axum::{
 };
 use serde_json::{Value, json};
 
-use crate::{metrics::Metrics, state::ServerState};
+use crate::{
+    metrics::Metrics,
+    state::{NotReady, ServerState},
+};
 use berth_core::table::{Allocation, AllocationTable, Group};
 
 /// The format of [`Metrics::text`].
@@ -60,7 +63,7 @@ async fn table(State(admin): State<Admin>, ConnectInfo(peer): ConnectInfo<Socket
         Some(view) => Json(table_json(&view.table)).into_response(),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
-            "no table has been loaded yet\n",
+            format!("{}\n", NotReady::NoTable),
         )
             .into_response(),
     }

@@ -1,6 +1,7 @@
 //! The field that a denial names, and how to write what is there.
 
 use berth_core::json::pointer_segment;
+use berth_manifests::yaml;
 use serde_json::Value;
 
 /// The field with which a message begins, as `spec.nodeSelector["x"]: …`, as a JSON Pointer in the Pod.
@@ -34,8 +35,8 @@ pub(super) fn field(message: &str) -> Option<String> {
 /// How to write a value of the wrong type.
 pub(super) fn help(value: &Value) -> Option<String> {
     match value {
-        Value::Number(number) => Some(format!("{number} is a number; quote it: \"{number}\"")),
-        Value::Bool(word) => Some(format!("{word} is a boolean; quote it: \"{word}\"")),
+        Value::Number(number) => Some(yaml::quote_it(number, "number")),
+        Value::Bool(word) => Some(yaml::quote_it(word, "boolean")),
         Value::String(_) => Some(
             "this is a text; write it without quotes, on lines of its own below the key".to_owned(),
         ),

@@ -5,13 +5,10 @@ use std::collections::BTreeSet;
 use super::{Found, Manifests, name_of, node_requirements, requirements};
 use berth_core::{
     api::{GPUPool, WorkloadClass},
-    names::NAMESPACE_NAME_LABEL,
+    names::{EXCLUDED_NAMESPACES, NAMESPACE_NAME_LABEL},
     selector::{Operator, Requirement, Selector},
     syntax::is_dns_label,
 };
-
-/// The namespaces that the webhook never sees: its configuration leaves them out, so that a cluster starts without it.
-const LEFT_OUT: &[&str] = &["kube-system", "kube-node-lease"];
 
 pub(super) fn unused_pool(manifests: &Manifests<'_>, found: &mut Found) {
     let classes = manifests.classes.iter();
@@ -73,7 +70,7 @@ fn closed(class: &WorkloadClass) -> Option<(String, String)> {
 
 /// Why no Pod of a namespace can come to the webhook.
 fn unreachable(namespace: &str) -> Option<String> {
-    if LEFT_OUT.contains(&namespace) {
+    if EXCLUDED_NAMESPACES.contains(&namespace) {
         return Some(format!("the webhook leaves namespace {namespace:?} out"));
     }
     (!is_dns_label(namespace)).then(|| format!("{namespace:?} is not a valid name of a namespace"))

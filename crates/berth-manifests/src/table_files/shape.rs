@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use berth_core::suggestion::suggestion;
 
-use crate::yaml::{Kind, Node};
+use crate::yaml::{self, Kind, Node};
 
 /// Something that is wrong with a field.
 #[derive(Debug)]
@@ -172,12 +172,8 @@ fn with_keys(schema: &JSONSchemaProps) -> String {
 /// How to write another kind of value.
 fn instead(node: &Node, schema: &JSONSchemaProps, wanted: &str) -> String {
     match (&node.kind, wanted) {
-        (Kind::Scalar(Value::Bool(word)), "string") => {
-            format!("{word} is a boolean; quote it: \"{word}\"")
-        }
-        (Kind::Scalar(Value::Number(number)), "string") => {
-            format!("{number} is a number; quote it: \"{number}\"")
-        }
+        (Kind::Scalar(Value::Bool(word)), "string") => yaml::quote_it(word, "boolean"),
+        (Kind::Scalar(Value::Number(number)), "string") => yaml::quote_it(number, "number"),
         (Kind::Scalar(Value::String(text)), "object") => {
             taint(text).unwrap_or_else(|| format!("write a mapping{}", with_keys(schema)))
         }

@@ -16,6 +16,7 @@ use axum::{
 use serde_json::json;
 
 use super::PATH;
+use crate::state::NotReady;
 use berth_core::{outcome::Reason, review};
 
 /// A reason, which has the code, and a text for whoever sent the request.
@@ -73,7 +74,7 @@ impl HttpError {
     }
 
     pub(super) fn no_table() -> Self {
-        let text = "no table has been loaded yet; try again";
+        let text = format!("{}; try again", NotReady::NoTable);
         Self::new(Reason::NoTable, text)
     }
 
