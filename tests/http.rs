@@ -39,6 +39,7 @@ struct Reply {
 const LIMITS: Limits = Limits {
     max_body_bytes: 1 << 20,
     body_timeout: Duration::from_mins(1),
+    max_body_memory: 64 << 20,
     max_in_flight: 4,
 };
 

@@ -239,6 +239,7 @@ fn serve() -> (u16, String) {
         limits: Limits {
             max_body_bytes: 10 << 20,
             body_timeout: Duration::from_secs(10),
+            max_body_memory: 64 << 20,
             max_in_flight: 256,
         },
     };

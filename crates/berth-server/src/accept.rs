@@ -3,41 +3,42 @@
 use std::{
     future::{Ready, ready},
     io,
+    net::SocketAddr,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll, ready},
     time::Duration,
 };
 
-use axum_server::accept::Accept;
+use axum::{Router, middleware::from_fn_with_state};
+use axum_server::{Server, accept::Accept};
 use clap::Args;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Sleep, sleep},
-};
+use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
+use tokio::net::TcpStream;
 
 use crate::{duration, metrics::Metrics};
+
+mod connection;
+mod seats;
+
+pub use connection::Connection;
+pub use seats::Occupant;
+use seats::Seats;
 
 /// The API server's own pool drops an idle connection after 90 s. Who closes first races with its next POST, which it
 /// does not repeat (fact 1, kubernetes 127335): so never sooner than this.
 const SHORTEST_IDLE: Duration = Duration::from_mins(2);
-/// How long what a client still sends is read, and thrown away, after the last answer. Closing on unread bytes resets
-/// the connection, and the reset can overtake the answer.
-const LINGER: Duration = Duration::from_secs(2);
 
 /// Limits on connections.
 #[derive(Args, Clone, Copy, Debug)]
 #[group(skip)]
 #[command(next_help_heading = "Limits")]
 pub struct Limits {
-    /// Open connections; more are closed at once
+    /// Open connections; at the limit a new one takes the place of one without a review in progress
     #[arg(
         long,
         env = "BERTH_MAX_CONNECTIONS",
         value_name = "N",
-        default_value = "2048",
+        default_value = "1024",
         value_parser = at_least_one
     )]
     pub max_connections: usize,
@@ -50,9 +51,28 @@ pub struct Limits {
     /// Time that a connection may idle between requests: at least 2m, since the API server keeps its own for 90s
     #[arg(long, env = "BERTH_IDLE_TIMEOUT", value_name = "TIME", default_value = "3m", value_parser = idle)]
     pub idle_timeout: Duration,
+    /// Time in which a client must read an answer
+    #[arg(long, env = "BERTH_WRITE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
+    pub write_timeout: Duration,
     /// Bytes of a request's head; more is a 431
-    #[arg(long, env = "BERTH_MAX_HEADER_BYTES", value_name = "BYTES", default_value = "65536", value_parser = header_bytes)]
+    #[arg(long, env = "BERTH_MAX_HEADER_BYTES", value_name = "BYTES", default_value = "16384", value_parser = header_bytes)]
     pub max_header_bytes: usize,
+}
+
+impl Limits {
+    /// A server whose HTTP keeps to them.
+    pub(crate) fn http<A>(&self, server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
+        let mut server = server
+            .http1_only()
+            .first_request_timeout(self.first_request_timeout);
+        server
+            .http_builder()
+            .http1()
+            // hyper counts a connection's idle time as the time of the next head (fact 1, hyper 3828)
+            .header_read_timeout(self.idle_timeout)
+            .max_buf_size(self.max_header_bytes);
+        server
+    }
 }
 
 fn idle(text: &str) -> Result<Duration, String> {
@@ -78,37 +98,64 @@ fn header_bytes(text: &str) -> Result<usize, String> {
     Ok(bytes)
 }
 
-/// Lets in so many connections at a time.
+/// Lets in so many connections at a time. At the limit, a new one takes the place of one that has none of its own to
+/// lose: see [`Seats`].
 #[derive(Clone, Debug)]
 pub struct Gate {
-    slots: Arc<Semaphore>,
-    metrics: Arc<Metrics>,
+    seats: Arc<Seats>,
+    write_timeout: Duration,
+    meters: Meters,
+}
+
+/// What a gate counts.
+#[derive(Clone, Debug, Default)]
+pub struct Meters {
+    open: Gauge,
+    evicted: Counter,
+    refused: Counter,
+}
+
+impl Meters {
+    /// The webhook's, as they are scraped. The default ones are for a port that shows none.
+    #[must_use]
+    pub fn webhook(metrics: &Metrics) -> Self {
+        Self {
+            open: metrics.connections.clone(),
+            evicted: metrics.connections_evicted.clone(),
+            refused: metrics.connections_refused.clone(),
+        }
+    }
 }
 
 impl Gate {
-    /// A gate for that many.
+    /// A gate for that many, each of whom must read an answer within the time.
     #[must_use]
-    pub fn new(limits: &Limits, metrics: Arc<Metrics>) -> Self {
-        let slots = limits.max_connections.min(Semaphore::MAX_PERMITS);
+    pub fn new(most: usize, write_timeout: Duration, meters: Meters) -> Self {
         Self {
-            slots: Arc::new(Semaphore::new(slots)),
-            metrics,
+            seats: Arc::new(Seats::new(most)),
+            write_timeout,
+            meters,
         }
     }
 
+    /// Tells the gate of each connection's requests. The routes need the peer's address.
+    pub fn follow(&self, routes: Router) -> Router {
+        routes.layer(from_fn_with_state(Arc::clone(&self.seats), seats::follow))
+    }
+
     fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
-        let slot = Arc::clone(&self.slots).try_acquire_owned().map_err(|_| {
-            self.metrics.connections_refused.inc();
-            io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections")
-        })?;
         stream.set_nodelay(true)?;
-        self.metrics.connections.inc();
-        Ok(Connection {
+        let (seat, evicted) = self.seats.take(stream.peer_addr()?).map_err(|full| {
+            self.meters.refused.inc();
+            io::Error::new(io::ErrorKind::ConnectionRefused, full)
+        })?;
+        self.meters.evicted.inc_by(evicted);
+        Ok(Connection::new(
             stream,
-            linger: None,
-            metrics: Arc::clone(&self.metrics),
-            _slot: slot,
-        })
+            seat,
+            self.write_timeout,
+            self.meters.open.clone(),
+        ))
     }
 }
 
@@ -119,84 +166,6 @@ impl<S> Accept<TcpStream, S> for Gate {
 
     fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
         ready(self.admit(stream).map(|connection| (connection, service)))
-    }
-}
-
-/// A connection that holds its slot, and whose end lets the client read our last answer.
-#[derive(Debug)]
-pub struct Connection {
-    stream: TcpStream,
-    linger: Option<Pin<Box<Sleep>>>,
-    metrics: Arc<Metrics>,
-    _slot: OwnedSemaphorePermit,
-}
-
-impl Drop for Connection {
-    fn drop(&mut self) {
-        self.metrics.connections.dec();
-    }
-}
-
-impl Connection {
-    /// Reads and throws away until the client has closed its side, too, or the time is up.
-    fn poll_linger(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let mut waste = [0_u8; 8192];
-        loop {
-            let mut buffer = ReadBuf::new(&mut waste);
-            match Pin::new(&mut self.stream).poll_read(context, &mut buffer) {
-                Poll::Ready(Ok(())) if !buffer.filled().is_empty() => {}
-                Poll::Ready(_) => return Poll::Ready(()),
-                Poll::Pending => break,
-            }
-        }
-        match &mut self.linger {
-            Some(end) => end.as_mut().poll(context),
-            None => Poll::Ready(()),
-        }
-    }
-}
-
-impl AsyncRead for Connection {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(context, bytes)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.linger.is_none() {
-            ready!(Pin::new(&mut self.stream).poll_shutdown(context))?;
-            self.linger = Some(Box::pin(sleep(LINGER)));
-        }
-        self.poll_linger(context).map(Ok)
     }
 }
 

@@ -1,6 +1,11 @@
 //! The admin port: health, metrics, and the table for who is on the machine. Plain HTTP.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    thread,
+};
 
 use axum::{
     Json, Router,
@@ -9,9 +14,12 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use axum_server::Handle;
 use serde_json::{Value, json};
+use tokio::{runtime, sync::oneshot};
 
 use crate::{
+    accept::{self, Gate, Meters},
     metrics::Metrics,
     state::{NotReady, ServerState},
 };
@@ -20,6 +28,9 @@ use berth_core::table::{Allocation, AllocationTable, Group};
 /// The format of [`Metrics::text`].
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+/// Connections to this port: probes, scrapes, and somebody who looks. At the limit the webhook's rules hold.
+const MOST_CONNECTIONS: usize = 64;
+
 /// What the port shows.
 #[derive(Clone, Debug)]
 pub struct Admin {
@@ -27,6 +38,45 @@ pub struct Admin {
     pub state: Arc<ServerState>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+}
+
+/// Serves on a thread of its own, so that who asks whether berth lives is answered however much there is to review.
+/// What is returned ends with the server.
+pub fn serve(
+    listener: TcpListener,
+    admin: Admin,
+    limits: accept::Limits,
+    handle: Handle<SocketAddr>,
+) -> io::Result<oneshot::Receiver<io::Result<()>>> {
+    let runtime = runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (end, ended) = oneshot::channel();
+    thread::Builder::new()
+        .name("admin".to_owned())
+        .spawn(move || {
+            let served = runtime.block_on(serve_here(listener, router(admin), limits, handle));
+            // nobody waits for it where the whole process ends
+            let _ = end.send(served);
+        })?;
+    Ok(ended)
+}
+
+async fn serve_here(
+    listener: TcpListener,
+    routes: Router,
+    limits: accept::Limits,
+    handle: Handle<SocketAddr>,
+) -> io::Result<()> {
+    let gate = Gate::new(MOST_CONNECTIONS, limits.write_timeout, Meters::default());
+    let routes = gate.follow(routes);
+    let server = axum_server::from_tcp(listener)?
+        .acceptor(gate)
+        .handle(handle);
+    limits
+        .http(server)
+        .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
+        .await
 }
 
 /// The routes. They need the peer's address.

@@ -77,11 +77,15 @@ pub struct Metrics {
     certificate_not_after: Gauge<i64, AtomicI64>,
     /// Reviews that are being read or answered.
     pub in_flight: Gauge,
+    /// Bytes of bodies and answers, as the budget counts them.
+    pub body_bytes: Gauge,
     /// Bugs that a review met.
     pub panics: Counter,
     /// Open connections to the webhook.
     pub connections: Gauge,
-    /// Connections over the limit, closed at once.
+    /// Connections that made room for a new one, at the limit.
+    pub connections_evicted: Counter,
+    /// Connections over the limit, closed at once since every other had sent its review.
     pub connections_refused: Counter,
     /// Connections that failed before a request: mostly TLS handshakes.
     pub connection_errors: Counter,
@@ -102,7 +106,9 @@ impl Default for Metrics {
             last_reload: Family::default(),
             certificate_not_after: Gauge::default(),
             in_flight: Gauge::default(),
+            body_bytes: Gauge::default(),
             panics: Counter::default(),
+            connections_evicted: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
             connection_errors: Counter::default(),
@@ -136,6 +142,8 @@ impl Metrics {
         r.register("review_duration_seconds", help, self.duration.clone());
         let help = "Requests that are being read or answered";
         r.register("reviews_in_flight", help, self.in_flight.clone());
+        let help = "Bytes of the bodies that are being read or reviewed, and of answers until they are written: at most --max-body-memory";
+        r.register("body_bytes", help, self.body_bytes.clone());
         let help = "Panics, each answered with a 500: bugs in berth";
         r.register("panics", help, self.panics.clone());
     }
@@ -160,7 +168,14 @@ impl Metrics {
     fn register_connections(&self, r: &mut Registry) {
         let help = "Open connections to the webhook";
         r.register("connections", help, self.connections.clone());
-        let help = "Connections over the limit, closed at once";
+        let help =
+            "Connections without a review in progress that made room for a new one, at the limit";
+        r.register(
+            "connections_evicted",
+            help,
+            self.connections_evicted.clone(),
+        );
+        let help = "Connections over the limit that were closed at once, since all others had a review in progress";
         r.register(
             "connections_refused",
             help,

@@ -12,7 +12,7 @@ use clap::Args;
 use tokio::time::sleep;
 
 use crate::{
-    accept::{self, Counted, Gate},
+    accept::{self, Counted, Gate, Meters},
     admin::{self, Admin},
     drain::{self, Signals},
     metrics::Metrics,
@@ -104,25 +104,28 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
         metrics: Arc::clone(&metrics),
         limits: options.requests,
     });
-    let shown = admin::router(Admin {
+    let shown = Admin {
         state: Arc::clone(&state),
         metrics: Arc::clone(&metrics),
-    });
+    };
     let (webhook_address, admin_address) = bound.addresses()?;
-    let (webhook, admin) = (Handle::new(), Handle::new());
+    let (webhook, admin_port) = (Handle::new(), Handle::new());
+    let limits = options.connections;
+    let meters = Meters::webhook(&metrics);
+    let gate = Gate::new(limits.max_connections, limits.write_timeout, meters);
     let acceptor = RustlsAcceptor::new(tls.config())
-        .handshake_timeout(options.connections.handshake_timeout)
-        .acceptor(Gate::new(&options.connections, Arc::clone(&metrics)));
+        .handshake_timeout(limits.handshake_timeout)
+        .acceptor(gate.clone());
     let acceptor = Counted::new(acceptor, Arc::clone(&metrics));
     let _certificate = tls.follow(watch::POLL, Arc::clone(&metrics))?;
     let serving = tokio::spawn(serve_webhook(
         bound.webhook,
         acceptor,
-        routes,
-        options.connections,
+        gate.follow(routes),
+        limits,
         webhook.clone(),
     ));
-    let showing = tokio::spawn(serve_admin(bound.admin, shown, admin.clone()));
+    let showing = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
     tracing::info!(webhook = %webhook_address, admin = %admin_address, "listening");
 
     let signal = signals.next().await;
@@ -141,7 +144,7 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
         signal = signals.next() => tracing::warn!(signal, "ended at once"),
     }
     // the metrics can be read to the end
-    admin.shutdown();
+    admin_port.shutdown();
     showing.await.map_err(io::Error::other)??;
     tracing::info!("ended");
     Ok(())
@@ -154,27 +157,11 @@ async fn serve_webhook(
     limits: accept::Limits,
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
-    let mut server = axum_server::from_tcp(listener)?
+    let server = axum_server::from_tcp(listener)?
         .acceptor(acceptor)
-        .handle(handle)
-        .http1_only()
-        .first_request_timeout(limits.first_request_timeout);
-    server
-        .http_builder()
-        .http1()
-        // hyper counts a connection's idle time as the time of the next head (fact 1, hyper 3828)
-        .header_read_timeout(limits.idle_timeout)
-        .max_buf_size(limits.max_header_bytes);
-    server.serve(routes.into_make_service()).await
-}
-
-async fn serve_admin(
-    listener: TcpListener,
-    routes: Router,
-    handle: Handle<SocketAddr>,
-) -> io::Result<()> {
-    axum_server::from_tcp(listener)?
-        .handle(handle)
+        .handle(handle);
+    limits
+        .http(server)
         .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
         .await
 }

@@ -1,8 +1,10 @@
 //! `POST /mutate`: from HTTP to a review and back. All of "transport" in the table of answers.
 
 use std::{
+    net::{IpAddr, Ipv6Addr},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
+    thread::available_parallelism,
     time::{Duration, Instant},
 };
 
@@ -19,26 +21,41 @@ use axum::{
     routing::post,
 };
 use clap::Args;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::{BodyExt, Limited};
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::spawn_blocking,
     time::timeout_at,
 };
 
-use crate::{accept::at_least_one, duration, metrics::Metrics, state::ServerState, telemetry};
+use crate::{
+    accept::{Occupant, at_least_one},
+    duration,
+    metrics::Metrics,
+    state::ServerState,
+    telemetry,
+};
 use berth_core::{
     review::{self, Answer},
     view::View,
 };
 
+mod body;
+mod budget;
+mod deadline;
 mod http_error;
 
+use body::{Counted, Unread};
+use budget::Budget;
+use deadline::Deadline;
 use http_error::HttpError;
 
 /// The path that the webhook's configuration names.
 pub const PATH: &str = "/mutate";
-/// How much of the API server's deadline is reserved for the response.
-const RESERVED: Duration = Duration::from_millis(100);
+/// A review up to this size is answered on the thread that read it, in microseconds. A larger one takes its turn on
+/// another thread, so that this one goes on reading: the others' time is counted from the moment that they arrive.
+const SMALL: usize = 16 << 10;
 
 /// What answers: [`review::review`], unless a test puts in one that panics.
 pub type Review = for<'a> fn(&'a [u8], &'a View) -> Result<Answer<'a>, review::Error>;
@@ -60,12 +77,21 @@ pub struct Limits {
     /// Time for a request's body; longer is a 408
     #[arg(long, env = "BERTH_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
     pub body_timeout: Duration,
-    /// Requests that are being read or answered; more are a 503, which the API server repeats
+    /// Bytes of all bodies and answers at a time; over it a request is a 503, which the API server repeats
+    #[arg(
+        long,
+        env = "BERTH_MAX_BODY_MEMORY",
+        value_name = "BYTES",
+        default_value = "67108864",
+        value_parser = at_least_one
+    )]
+    pub max_body_memory: usize,
+    /// Reviews that have arrived and wait for their answer; more are a 503, which the API server repeats
     #[arg(
         long,
         env = "BERTH_MAX_IN_FLIGHT",
         value_name = "N",
-        default_value = "256",
+        default_value = "1024",
         value_parser = at_least_one
     )]
     pub max_in_flight: usize,
@@ -84,29 +110,24 @@ pub struct Webhook {
     pub limits: Limits,
 }
 
-/// The webhook and its free slots.
+/// The webhook and what its requests share.
 #[derive(Debug)]
 struct Service {
     webhook: Webhook,
+    budget: Arc<Budget>,
     slots: Semaphore,
+    /// One for each processor: more at once would only make each of them later.
+    turns: Arc<Semaphore>,
 }
 
-/// A request's slot, counted while it is held.
+/// A request that is being read or answered, as the gauge counts it.
 #[derive(Debug)]
-struct Slot<'a> {
-    metrics: &'a Metrics,
-    _permit: SemaphorePermit<'a>,
-}
-
-/// When an answer is of use no more: the API server says how long it waits (fact 3).
-#[derive(Clone, Copy, Debug)]
-struct Deadline(Option<Instant>);
+struct InFlight<'a>(&'a Gauge);
 
 /// The routes.
 pub fn router(webhook: Webhook) -> Router {
     let state = Arc::clone(&webhook.state);
-    let slots = Semaphore::new(webhook.limits.max_in_flight.min(Semaphore::MAX_PERMITS));
-    let service = Arc::new(Service { webhook, slots });
+    let service = Arc::new(Service::new(webhook));
     Router::new()
         .route(PATH, post(mutate).fallback(wrong_method))
         .fallback(wrong_path)
@@ -134,70 +155,113 @@ async fn wrong_method(State(service): State<Arc<Service>>, request: Request) -> 
 }
 
 async fn mutate(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let started = Instant::now();
-    match service.answer(request, started).await {
+    let arrived = Instant::now();
+    match service.answer(request, arrived).await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => service.fail(error, started),
+        Err(error) => service.fail(error, arrived),
     }
 }
 
 impl Service {
-    async fn answer(&self, request: Request, started: Instant) -> Result<Vec<u8>, HttpError> {
-        check_media_type(request.headers())?;
-        let deadline = Deadline::new(request.uri().query(), started);
-        let Some(slot) = self.slot() else {
-            self.discard(request.into_body(), started).await;
-            return Err(HttpError::overloaded());
-        };
-        let body = self.receive(request.into_body(), started, deadline).await?;
-        let answer = self.decide(&body, started, deadline);
-        drop(slot);
-        answer
+    fn new(webhook: Webhook) -> Self {
+        let limits = &webhook.limits;
+        let processors = available_parallelism().map_or(1, usize::from);
+        Self {
+            budget: Budget::new(limits.max_body_memory, webhook.metrics.body_bytes.clone()),
+            slots: Semaphore::new(limits.max_in_flight.min(Semaphore::MAX_PERMITS)),
+            turns: Arc::new(Semaphore::new(processors)),
+            webhook,
+        }
     }
 
-    fn slot(&self) -> Option<Slot<'_>> {
-        let permit = self.slots.try_acquire().ok()?;
-        self.webhook.metrics.in_flight.inc();
-        Some(Slot {
-            metrics: &self.webhook.metrics,
-            _permit: permit,
-        })
+    async fn answer(
+        self: &Arc<Self>,
+        request: Request,
+        arrived: Instant,
+    ) -> Result<Bytes, HttpError> {
+        check_media_type(request.headers())?;
+        let _in_flight = InFlight::new(&self.webhook.metrics.in_flight);
+        let deadline = Deadline::new(request.uri().query(), arrived);
+        let occupant = request.extensions().get::<Occupant>().cloned();
+        let source = occupant.as_ref().map(Occupant::source);
+        let body = self.receive(request.into_body(), source, arrived, deadline);
+        let body = body.await?;
+        // the slot is for who has sent a review, and so is the certainty of a connection
+        occupant.iter().for_each(Occupant::has_sent);
+        let _slot = self
+            .slots
+            .try_acquire()
+            .map_err(|_| HttpError::overloaded())?;
+        if body.bytes.len() <= SMALL {
+            return self.decide(body, arrived, deadline);
+        }
+        let turn = self.turn(deadline).await?;
+        let service = Arc::clone(self);
+        let deciding = spawn_blocking(move || {
+            // here, since the work goes on where the client has gone
+            let _turn = turn;
+            service.decide(body, arrived, deadline)
+        });
+        deciding.await.map_err(|_| HttpError::panicked())?
+    }
+
+    /// Waits for a processor, first come first served, but for no longer than leaves time for the answer.
+    async fn turn(&self, deadline: Deadline) -> Result<OwnedSemaphorePermit, HttpError> {
+        let turns = Arc::clone(&self.turns);
+        let turn = timeout_at(deadline.last_turn().into(), turns.acquire_owned()).await;
+        // nothing closes the semaphore
+        turn.ok()
+            .and_then(Result::ok)
+            .ok_or_else(HttpError::overloaded)
     }
 
     async fn receive(
         &self,
-        body: Body,
-        started: Instant,
+        mut body: Body,
+        source: Option<IpAddr>,
+        arrived: Instant,
         deadline: Deadline,
-    ) -> Result<Bytes, HttpError> {
+    ) -> Result<Counted, HttpError> {
         let limits = &self.webhook.limits;
-        let too_slow = started + limits.body_timeout;
-        let until = deadline.0.map_or(too_slow, |end| end.min(too_slow));
-        let reading = Limited::new(body, limits.max_body_bytes).collect();
+        let limit = limits.max_body_bytes.min(limits.max_body_memory);
+        let too_slow = arrived + limits.body_timeout;
+        let until = deadline.end().map_or(too_slow, |end| end.min(too_slow));
+        let source = source.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
+        let reading = body::read(&mut body, limit, self.budget.claim(source, arrived));
         match timeout_at(until.into(), reading).await {
-            Ok(Ok(body)) => Ok(body.to_bytes()),
-            Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                Err(HttpError::body_too_large(limits.max_body_bytes))
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(Unread::TooLarge)) => Err(HttpError::body_too_large(limit)),
+            Ok(Err(Unread::Broken(error))) => Err(HttpError::broken_body(&error)),
+            Ok(Err(Unread::Full)) => {
+                discard(body, limit, until).await;
+                Err(HttpError::no_memory())
             }
-            Ok(Err(error)) => Err(HttpError::broken_body(error.as_ref())),
             Err(_) if until < too_slow => Err(HttpError::deadline_passed()),
             Err(_) => Err(HttpError::body_too_slow(limits.body_timeout)),
         }
     }
 
-    /// Reads a body and keeps nothing: the API server sends the request again (fact 2), on the same connection.
-    async fn discard(&self, body: Body, started: Instant) {
-        let limits = &self.webhook.limits;
-        let mut body = Limited::new(body, limits.max_body_bytes);
-        let reading = async { while let Some(Ok(_)) = body.frame().await {} };
-        let until = started + limits.body_timeout;
-        let _ = timeout_at(until.into(), reading).await;
-    }
-
+    /// The answer, which takes over what the body held of the budget.
     fn decide(
         &self,
+        body: Counted,
+        arrived: Instant,
+        deadline: Deadline,
+    ) -> Result<Bytes, HttpError> {
+        let Counted { bytes, mut claim } = body;
+        let answer = self.review(&bytes, arrived, deadline)?;
+        drop(bytes);
+        claim
+            .hold_now(answer.len())
+            .map_err(|_| HttpError::no_memory())?;
+        let bytes = answer;
+        Ok(Counted { bytes, claim }.into())
+    }
+
+    fn review(
+        &self,
         body: &[u8],
-        started: Instant,
+        arrived: Instant,
         deadline: Deadline,
     ) -> Result<Vec<u8>, HttpError> {
         deadline.check()?;
@@ -209,7 +273,7 @@ impl Service {
             HttpError::panicked()
         })??;
         deadline.check()?;
-        let elapsed = started.elapsed();
+        let elapsed = arrived.elapsed();
         let decision = &answer.decision;
         let metrics = &self.webhook.metrics;
         metrics.answered(decision.reason, decision.class, elapsed);
@@ -226,28 +290,23 @@ impl Service {
     }
 }
 
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.metrics.in_flight.dec();
+/// Reads a body and keeps nothing: the API server sends the request again (fact 2), on the same connection.
+async fn discard(body: Body, limit: usize, until: Instant) {
+    let mut body = Limited::new(body, limit);
+    let reading = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = timeout_at(until.into(), reading).await;
+}
+
+impl<'a> InFlight<'a> {
+    fn new(gauge: &'a Gauge) -> Self {
+        gauge.inc();
+        Self(gauge)
     }
 }
 
-impl Deadline {
-    /// The API server's, from `?timeout=5s`.
-    fn new(query: Option<&str>, started: Instant) -> Self {
-        let parameters = query.unwrap_or_default().split('&');
-        let timeout = parameters
-            .filter_map(|parameter| parameter.strip_prefix("timeout="))
-            .find_map(duration::parse);
-        let end = timeout.and_then(|timeout| started.checked_add(timeout.saturating_sub(RESERVED)));
-        Self(end)
-    }
-
-    fn check(self) -> Result<(), HttpError> {
-        match self.0 {
-            Some(end) if Instant::now() >= end => Err(HttpError::deadline_passed()),
-            _ => Ok(()),
-        }
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.dec();
     }
 }
 

@@ -24,6 +24,10 @@ pub struct Error {
     message: String,
 }
 
+/// How many bytes of names the handshake may carry. TLS counts them in 16 bits: more fail every handshake. Without them
+/// a client offers the certificate that it has, as the API server does.
+const MOST_HINTS: usize = 16 << 10;
+
 /// Lets in who has a certificate of the CA that carries the name, if one is asked for.
 #[derive(Debug)]
 pub struct NamedClients {
@@ -45,8 +49,14 @@ impl NamedClients {
                 .add(certificate)
                 .map_err(|problem| error(problem.to_string()))?;
         }
+        let hints = roots.subjects();
+        let hints: usize = hints.iter().map(|name| name.as_ref().len() + 2).sum();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let chain = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider)
+        let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        if hints > MOST_HINTS {
+            builder = builder.clear_root_hint_subjects();
+        }
+        let chain = builder
             .build()
             .map_err(|problem| error(problem.to_string()))?;
         Ok(Self { chain, name })

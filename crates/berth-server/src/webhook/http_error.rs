@@ -83,6 +83,11 @@ impl HttpError {
         Self::new(Reason::Overloaded, text)
     }
 
+    pub(super) fn no_memory() -> Self {
+        let text = "the reviews that are being read use up --max-body-memory; try again, add replicas, or raise it";
+        Self::new(Reason::Overloaded, text)
+    }
+
     pub(super) fn deadline_passed() -> Self {
         let text =
             "the deadline of ?timeout= passed; try again, or raise the webhook's timeoutSeconds";

@@ -1,0 +1,113 @@
+//! A request's body: read into one buffer, which the budget counts.
+
+use axum::body::{Body, Bytes, HttpBody};
+use http_body_util::BodyExt;
+use tokio::sync::oneshot;
+
+use super::budget::{Claim, Full};
+
+/// The first buffer where the length is not known.
+const SMALLEST: usize = 16 << 10;
+/// How much of a known length is counted at a time.
+const STEP: usize = 64 << 10;
+
+/// A body that is all there, or an answer that is to be written, with the bytes that it holds of the budget.
+#[derive(Debug)]
+pub(super) struct Counted {
+    pub(super) bytes: Vec<u8>,
+    pub(super) claim: Claim,
+}
+
+/// Why a body was not read to its end.
+#[derive(Debug)]
+pub(super) enum Unread {
+    TooLarge,
+    /// The budget of all bodies is used up.
+    Full,
+    Broken(axum::Error),
+}
+
+impl From<Full> for Unread {
+    fn from(_: Full) -> Self {
+        Self::Full
+    }
+}
+
+impl AsRef<[u8]> for Counted {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Counted> for Bytes {
+    /// The claim ends when the last byte has been written.
+    fn from(counted: Counted) -> Self {
+        Self::from_owner(counted)
+    }
+}
+
+/// Reads a body of at most `limit` bytes, unless it is told to make room for another.
+pub(super) async fn read(
+    body: &mut Body,
+    limit: usize,
+    (claim, told): (Claim, oneshot::Receiver<()>),
+) -> Result<Counted, Unread> {
+    tokio::select! {
+        biased;
+        _ = told => Err(Unread::Full),
+        counted = collect(body, limit, claim) => counted,
+    }
+}
+
+async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted, Unread> {
+    // hyper knows it from the Content-Length
+    let length = body.size_hint().exact();
+    let length = length.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
+    if length.is_some_and(|length| length > limit) {
+        return Err(Unread::TooLarge);
+    }
+    let bytes = Vec::new();
+    let mut counted = Counted { bytes, claim };
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else {
+            continue; // trailers
+        };
+        if data.len() > limit - counted.bytes.len() {
+            return Err(Unread::TooLarge);
+        }
+        counted.make_room(data.len(), length, limit).await?;
+        counted.bytes.extend_from_slice(&data);
+    }
+    counted.claim.whole();
+    Ok(counted)
+}
+
+impl Counted {
+    /// Room for so many bytes more. A buffer of known length is made once, and counted as it fills: memory that nothing
+    /// has been written to is not there yet. Any other grows, and is counted with the one that it is copied to.
+    async fn make_room(
+        &mut self,
+        more: usize,
+        length: Option<usize>,
+        limit: usize,
+    ) -> Result<(), Unread> {
+        let (has, capacity) = (self.bytes.len(), self.bytes.capacity());
+        if let Some(length) = length {
+            let filled = (has + more).next_multiple_of(STEP).min(length);
+            self.claim.hold(filled).await?;
+            return self.reserve(length - has);
+        }
+        if has + more <= capacity {
+            return Ok(());
+        }
+        let larger = (has + more).max(2 * capacity).max(SMALLEST).min(limit);
+        self.claim.hold(capacity + larger).await?;
+        self.reserve(larger - has)?;
+        Ok(self.claim.hold(self.bytes.capacity()).await?)
+    }
+
+    fn reserve(&mut self, more: usize) -> Result<(), Unread> {
+        // a system that promises no more memory than it has refuses here, and the process goes on
+        self.bytes.try_reserve_exact(more).map_err(|_| Unread::Full)
+    }
+}
