@@ -1,6 +1,12 @@
 //! The table of answers, a test for each row, through the router.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
     Router,
@@ -13,9 +19,9 @@ use berth_server::{
     state::ServerState,
     webhook::{Limits, Review, Webhook, router},
 };
-use futures_util::stream;
+use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
-use hyper::body::Frame;
+use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
@@ -312,6 +318,158 @@ async fn a_large_body_is_413_and_closes() {
     let mut padded = example("vllm").to_string();
     padded.push_str(&" ".repeat(LIMITS.max_body_bytes - padded.len()));
     assert_eq!(Server::new().post(padded).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_length_over_the_limit_is_413_before_a_byte_is_read() {
+    for length in [(1 << 20) + 1, 1 << 63, u64::MAX] {
+        let body = Body::new(Declared(length));
+        let reply = Server::new().post(body).await;
+        assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE, "{length}");
+    }
+}
+
+/// A body that says how long it is, and never comes.
+struct Declared(u64);
+
+impl hyper::body::Body for Declared {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0)
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_is_only_declared_takes_no_slot_and_no_memory() {
+    let server = Arc::new(Server::with(
+        review::review,
+        Limits {
+            max_in_flight: 1,
+            ..LIMITS
+        },
+    ));
+    let silent: Vec<_> = (0..320)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            tokio::spawn(async move { server.post(Body::new(Declared(1 << 20))).await.status })
+        })
+        .collect();
+    while !server.counted("berth_reviews_in_flight 320") {
+        tokio::task::yield_now().await;
+    }
+    assert!(server.counted("berth_body_bytes 0"));
+    for _ in 0..12 {
+        let reply = server.post(example("vllm").to_string()).await;
+        assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
+    }
+    for silent in silent {
+        assert_eq!(silent.await.expect("no panic"), StatusCode::REQUEST_TIMEOUT);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_over_the_budget_are_503_and_the_others_go_on() {
+    let server = Arc::new(Server::with(
+        review::review,
+        Limits {
+            max_body_memory: 4 << 20,
+            ..LIMITS
+        },
+    ));
+    let without_their_end: Vec<_> = (0..8)
+        .map(|_| {
+            let server = Arc::clone(&server);
+            let most = Bytes::from(vec![b' '; (1 << 20) - 1]);
+            let first = stream::iter([Ok::<_, Infallible>(Frame::data(most))]);
+            let body = Body::new(StreamBody::new(first.chain(stream::pending())));
+            tokio::spawn(async move { server.post(body).await })
+        })
+        .collect();
+    let mut answers = Vec::new();
+    for sent in without_their_end {
+        let reply = sent.await.expect("no panic");
+        if reply.status == StatusCode::SERVICE_UNAVAILABLE {
+            assert_eq!(reply.headers["retry-after"], "1");
+            assert!(
+                reply.text().contains("--max-body-memory"),
+                "{}",
+                reply.text()
+            );
+        }
+        answers.push(reply.status.as_u16());
+    }
+    answers.sort_unstable();
+    assert_eq!(answers, [408, 408, 408, 408, 503, 503, 503, 503]);
+    assert!(server.counted("berth_body_bytes 0"), "all is given back");
+    assert_eq!(
+        server.post(example("vllm").to_string()).await.status,
+        StatusCode::OK
+    );
+}
+
+#[tokio::test]
+async fn what_an_answer_holds_is_given_back_when_it_has_been_written() {
+    let server = Server::new();
+    let request = request("/mutate", example("vllm").to_string());
+    let response = server.router.clone().oneshot(request).await;
+    let response = response.expect("infallible");
+    assert!(!server.counted("berth_body_bytes 0"));
+    drop(response);
+    assert!(server.counted("berth_body_bytes 0"));
+}
+
+/// Ten times as many clients as there can be answers in time: the processors go on answering, and nobody is told after
+/// the deadline. The review sleeps instead of computing, so that a busy machine makes no difference.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn under_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadline() {
+    const TAKES: Duration = Duration::from_millis(20);
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    fn slow<'a>(
+        body: &'a [u8],
+        view: &'a berth_core::view::View,
+    ) -> Result<Answer<'a>, review::Error> {
+        std::thread::sleep(TAKES);
+        review::review(body, view)
+    }
+    let limits = Limits {
+        max_in_flight: 10_000,
+        max_body_memory: 1 << 30,
+        ..LIMITS
+    };
+    let server = Arc::new(Server::with(slow, limits));
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let in_time = processors * TIMEOUT.as_millis() as usize / TAKES.as_millis() as usize;
+    // larger than what is answered on the spot
+    let body = Bytes::from(example("vllm").to_string() + &" ".repeat(20_000));
+    let began = std::time::Instant::now();
+    let clients: Vec<_> = (0..10 * in_time)
+        .map(|_| {
+            let (server, body) = (Arc::clone(&server), body.clone());
+            tokio::spawn(async move {
+                let reply = server.send(request("/mutate?timeout=2s", body)).await;
+                (reply.status, began.elapsed())
+            })
+        })
+        .collect();
+    let (mut answered, mut last) = (0, Duration::ZERO);
+    for client in clients {
+        let (status, after) = client.await.expect("no panic");
+        answered += usize::from(status == StatusCode::OK);
+        last = last.max(after);
+    }
+    assert!(last < TIMEOUT, "the last heard after {last:?}");
+    // those whose turn came within half of the time, but for a tenth
+    let least = in_time / 2 * 9 / 10;
+    assert!(answered >= least, "{answered} of at least {least}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -244,26 +244,28 @@ async fn who_sends_no_request_is_closed_and_who_idles_after_one_is_not() {
 }
 
 #[tokio::test]
-async fn connections_over_the_limit_are_closed_at_once() {
+async fn a_connection_over_the_limit_takes_the_place_of_an_idle_one() {
     let (berth, ca) = serve(&["--max-connections", "1"]);
+    let body = example("vllm").to_string();
     let mut first = connect(berth.webhook, trust(&ca))
         .await
         .expect("a handshake");
-    exchange(&mut first, &example("vllm").to_string())
+    exchange(&mut first, &body).await.expect("an answer");
+    let mut second = connect(berth.webhook, trust(&ca))
         .await
-        .expect("an answer");
-    assert!(connect(berth.webhook, trust(&ca)).await.is_err());
-    exchange(&mut first, &example("vllm").to_string())
-        .await
-        .expect("an answer");
+        .expect("a handshake");
+    exchange(&mut second, &body).await.expect("an answer");
+    assert_eq!(closed(&mut first).await, "");
     let metrics = reqwest::get(format!("http://{}/metrics", berth.admin))
         .await
         .expect("metrics");
     let metrics = metrics.text().await.expect("text");
-    assert!(
-        metrics.contains("berth_connections_refused_total 1"),
-        "{metrics}"
-    );
+    for line in [
+        "berth_connections_evicted_total 1",
+        "berth_connections_refused_total 0",
+    ] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
 }
 
 #[tokio::test]

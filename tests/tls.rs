@@ -2,11 +2,10 @@
 
 use std::{fs, sync::Arc};
 
-use berth_server::tls::self_signed::{Authority, Leaf};
+use berth_server::tls::self_signed::Authority;
 use rustls::{
     ClientConfig, ProtocolVersion, SupportedProtocolVersion,
     crypto::ring::default_provider,
-    pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer},
     version::{TLS12, TLS13},
 };
 use time::OffsetDateTime;
@@ -14,7 +13,7 @@ use time::OffsetDateTime;
 mod common;
 
 use common::{
-    client::{connect, exchange, roots, trust},
+    client::{connect, exchange, roots, trust, with_leaf},
     example, path,
     process::{arg, fails, serve},
 };
@@ -119,17 +118,6 @@ async fn a_client_needs_a_certificate_of_the_ca_and_the_name() {
     assert!(answer(with_leaf(&ca, misnamed)).await.is_err());
     assert!(answer(with_leaf(&ca, strange)).await.is_err());
     assert!(answer(trust(&ca)).await.is_err());
-}
-
-fn with_leaf(ca: &str, leaf: Leaf) -> ClientConfig {
-    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf.key.serialize_der()));
-    let provider = Arc::new(default_provider());
-    ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(roots(ca))
-        .with_client_auth_cert(vec![leaf.certificate.der().clone()], key)
-        .expect("a client certificate")
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
+use berth_server::tls::self_signed::Leaf;
 use reqwest::Certificate;
 use rustls::{
     ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, pem::PemObject},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -56,6 +57,18 @@ pub fn trust(cas: &str) -> ClientConfig {
         .expect("versions")
         .with_root_certificates(roots(cas))
         .with_no_client_auth()
+}
+
+/// The same, with a certificate of its own.
+pub fn with_leaf(ca: &str, leaf: Leaf) -> ClientConfig {
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(leaf.key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(roots(ca))
+        .with_client_auth_cert(vec![leaf.certificate.der().clone()], key)
+        .expect("a client certificate")
 }
 
 /// A TLS connection to localhost.

@@ -91,6 +91,15 @@ impl Berth {
         self.log.try_iter().collect()
     }
 
+    /// The most memory that it has held, in MiB, as the kernel counts it.
+    pub fn peak_memory(&self) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.expect("berth runs");
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+        kib.expect("VmHWM").parse::<usize>().expect("a number") >> 10
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         let pid = self.child.id().to_string();
