@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 mod common;
 
 use common::{
-    client::{closed, connect, exchange, head, https, post, response, trust},
+    client::{closed, connect, exchange, get, head, https, post, response, trust},
     example, path,
     process::{arg, command, ends, fails, serve},
 };
@@ -256,10 +256,7 @@ async fn a_connection_over_the_limit_takes_the_place_of_an_idle_one() {
         .expect("a handshake");
     exchange(&mut second, &body).await.expect("an answer");
     assert_eq!(closed(&mut first).await, "");
-    let metrics = reqwest::get(format!("http://{}/metrics", berth.admin))
-        .await
-        .expect("metrics");
-    let metrics = metrics.text().await.expect("text");
+    let metrics = get(berth.admin, "/metrics").await;
     for line in [
         "berth_connections_evicted_total 1",
         "berth_connections_refused_total 0",

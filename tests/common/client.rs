@@ -40,6 +40,13 @@ pub async fn post(
         .await
 }
 
+/// What a plain port shows.
+pub async fn get(address: SocketAddr, path: &str) -> String {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let response = reqwest::get(format!("http://{address}{path}")).await;
+    response.expect("an answer").text().await.expect("text")
+}
+
 /// The CAs of a PEM.
 pub fn roots(cas: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();

@@ -17,9 +17,11 @@ use tokio::net::TcpStream;
 
 use crate::{duration, metrics::Metrics};
 
+mod chunks;
 mod connection;
 mod seats;
 
+pub use chunks::BoundedChunks;
 pub use connection::Connection;
 pub use seats::Occupant;
 use seats::Seats;
@@ -169,18 +171,23 @@ impl<S> Accept<TcpStream, S> for Gate {
     }
 }
 
-/// Counts the connections that an acceptor gives up on.
+/// Counts the connections that an acceptor gives up on, and bounds the chunks that come over the others.
 #[derive(Clone, Debug)]
 pub struct Counted<A> {
     inner: A,
     metrics: Arc<Metrics>,
+    largest_chunk: usize,
 }
 
 impl<A> Counted<A> {
-    /// Counts what `inner` gives up on.
+    /// Counts what `inner` gives up on. No chunk is larger than a body may be.
     #[must_use]
-    pub fn new(inner: A, metrics: Arc<Metrics>) -> Self {
-        Self { inner, metrics }
+    pub fn new(inner: A, metrics: Arc<Metrics>, largest_chunk: usize) -> Self {
+        Self {
+            inner,
+            metrics,
+            largest_chunk,
+        }
     }
 }
 
@@ -189,20 +196,19 @@ where
     A: Accept<I, S>,
     A::Future: Send + 'static,
 {
-    type Stream = A::Stream;
+    type Stream = BoundedChunks<A::Stream>;
     type Service = A::Service;
-    type Future = Pin<Box<dyn Future<Output = io::Result<(A::Stream, A::Service)>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = io::Result<(Self::Stream, A::Service)>> + Send>>;
 
     fn accept(&self, stream: I, service: S) -> Self::Future {
-        let (accepting, metrics) = (
-            self.inner.accept(stream, service),
-            Arc::clone(&self.metrics),
-        );
+        let accepting = self.inner.accept(stream, service);
+        let (metrics, largest) = (Arc::clone(&self.metrics), self.largest_chunk);
         Box::pin(async move {
-            accepting.await.inspect_err(|error| {
+            let accepted = accepting.await.inspect_err(|error| {
                 metrics.connection_errors.inc();
                 tracing::debug!(%error, "a connection failed before its first request");
-            })
+            });
+            accepted.map(|(stream, service)| (BoundedChunks::new(stream, largest), service))
         })
     }
 }

@@ -145,3 +145,44 @@ fn group_json(group: &Group) -> Value {
         "nodes": alternatives.collect::<Vec<_>>(),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{Read, Write},
+        net::TcpStream,
+        time::Duration,
+    };
+
+    use super::*;
+
+    /// Here no runtime runs but the port's own: as when every worker computes.
+    #[test]
+    fn live_is_answered_without_any_other_thread() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("bound");
+        let admin = Admin {
+            state: Arc::default(),
+            metrics: Arc::default(),
+        };
+        let time = Duration::from_secs(10);
+        let limits = accept::Limits {
+            max_connections: 1,
+            handshake_timeout: time,
+            first_request_timeout: time,
+            idle_timeout: time,
+            write_timeout: time,
+            max_header_bytes: 8192,
+        };
+        let handle = Handle::new();
+        let ended = serve(listener, admin, limits, handle.clone()).expect("a thread");
+        let mut stream = TcpStream::connect(address).expect("connected");
+        let request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+        stream.write_all(request).expect("sent");
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).expect("read");
+        assert!(answer.starts_with("HTTP/1.1 200 OK"), "{answer}");
+        handle.shutdown();
+        ended.blocking_recv().expect("it ends").expect("in order");
+    }
+}

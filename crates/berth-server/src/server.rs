@@ -116,7 +116,11 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     let acceptor = RustlsAcceptor::new(tls.config())
         .handshake_timeout(limits.handshake_timeout)
         .acceptor(gate.clone());
-    let acceptor = Counted::new(acceptor, Arc::clone(&metrics));
+    let acceptor = Counted::new(
+        acceptor,
+        Arc::clone(&metrics),
+        options.requests.max_body_bytes,
+    );
     let _certificate = tls.follow(watch::POLL, Arc::clone(&metrics))?;
     let serving = tokio::spawn(serve_webhook(
         bound.webhook,

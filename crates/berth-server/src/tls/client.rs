@@ -1,6 +1,7 @@
 //! Client certificates: who may connect, where that is asked for.
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,6 +29,10 @@ pub struct Error {
 /// a client offers the certificate that it has, as the API server does.
 const MOST_HINTS: usize = 16 << 10;
 
+/// How many CAs may have the same name. A client is checked against each of them in turn, and after 100 signatures TLS
+/// gives up: with more, some of the CAs would be there in vain.
+const MOST_NAMESAKES: usize = 64;
+
 /// Lets in who has a certificate of the CA that carries the name, if one is asked for.
 #[derive(Debug)]
 pub struct NamedClients {
@@ -50,6 +55,10 @@ impl NamedClients {
                 .map_err(|problem| error(problem.to_string()))?;
         }
         let hints = roots.subjects();
+        if namesakes(&hints) > MOST_NAMESAKES {
+            let message = format!("more than {MOST_NAMESAKES} CAs have the same subject");
+            return Err(error(message));
+        }
         let hints: usize = hints.iter().map(|name| name.as_ref().len() + 2).sum();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
@@ -61,6 +70,15 @@ impl NamedClients {
             .map_err(|problem| error(problem.to_string()))?;
         Ok(Self { chain, name })
     }
+}
+
+/// How many of the names are the same one, at most.
+fn namesakes(names: &[DistinguishedName]) -> usize {
+    let mut counts = HashMap::new();
+    for name in names {
+        *counts.entry(name.as_ref()).or_insert(0) += 1;
+    }
+    counts.into_values().max().unwrap_or_default()
 }
 
 /// Whether a certificate carries the name, as its CN or among its alternative names.
