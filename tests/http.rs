@@ -363,9 +363,13 @@ async fn a_body_that_is_only_declared_takes_no_slot_and_no_memory() {
             tokio::spawn(async move { server.post(Body::new(Declared(1 << 20))).await.status })
         })
         .collect();
-    while !server.counted("berth_reviews_in_flight 320") {
+    for _ in 0..10_000 {
         tokio::task::yield_now().await;
+        if server.counted("berth_reviews_in_flight 320") {
+            break;
+        }
     }
+    assert!(server.counted("berth_reviews_in_flight 320"));
     assert!(server.counted("berth_body_bytes 0"));
     for _ in 0..12 {
         let reply = server.post(example("vllm").to_string()).await;
