@@ -101,7 +101,7 @@ fn header_bytes(text: &str) -> Result<usize, String> {
 }
 
 /// Lets in so many connections at a time. At the limit, a new one takes the place of one that has none of its own to
-/// lose: see [`Seats`].
+/// lose: see `Seats`.
 #[derive(Clone, Debug)]
 pub struct Gate {
     seats: Arc<Seats>,
