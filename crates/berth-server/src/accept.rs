@@ -9,11 +9,14 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, middleware::from_fn_with_state};
+use axum::{
+    Router, extract::connect_info::IntoMakeServiceWithConnectInfo, middleware::from_fn_with_state,
+};
 use axum_server::{Server, accept::Accept};
 use clap::Args;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::net::TcpStream;
+use tower::util::MapRequest;
 
 use crate::{duration, metrics::Metrics};
 
@@ -140,24 +143,42 @@ impl Gate {
         }
     }
 
-    /// Tells the gate of each connection's requests. The routes need the peer's address.
-    pub fn follow(&self, routes: Router) -> Router {
-        routes.layer(from_fn_with_state(Arc::clone(&self.seats), seats::follow))
+    /// The routes as a server takes them. The gate is told of each connection in the order in which they are accepted,
+    /// and of their requests.
+    pub(crate) fn services(
+        &self,
+        routes: Router,
+    ) -> MapRequest<
+        IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
+        impl FnMut(SocketAddr) -> SocketAddr + Clone + use<>,
+    > {
+        let routes = routes.layer(from_fn_with_state(Arc::clone(&self.seats), seats::follow));
+        let gate = self.clone();
+        let services = routes.into_make_service_with_connect_info::<SocketAddr>();
+        MapRequest::new(services, move |peer| {
+            gate.reserve(peer);
+            peer
+        })
+    }
+
+    fn reserve(&self, peer: SocketAddr) {
+        match self.seats.reserve(peer) {
+            Ok(evicted) => drop(self.meters.evicted.inc_by(evicted)),
+            Err(full) => {
+                self.meters.refused.inc();
+                tracing::debug!(%peer, error = %full, "a connection is refused");
+            }
+        }
     }
 
     fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
         stream.set_nodelay(true)?;
-        let (seat, evicted) = self.seats.take(stream.peer_addr()?).map_err(|full| {
-            self.meters.refused.inc();
-            io::Error::new(io::ErrorKind::ConnectionRefused, full)
+        let seat = self.seats.take(stream.peer_addr()?);
+        let seat = seat.ok_or_else(|| {
+            io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections")
         })?;
-        self.meters.evicted.inc_by(evicted);
-        Ok(Connection::new(
-            stream,
-            seat,
-            self.write_timeout,
-            self.meters.open.clone(),
-        ))
+        let (time, open) = (self.write_timeout, self.meters.open.clone());
+        Ok(Connection::new(stream, seat, time, open))
     }
 }
 

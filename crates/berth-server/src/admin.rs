@@ -69,14 +69,11 @@ async fn serve_here(
     handle: Handle<SocketAddr>,
 ) -> io::Result<()> {
     let gate = Gate::new(MOST_CONNECTIONS, limits.write_timeout, Meters::default());
-    let routes = gate.follow(routes);
+    let services = gate.services(routes);
     let server = axum_server::from_tcp(listener)?
         .acceptor(gate)
         .handle(handle);
-    limits
-        .http(server)
-        .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
-        .await
+    limits.http(server).serve(services).await
 }
 
 /// The routes. They need the peer's address.

@@ -125,7 +125,8 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     let serving = tokio::spawn(serve_webhook(
         bound.webhook,
         acceptor,
-        gate.follow(routes),
+        gate,
+        routes,
         limits,
         webhook.clone(),
     ));
@@ -157,6 +158,7 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
 async fn serve_webhook(
     listener: TcpListener,
     acceptor: Counted<RustlsAcceptor<Gate>>,
+    gate: Gate,
     routes: Router,
     limits: accept::Limits,
     handle: Handle<SocketAddr>,
@@ -164,10 +166,7 @@ async fn serve_webhook(
     let server = axum_server::from_tcp(listener)?
         .acceptor(acceptor)
         .handle(handle);
-    limits
-        .http(server)
-        .serve(routes.into_make_service_with_connect_info::<SocketAddr>())
-        .await
+    limits.http(server).serve(gate.services(routes)).await
 }
 
 impl Bound {

@@ -38,6 +38,8 @@ struct Taken {
     stage: Stage,
     /// Tells the connection to go.
     tell: oneshot::Sender<()>,
+    /// Where it hears of that, until it sits down.
+    told: Option<oneshot::Receiver<()>>,
 }
 
 /// In the order in which they go.
@@ -59,13 +61,16 @@ impl Seats {
         }
     }
 
-    /// A seat for the peer, and how many had to go for it.
-    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Result<(Seat, u64), Full> {
+    /// Keeps a seat for a peer that has just been accepted, and says how many had to go for it. It is asked in the order
+    /// of the connections, which the tasks that serve them do not keep: those that come late would take each other for
+    /// the newest.
+    pub(super) fn reserve(&self, peer: SocketAddr) -> Result<u64, Full> {
         let (tell, told) = oneshot::channel();
         let newcomer = Taken {
             since: Instant::now(),
             stage: Stage::New,
             tell,
+            told: Some(told),
         };
         let mut taken = self.taken();
         // an earlier connection of the same peer has ended, though its task does not know yet
@@ -80,8 +85,14 @@ impl Seats {
             }
         }
         taken.insert(peer, newcomer);
+        Ok(evicted)
+    }
+
+    /// The seat that was kept for the peer, unless there was none, or another needed it by now.
+    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<Seat> {
+        let told = self.taken().get_mut(&peer)?.told.take()?;
         let seats = Arc::clone(self);
-        Ok((Seat { seats, peer, told }, evicted))
+        Some(Seat { seats, peer, told })
     }
 
     fn set(&self, peer: SocketAddr, stage: Stage) {
@@ -184,11 +195,14 @@ mod tests {
     /// Seats, of which the peers given take one each, in that order.
     fn seats(most: usize, peers: &[SocketAddr]) -> (Arc<Seats>, Vec<Seat>) {
         let seats = Arc::new(Seats::new(most));
-        let taken = peers
-            .iter()
-            .map(|peer| seats.take(*peer).expect("a seat").0);
+        let taken = peers.iter().map(|peer| sit(&seats, *peer).0);
         let taken = taken.collect();
         (seats, taken)
+    }
+
+    fn sit(seats: &Arc<Seats>, peer: SocketAddr) -> (Seat, u64) {
+        let evicted = seats.reserve(peer).expect("a seat");
+        (seats.take(peer).expect("a seat"), evicted)
     }
 
     /// The peers that have been told to go.
@@ -213,12 +227,12 @@ mod tests {
         answered(&seats, &[peers[1], peers[0]]);
         let mut newcomers = Vec::new();
         for goes in [peers[2], peers[3]] {
-            newcomers.push(seats.take(peer(1, goes.port() + 10)).expect("a seat").0);
+            newcomers.push(sit(&seats, peer(1, goes.port() + 10)).0);
             assert_eq!(gone(&mut taken).last(), Some(&goes));
         }
         answered(&seats, &[peer(1, 13), peer(1, 14)]);
         for (port, goes) in [(21, vec![1, 2, 3]), (22, vec![0, 1, 2, 3])] {
-            newcomers.push(seats.take(peer(1, port)).expect("a seat").0);
+            newcomers.push(sit(&seats, peer(1, port)).0);
             seats.set(peer(1, port), Stage::Busy);
             let goes: Vec<_> = goes.into_iter().map(|n| peers[n]).collect();
             assert_eq!(gone(&mut taken), goes);
@@ -232,12 +246,24 @@ mod tests {
         for busy in peers {
             seats.set(busy, Stage::Busy);
         }
-        assert_eq!(seats.take(peer(3, 1)).map(drop), Err(Full));
+        assert_eq!(seats.reserve(peer(3, 1)), Err(Full));
         assert_eq!(gone(&mut taken), []);
         answered(&seats, &[peers[1]]);
-        let newcomer = seats.take(peer(3, 1)).expect("a seat");
+        let newcomer = sit(&seats, peer(3, 1));
         assert_eq!(newcomer.1, 1);
         assert_eq!(gone(&mut taken), [peers[1]]);
+    }
+
+    #[test]
+    fn who_was_accepted_first_goes_first_though_it_sits_down_last() {
+        let seats = Arc::new(Seats::new(2));
+        for port in 1..=3 {
+            seats.reserve(peer(1, port)).expect("a seat");
+        }
+        let mut taken = [3, 2].map(|port| seats.take(peer(1, port)).expect("a seat"));
+        assert!(seats.take(peer(1, 1)).is_none());
+        seats.reserve(peer(1, 4)).expect("a seat");
+        assert_eq!(gone(&mut taken), [peer(1, 2)]);
     }
 
     #[test]
@@ -246,14 +272,11 @@ mod tests {
         let api_server: Vec<_> = (1..=4).map(|port| peer(2, port)).collect();
         let (seats, mut first) = seats(8, &idle);
         answered(&seats, &idle);
-        let mut second: Vec<_> = api_server
-            .iter()
-            .map(|peer| seats.take(*peer).expect("a seat").0)
-            .collect();
+        let mut second: Vec<_> = api_server.iter().map(|peer| sit(&seats, *peer).0).collect();
         assert_eq!(gone(&mut first), idle[..4]);
         answered(&seats, &api_server);
         let flood: Vec<_> = (100..200)
-            .map(|port| seats.take(peer(1, port)).expect("a seat").0)
+            .map(|port| sit(&seats, peer(1, port)).0)
             .collect();
         assert_eq!(gone(&mut second), []);
         assert_eq!(seats.taken().len(), 8);
@@ -264,7 +287,7 @@ mod tests {
     #[test]
     fn an_old_connection_of_the_same_peer_does_not_give_the_new_ones_seat_back() {
         let (seats, old) = seats(2, &[peer(1, 1)]);
-        let new = seats.take(peer(1, 1)).expect("a seat");
+        let new = sit(&seats, peer(1, 1));
         drop(old);
         assert_eq!(seats.taken().len(), 1);
         drop(new);
