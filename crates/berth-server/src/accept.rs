@@ -3,7 +3,7 @@
 use std::{
     future::{Ready, ready},
     io,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::Arc,
     time::Duration,
@@ -12,7 +12,7 @@ use std::{
 use axum::{
     Router, extract::connect_info::IntoMakeServiceWithConnectInfo, middleware::from_fn_with_state,
 };
-use axum_server::{Server, accept::Accept};
+use axum_server::{Handle, Server, accept::Accept};
 use clap::Args;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::net::TcpStream;
@@ -65,9 +65,16 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// A server whose HTTP keeps to them.
-    pub(crate) fn http<A>(&self, server: Server<SocketAddr, A>) -> Server<SocketAddr, A> {
-        let mut server = server
+    /// A server on a port, whose HTTP keeps to them.
+    pub(crate) fn server<A>(
+        &self,
+        listener: TcpListener,
+        acceptor: A,
+        handle: Handle<SocketAddr>,
+    ) -> io::Result<Server<SocketAddr, A>> {
+        let mut server = axum_server::from_tcp(listener)?
+            .acceptor(acceptor)
+            .handle(handle)
             .http1_only()
             .first_request_timeout(self.first_request_timeout);
         server
@@ -76,7 +83,7 @@ impl Limits {
             // hyper counts a connection's idle time as the time of the next head (fact 1, hyper 3828)
             .header_read_timeout(self.idle_timeout)
             .max_buf_size(self.max_header_bytes);
-        server
+        Ok(server)
     }
 }
 

@@ -51,29 +51,20 @@ pub fn serve(
     let runtime = runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
+    let gate = Gate::new(MOST_CONNECTIONS, limits.write_timeout, Meters::default());
     let (end, ended) = oneshot::channel();
     thread::Builder::new()
         .name("admin".to_owned())
         .spawn(move || {
-            let served = runtime.block_on(serve_here(listener, router(admin), limits, handle));
+            let served = runtime.block_on(async {
+                let services = gate.services(router(admin));
+                let server = limits.server(listener, gate, handle)?;
+                server.serve(services).await
+            });
             // nobody waits for it where the whole process ends
             let _ = end.send(served);
         })?;
     Ok(ended)
-}
-
-async fn serve_here(
-    listener: TcpListener,
-    routes: Router,
-    limits: accept::Limits,
-    handle: Handle<SocketAddr>,
-) -> io::Result<()> {
-    let gate = Gate::new(MOST_CONNECTIONS, limits.write_timeout, Meters::default());
-    let services = gate.services(routes);
-    let server = axum_server::from_tcp(listener)?
-        .acceptor(gate)
-        .handle(handle);
-    limits.http(server).serve(services).await
 }
 
 /// The routes. They need the peer's address.

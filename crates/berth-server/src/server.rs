@@ -6,7 +6,6 @@ use std::{
     sync::Arc,
 };
 
-use axum::Router;
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
 use clap::Args;
 use tokio::time::sleep;
@@ -122,14 +121,9 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
         options.requests.max_body_bytes,
     );
     let _certificate = tls.follow(watch::POLL, Arc::clone(&metrics))?;
-    let serving = tokio::spawn(serve_webhook(
-        bound.webhook,
-        acceptor,
-        gate,
-        routes,
-        limits,
-        webhook.clone(),
-    ));
+    let services = gate.services(routes);
+    let server = limits.server(bound.webhook, acceptor, webhook.clone())?;
+    let serving = tokio::spawn(server.serve(services));
     let showing = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
     tracing::info!(webhook = %webhook_address, admin = %admin_address, "listening");
 
@@ -153,20 +147,6 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     showing.await.map_err(io::Error::other)??;
     tracing::info!("ended");
     Ok(())
-}
-
-async fn serve_webhook(
-    listener: TcpListener,
-    acceptor: Counted<RustlsAcceptor<Gate>>,
-    gate: Gate,
-    routes: Router,
-    limits: accept::Limits,
-    handle: Handle<SocketAddr>,
-) -> io::Result<()> {
-    let server = axum_server::from_tcp(listener)?
-        .acceptor(acceptor)
-        .handle(handle);
-    limits.http(server).serve(gate.services(routes)).await
 }
 
 impl Bound {

@@ -254,8 +254,11 @@ impl Service {
         claim
             .hold_now(answer.len())
             .map_err(|_| HttpError::no_memory())?;
-        let bytes = answer;
-        Ok(Counted { bytes, claim }.into())
+        let answer = Counted {
+            bytes: answer,
+            claim,
+        };
+        Ok(answer.into())
     }
 
     fn review(
