@@ -11,7 +11,7 @@ use tokio::time::{Instant as Clock, sleep_until};
 mod common;
 
 use common::{
-    client::{builder, connect, exchange, trust},
+    client::{connect, exchange, get, metric, trust},
     example,
     process::{Berth, PATIENCE, serve, unread},
 };
@@ -60,22 +60,9 @@ async fn send_some(
     }
 }
 
-async fn get(berth: &Berth, path: &str) -> String {
-    let client = builder("").timeout(PATIENCE).build();
-    let url = format!("http://{}{path}", berth.admin);
-    let answer = client.expect("a client").get(url).send().await;
-    let answer = answer.and_then(reqwest::Response::error_for_status);
-    answer.expect("an answer").text().await.expect("text")
-}
-
 /// The lines that were dropped, as the metrics say it.
 async fn dropped(berth: &Berth) -> u64 {
-    let metrics = get(berth, "/metrics").await;
-    let mut values = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix("berth_log_lines_dropped_total "));
-    let value = values.next().expect("the metric");
-    value.parse().expect("a number")
+    metric(berth.admin, "berth_log_lines_dropped_total").await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -84,7 +71,7 @@ async fn a_log_that_nobody_reads_stops_nothing() {
     // more than the pipe and the queue hold
     let reviews = if soak() { 1_000_000 } else { 12_000 };
     send(berth.webhook, &ca, reviews, u32::MAX).await;
-    assert_eq!(get(&berth, "/livez").await, "ok\n");
+    assert_eq!(get(berth.admin, "/livez").await, "ok\n");
     let dropped = dropped(&berth).await;
     println!("{dropped} lines dropped");
     assert!(dropped > 0);
@@ -113,7 +100,7 @@ async fn a_log_whose_reader_goes_away_stops_nothing() {
     let (mut berth, log, ca) = unread(&ENDS);
     drop(log);
     send(berth.webhook, &ca, 100, u32::MAX).await;
-    assert_eq!(get(&berth, "/livez").await, "ok\n");
+    assert_eq!(get(berth.admin, "/livez").await, "ok\n");
     // the queue is written by another thread
     let deadline = Instant::now() + PATIENCE;
     while dropped(&berth).await < 100 {

@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 mod common;
 
 use common::{
-    client::{builder, https, post},
+    client::{builder, get, https, post},
     example, patch,
     process::{Berth, arg},
     volume::Volume,
@@ -205,10 +205,7 @@ async fn a_refused_table_or_certificate_leaves_the_old_in_force_and_says_why() {
     let answer: Value = answer.json().await.expect("JSON");
     assert_eq!(answer["response"]["auditAnnotations"]["pool"], "one");
     assert_eq!(leaf(&berth, &ca).await, pem_body(&pairs[0].0));
-    let metrics = reqwest::get(format!("http://{}/metrics", berth.admin))
-        .await
-        .expect("metrics");
-    let metrics = metrics.text().await.expect("text");
+    let metrics = get(berth.admin, "/metrics").await;
     for source in ["table", "certificate"] {
         let line = format!("berth_reloads_total{{source=\"{source}\",result=\"refused\"}} 1");
         assert!(metrics.contains(&line), "{metrics}");

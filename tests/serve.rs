@@ -8,7 +8,7 @@ use tokio::{io::AsyncWriteExt, net::TcpStream};
 mod common;
 
 use common::{
-    client::{closed, connect, exchange, get, head, https, post, response, trust},
+    client::{closed, connect, exchange, get, head, https, metric, post, response, trust},
     example, path,
     process::{arg, command, ends, fails, serve},
 };
@@ -357,17 +357,5 @@ async fn a_request_that_is_being_sent_at_the_end_is_answered() {
 
 /// Waits until the server has begun to read a request.
 async fn in_flight(berth: &common::process::Berth) {
-    loop {
-        let metrics = reqwest::get(format!("http://{}/metrics", berth.admin))
-            .await
-            .expect("metrics");
-        if metrics
-            .text()
-            .await
-            .expect("text")
-            .contains("berth_reviews_in_flight 1")
-        {
-            return;
-        }
-    }
+    while metric(berth.admin, "berth_reviews_in_flight").await != 1 {}
 }

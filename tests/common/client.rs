@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_rustls::{TlsConnector, client::TlsStream};
 
+use super::process::PATIENCE;
+
 /// A client that trusts the CAs given (PEM), and keeps its connections.
 pub fn https(cas: &str) -> reqwest::Client {
     builder(cas).build().expect("a client")
@@ -40,11 +42,24 @@ pub async fn post(
         .await
 }
 
-/// What a plain port shows.
+/// What a plain port shows, which is there in time.
 pub async fn get(address: SocketAddr, path: &str) -> String {
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let response = reqwest::get(format!("http://{address}{path}")).await;
-    response.expect("an answer").text().await.expect("text")
+    let client = builder("").timeout(PATIENCE).build();
+    let url = format!("http://{address}{path}");
+    let answer = client.expect("a client").get(url).send().await;
+    let answer = answer.and_then(reqwest::Response::error_for_status);
+    answer.expect("an answer").text().await.expect("text")
+}
+
+/// The value of a metric that has no labels, on the admin port.
+pub async fn metric(admin: SocketAddr, name: &str) -> u64 {
+    let text = get(admin, "/metrics").await;
+    let mut rests = text.lines().filter_map(|line| line.strip_prefix(name));
+    let value = rests.find_map(|rest| rest.strip_prefix(' '));
+    let value = value.unwrap_or_else(|| panic!("{name}: {text}"));
+    // some are written with a fraction of zero
+    let whole = value.split('.').next().unwrap_or_default();
+    whole.parse().expect("a number")
 }
 
 /// The CAs of a PEM.
