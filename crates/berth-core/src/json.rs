@@ -57,7 +57,7 @@ pub enum Problem {
     #[error("expected {0}")]
     Expected(&'static str),
     /// A key that is read is there twice: this makes the whole text untrustworthy, unlike a value of another kind.
-    #[error("duplicate key {0:?}")]
+    #[error("duplicate key {}", crate::shown::quoted(_0))]
     Duplicate(String),
     /// No escape of JSON's.
     #[error("invalid escape in a string")]

@@ -3,7 +3,11 @@
 
 use std::fmt;
 
-use crate::{container_annotation, names::POOL_ANNOTATION};
+use crate::{
+    container_annotation,
+    names::{GROUP, POOL_ANNOTATION},
+    shown,
+};
 
 /// The result of a review, as every output names it.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -323,6 +327,11 @@ pub enum Warning {
         /// Which of the two was probably meant, and its key.
         meant: Option<String>,
     },
+    /// More such labels and annotations than are named.
+    MoreUnknownKeys {
+        /// How many more.
+        count: usize,
+    },
     /// A label of berth's has a value without a meaning.
     UnknownValue {
         /// The label.
@@ -378,6 +387,7 @@ impl Warning {
             Self::RuntimeClassEmpty => "RuntimeClassEmpty",
             Self::SchedulerKept { .. } => "SchedulerKept",
             Self::UnknownKey { .. } => "UnknownKey",
+            Self::MoreUnknownKeys { .. } => "MoreUnknownKeys",
             Self::UnknownValue { .. } => "UnknownValue",
             Self::EnvFromOverridden { .. } => "EnvFromOverridden",
             Self::VisibleDevices { .. } => "VisibleDevices",
@@ -426,8 +436,12 @@ impl fmt::Display for Warning {
                 write!(f, "berth: unknown {key}; did you mean the {meant}?")
             }
             Self::UnknownKey { key, meant: None } => write!(f, "berth: unknown {key}: it does nothing"),
+            Self::MoreUnknownKeys { count } => {
+                write!(f, "berth: and {count} more unknown labels and annotations of {GROUP}: they do nothing")
+            }
             Self::UnknownValue { key, value, known } => {
-                write!(f, "berth: label {key}: {value:?} does nothing; did you mean {known:?}?")
+                let value = shown::quoted(value);
+                write!(f, "berth: label {key}: {value} does nothing; did you mean {known:?}?")
             }
             Self::EnvFromOverridden { container } => {
                 write!(f, "berth: the env added to container {container} overrides its envFrom")

@@ -1,7 +1,10 @@
 //! A user's text in what berth says: of bounded length, and without control characters, which the API server and a
 //! terminal take badly.
 
-use std::borrow::Cow;
+use std::{
+    borrow::Cow,
+    fmt::{self, Write},
+};
 
 /// A name has at most so many bytes, as Kubernetes' own.
 pub const NAME: usize = 253;
@@ -40,9 +43,40 @@ pub fn within(bytes: usize, text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A user's text in quotes, as both JSON and YAML read it: a control character as `\u001b`.
+pub fn quoted(text: &str) -> impl fmt::Display + '_ {
+    fmt::from_fn(move |f| {
+        f.write_char('"')?;
+        for c in text.chars() {
+            match c {
+                '"' | '\\' => write!(f, "\\{c}")?,
+                '\n' => f.write_str("\\n")?,
+                '\r' => f.write_str("\\r")?,
+                '\t' => f.write_str("\\t")?,
+                c if c.is_control() => write!(f, "\\u{:04x}", u32::from(c))?,
+                c => f.write_char(c)?,
+            }
+        }
+        f.write_char('"')
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_quoted_text_is_read_by_json_as_it_was() {
+        for (text, shown) in [
+            ("a", "\"a\""),
+            ("\u{1b}[2J\u{9b}", "\"\\u001b[2J\\u009b\""),
+            ("a\"\\\n\t\r", "\"a\\\"\\\\\\n\\t\\r\""),
+            ("e\u{301}", "\"e\u{301}\""),
+        ] {
+            assert_eq!(quoted(text).to_string(), shown);
+            assert_eq!(serde_json::from_str::<String>(shown).ok().as_deref(), Some(text));
+        }
+    }
 
     #[test]
     fn a_text_is_cut_between_characters_and_has_no_control_characters() {

@@ -9,6 +9,9 @@ use crate::{
     suggestion::suggestion,
 };
 
+/// So many unknown keys are named; of more, their number is told.
+const NAMED: usize = 10;
+
 /// What berth reads and writes.
 const ANNOTATIONS: [&str; 2] = [CONTAINER_ANNOTATION, POOL_ANNOTATION];
 
@@ -18,31 +21,27 @@ pub(super) fn misread(
     labels: Option<&Map<'_, Text<'_>>>,
     annotations: Option<&Map<'_, Text<'_>>>,
 ) -> Vec<Warning> {
-    let mut warnings = Vec::new();
-    for (key, value) in ours(labels) {
-        if key == INJECT_LABEL {
-            warnings.extend(without_meaning(value));
-        } else if key != class_label {
-            warnings.push(unknown("label", key, class_label));
-        }
-    }
-    for (key, _) in ours(annotations) {
-        if !ANNOTATIONS.contains(&key) {
-            warnings.push(unknown("annotation", key, class_label));
-        }
-    }
+    let inject = labels.and_then(|labels| labels.get(INJECT_LABEL));
+    let mut warnings = Vec::from_iter(inject.and_then(|value| without_meaning(value)));
+    let labels = ours(labels).filter(|key| *key != INJECT_LABEL && *key != class_label);
+    let annotations = ours(annotations).filter(|key| !ANNOTATIONS.contains(key));
+    let mut keys = labels
+        .map(|key| ("label", key))
+        .chain(annotations.map(|key| ("annotation", key)));
+    let named = keys.by_ref().take(NAMED);
+    warnings.extend(named.map(|(what, key)| unknown(what, key, class_label)));
+    let count = keys.count();
+    warnings.extend((count > 0).then_some(Warning::MoreUnknownKeys { count }));
     warnings
 }
 
-/// Those whose keys have berth's prefix.
-fn ours<'m>(map: Option<&'m Map<'_, Text<'_>>>) -> impl Iterator<Item = (&'m str, &'m str)> {
-    let entries = map.into_iter().flat_map(Map::iter);
-    let of_group = |key: &str| {
+/// The keys that have berth's prefix.
+fn ours<'m>(map: Option<&'m Map<'_, Text<'_>>>) -> impl Iterator<Item = &'m str> {
+    let keys = map.into_iter().flat_map(Map::iter).map(|(key, _)| key);
+    keys.filter(|key| {
         key.strip_prefix(GROUP)
             .is_some_and(|rest| rest.starts_with('/'))
-    };
-    let ours = entries.filter(move |(key, _)| of_group(key));
-    ours.map(|(key, value)| (key, &**value))
+    })
 }
 
 fn without_meaning(value: &str) -> Option<Warning> {
@@ -92,6 +91,20 @@ mod tests {
         }
         pod["metadata"]["annotations"] = annotations.clone();
         admit(&one_pool(), &pod).expect("admitted").warnings
+    }
+
+    #[test]
+    fn of_many_unknown_keys_the_first_are_named_and_the_others_counted() {
+        let keys = |from: usize, to: usize| -> Value {
+            let keys = (from..to).map(|i| (format!("berth.dev/key-{i:03}"), json!("x")));
+            Value::Object(keys.collect())
+        };
+        let told = warnings(&keys(0, 300), &keys(300, 500));
+        assert_eq!(told.len(), 11);
+        let last = "berth: and 490 more unknown labels and annotations of berth.dev: they do nothing";
+        assert_eq!(told.last().map(String::as_str), Some(last));
+        assert_eq!(warnings(&keys(0, 10), &json!({})).len(), 10);
+        assert_eq!(warnings(&keys(0, 5), &keys(5, 16)).len(), 11);
     }
 
     #[test]

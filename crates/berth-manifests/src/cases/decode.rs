@@ -13,6 +13,7 @@ use crate::{
 };
 use berth_core::{
     outcome::{Reason, Verdict},
+    shown::quoted,
     suggestion::suggestion,
 };
 
@@ -121,7 +122,7 @@ impl Document<'_> {
         };
         match entries.iter().find(|entry| !fields.contains(&&*entry.key)) {
             Some(entry) => {
-                let message = format!("unknown field {:?}", entry.key);
+                let message = format!("unknown field {}", quoted(&entry.key));
                 let help = did_you_mean(&entry.key, fields);
                 let field = match parent {
                     "" => entry.key.clone(),
@@ -142,7 +143,7 @@ impl Document<'_> {
             None => Err(self.invalid(
                 "namespace",
                 "namespace: not a string".to_owned(),
-                "quote it",
+                as_string(node),
             )),
         }
     }
@@ -215,7 +216,7 @@ fn word(node: &Node, verdict: Verdict) -> Allowed {
     match node.as_str() {
         Some(text) if words.contains(&text) => Ok(()),
         Some(text) => Err((
-            format!("no such reason {text:?}"),
+            format!("no such reason {}", quoted(text)),
             did_you_mean(text, &words),
         )),
         None => Err((
@@ -228,7 +229,19 @@ fn word(node: &Node, verdict: Verdict) -> Allowed {
 fn string_or_null(node: &Node) -> Allowed {
     match &node.kind {
         Kind::Scalar(Value::String(_) | Value::Null) => Ok(()),
-        _ => Err(("not a string".to_owned(), "quote it".to_owned())),
+        _ => Err(("not a string".to_owned(), as_string(node))),
+    }
+}
+
+/// How to write another kind of value as a string.
+fn as_string(node: &Node) -> String {
+    match &node.kind {
+        Kind::Scalar(Value::Bool(word)) => yaml::quote_it(word, "boolean"),
+        Kind::Scalar(Value::Number(number)) => yaml::quote_it(number, "number"),
+        Kind::Scalar(_) => "write a name".to_owned(),
+        Kind::Sequence(_) | Kind::Mapping(_) => {
+            "write one name, on the line of the key".to_owned()
+        }
     }
 }
 
@@ -273,7 +286,7 @@ fn one_pod(documents: &[Value], name: Option<&str>) -> Result<Found, (String, &'
             "a Pod, a workload with one Pod template, or an AdmissionReview",
         )),
         ([], Some(name)) => Err((
-            format!("no Pod of an object named {name:?}"),
+            format!("no Pod of an object named {}", quoted(name)),
             "FILE#NAME takes metadata.name",
         )),
         (more, _) => Err((

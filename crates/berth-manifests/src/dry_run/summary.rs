@@ -3,6 +3,7 @@
 use berth_core::{
     names::POOL_ANNOTATION,
     placement::{ContainerPlacement, Placement, RuntimeClass, TaintDecision, TermDecision, Terms},
+    shown,
 };
 
 /// As `1 term, 1 toleration, amd.com/gpu=1 on "vllm"`; empty where nothing is new.
@@ -75,7 +76,7 @@ fn env(container: &ContainerPlacement<'_>) -> impl Iterator<Item = String> {
 fn name(container: &ContainerPlacement<'_>) -> String {
     match &*container.request.container {
         "" => "a container without a name".to_owned(),
-        name => format!("{name:?}"),
+        name => shown::quoted(name).to_string(),
     }
 }
 
