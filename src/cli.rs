@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use berth_core::table::Settings;
 use berth_manifests::table_files::TableFiles;
 
+mod annotation;
 pub mod bench;
 mod certs;
 mod completions;
@@ -16,6 +17,7 @@ mod lint;
 mod man;
 mod placed;
 mod preview;
+mod progress;
 mod report;
 mod serve;
 mod test;

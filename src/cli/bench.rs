@@ -3,6 +3,7 @@
 use std::{
     fs,
     hint::black_box,
+    ops::RangeInclusive,
     path::PathBuf,
     time::{Duration, Instant},
 };
@@ -12,16 +13,20 @@ use serde_json::json;
 
 use super::{
     TableOptions,
+    progress::Progress,
     report::{Ended, Failure, Format, print},
 };
 use baseline::{Baseline, scan};
 use berth_core::{review::review, view::View};
-use berth_manifests::table_files::TableFiles;
+use berth_manifests::{files, table_files::TableFiles};
 
 pub mod baseline;
 
 /// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
 const TURN: usize = 64;
+
+/// How long a measurement may take.
+const SECONDS: RangeInclusive<u64> = 1..=3600;
 
 /// Measure a review on this machine
 ///
@@ -35,7 +40,7 @@ pub(super) struct Bench {
     #[arg(long, value_name = "FILE")]
     review: PathBuf,
     /// How long to measure
-    #[arg(long, value_name = "N", default_value = "5", value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, value_name = "N", default_value = "5", value_parser = seconds)]
     seconds: u64,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -56,13 +61,19 @@ struct Measured {
     classes: usize,
 }
 
+fn seconds(text: &str) -> Result<u64, String> {
+    let seconds = text.parse().ok().filter(|it| SECONDS.contains(it));
+    seconds.ok_or_else(|| "write a whole number of seconds, from 1 to 3600".to_owned())
+}
+
 impl Bench {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let view = View::from(TableFiles::from(self.table).load()?);
         let body = fs::read(&self.review).map_err(|error| {
             Failure::unreadable(format!(
-                "--review {}: {error}; check the path",
-                self.review.display()
+                "--review {}: {}; check the path",
+                self.review.display(),
+                files::plain(&error)
             ))
         })?;
         review(&body, &view).map_err(|error| {
@@ -87,8 +98,11 @@ impl Measured {
             bytes: body.len(),
             classes: view.table.len(),
         };
-        let until = Instant::now() + time;
-        while Instant::now() < until {
+        let started = Instant::now();
+        let mut progress = Progress::begin();
+        while started.elapsed() < time {
+            let (seconds, all) = (started.elapsed().as_secs(), time.as_secs());
+            progress.at(format_args!("measuring: {seconds} of {all} seconds"));
             measured
                 .berth
                 .turn(|| drop(black_box(review(black_box(body), view))));

@@ -5,6 +5,8 @@ use std::{fmt, ops::Range};
 use anstyle::{AnsiColor, Style};
 use similar::{ChangeTag, DiffOp, TextDiff};
 
+use super::report::for_output;
+
 /// Lines that are the same around those that differ.
 const CONTEXT: usize = 3;
 
@@ -56,7 +58,7 @@ impl Hunk<'_> {
                     ChangeTag::Insert => ('+', AnsiColor::Green.on_default()),
                     ChangeTag::Equal => (' ', Style::new()),
                 };
-                let line = change.value().trim_end_matches('\n');
+                let line = for_output(change.value().trim_end_matches('\n'));
                 writeln!(f, "{style}{sign}{gap}{line}{style:#}")?;
                 if change.missing_newline() {
                     writeln!(f, "\\ No newline at end of file")?;

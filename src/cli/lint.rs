@@ -23,7 +23,7 @@ Exit codes:
 
 /// Find what is wrong with a table that loads
 ///
-/// A comment on or above the line of a finding, or of its object, silences it: # berth-lint: allow BRT008 the reason
+/// A comment on or above the line of a finding, or of its object, suppresses it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
 #[command(after_long_help = EXIT_CODES)]
 #[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
@@ -84,14 +84,14 @@ fn code(text: &str) -> Result<&'static Code, String> {
     })
 }
 
-/// `1 error, 2 warnings and 1 silenced in 3 files`.
+/// `1 error, 2 warnings and 1 suppressed in 3 files`.
 fn summary(report: &Report) -> String {
     let of = |severity| {
         let severities = report.diagnostics.iter().map(|it| it.severity);
         severities.filter(|it| *it == severity).count()
     };
     format!(
-        "{}, {} and {} silenced in {}",
+        "{}, {} and {} suppressed in {}",
         counted(of(Severity::Error), "error"),
         counted(of(Severity::Warning), "warning"),
         report.suppressed.len(),

@@ -1,8 +1,9 @@
 //! How a command ends, and where it says so: data on standard output, diagnostics on standard error.
 
 use std::{
+    borrow::Cow,
     fmt,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     os::fd::AsFd,
     process::ExitCode,
 };
@@ -12,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use berth_manifests::{
     cases,
-    diagnostic::{Diagnostic, Severity, render::Renderer},
+    diagnostic::{Diagnostic, Severity, printable, render::Renderer},
     files, table_files,
 };
 
@@ -76,14 +77,27 @@ pub(crate) fn print(text: impl fmt::Display) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says a sentence on standard error. Where nobody listens, nothing is lost.
+/// Says a sentence on standard error, without what would steer a terminal. Where nobody listens, nothing is lost.
 pub(crate) fn tell(sentence: impl fmt::Display) {
-    let _ = writeln!(anstream::stderr().lock(), "{sentence}");
+    say(printable(&sentence.to_string()));
+}
+
+fn say(text: impl fmt::Display) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+/// A text of a manifest's for standard output: as it is, but on a terminal without what would steer it.
+pub(crate) fn for_output(text: &str) -> Cow<'_, str> {
+    if io::stdout().is_terminal() {
+        Cow::Owned(printable(text))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// Says a diagnostic on standard error, with its source and a caret where it has one.
 pub(crate) fn show(diagnostic: &Diagnostic) {
-    tell(renderer(io::stderr()).render(diagnostic));
+    say(renderer(io::stderr()).render(diagnostic));
 }
 
 /// A renderer for a stream: as wide as the terminal, where it is one.
@@ -156,6 +170,11 @@ impl Failure {
         self.code = self.code.max(other.code);
         self.diagnostics.extend(other.diagnostics);
         self
+    }
+
+    /// What is to be said of it.
+    pub(crate) fn diagnostics(&self) -> &[Diagnostic] {
+        &self.diagnostics
     }
 
     /// Prints what there is to say, and gives the exit code.

@@ -4,23 +4,27 @@ use std::{
     collections::BTreeMap,
     fmt::Write,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use anstyle::AnsiColor;
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::{
     SettingsOptions,
     diff::Diff,
-    report::{ColorOption, Ended, Failure, Format, print},
+    report::{ColorOption, Ended, Failure, print},
 };
 use berth_core::view::View;
 use berth_manifests::{
     cases::{self, CaseFile, TABLE_FILE},
+    diagnostic::printable,
     dry_run::{DryRun, dry_run},
     table_files::TableFiles,
 };
+
+mod junit;
 
 /// What a case looks like.
 const CASE: &str = "\
@@ -73,6 +77,15 @@ pub(super) struct Test {
     color: ColorOption,
 }
 
+/// How the cases are printed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    Text,
+    Json,
+    /// `JUnit`'s XML, as CI systems read it
+    Junit,
+}
+
 /// How a case came out.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Outcome {
@@ -86,6 +99,7 @@ struct Ran {
     path: PathBuf,
     outcome: Outcome,
     run: DryRun,
+    took: Duration,
     expected: Map<String, Value>,
     found: Map<String, Value>,
 }
@@ -106,24 +120,24 @@ impl Test {
             },
             loaded: BTreeMap::new(),
         };
-        let (mut ran, mut failure) = (Vec::new(), None);
+        let (mut ran, mut failures) = (Vec::new(), Vec::new());
         for path in &self.paths {
             let (cases, errors) = cases::read(path, &tables.options.paths);
-            let mut failures: Vec<Failure> = errors.into_iter().map(Failure::from).collect();
+            failures.extend(errors.into_iter().map(Failure::from));
             for case in cases {
                 match run(&case, &mut tables, self.update) {
                     Ok(case) => ran.extend(case),
                     Err(error) => failures.push(error),
                 }
             }
-            failure = failures.into_iter().chain(failure).reduce(Failure::and);
         }
         print(match self.output {
             Format::Text => text(&ran),
             Format::Json => format!("{:#}\n", json(&ran)),
+            Format::Junit => junit::document(&ran, &failures),
         })?;
         let failed = ran.iter().any(|case| case.outcome == Outcome::Failed);
-        match failure {
+        match failures.into_iter().reduce(Failure::and) {
             Some(failure) => Err(failure),
             None if failed => Ok(Ended::Found),
             None => Ok(Ended::Fine),
@@ -137,6 +151,7 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
     let Some(table) = tables.of(path)? else {
         return Ok(None);
     };
+    let started = Instant::now();
     let run = dry_run(&case.case.pod, &case.case.namespace, table)
         .map_err(|error| Failure::unreadable(format_args!("{}: {error}", path.display())))?;
     let found = case.case.found(&run);
@@ -152,6 +167,7 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
         path: path.clone(),
         outcome,
         run,
+        took: started.elapsed(),
         expected: case.case.expected.clone(),
         found,
     }))
@@ -201,10 +217,15 @@ impl Ran {
             Outcome::Failed => ("FAILED ", AnsiColor::Red.on_default().bold()),
             Outcome::Updated => ("updated", AnsiColor::Yellow.on_default()),
         };
-        let _ = writeln!(out, "{style}{word}{style:#} {}", self.path.display());
-        if self.outcome == Outcome::Passed {
-            return;
+        let path = printable(&self.path.display().to_string());
+        let _ = writeln!(out, "{style}{word}{style:#} {path}");
+        if self.outcome != Outcome::Passed {
+            self.write_difference(out);
         }
+    }
+
+    /// What was expected and what was found, as lines.
+    fn write_difference(&self, out: &mut String) {
         if let Some(message) = &self.run.message {
             let _ = writeln!(out, "  {message}");
         }

@@ -74,7 +74,10 @@ mod tests {
             ("e\u{301}", "\"e\u{301}\""),
         ] {
             assert_eq!(quoted(text).to_string(), shown);
-            assert_eq!(serde_json::from_str::<String>(shown).ok().as_deref(), Some(text));
+            assert_eq!(
+                serde_json::from_str::<String>(shown).ok().as_deref(),
+                Some(text)
+            );
         }
     }
 

@@ -3,7 +3,10 @@
 
 use std::{fmt, path::PathBuf, sync::Arc};
 
-use crate::yaml::{self, Span};
+use crate::{
+    files,
+    yaml::{self, Span},
+};
 
 pub mod render;
 
@@ -110,6 +113,20 @@ impl Diagnostic {
     }
 }
 
+/// Why a file or folder cannot be read, at its place where it has one.
+impl From<&files::Error> for Diagnostic {
+    fn from(error: &files::Error) -> Self {
+        match error {
+            files::Error::NotUtf8(place) => Self {
+                place: Some((**place).clone()),
+                ..Self::error("not UTF-8, and so not YAML")
+                    .with_help("save the file as UTF-8, or leave it out")
+            },
+            other => Self::error(other.to_string()),
+        }
+    }
+}
+
 /// As `path:line:column: message; help`.
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -165,6 +182,21 @@ impl SourceText {
         let column = before.rsplit('\n').next().unwrap_or_default();
         (line, column.chars().count() + 1)
     }
+}
+
+/// The text without what would steer a terminal, every character as long as it was.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let harmless = |c: char| match c {
+        '\n' | '\t' => c,
+        '\r' => ' ',
+        '\u{80}'..='\u{9f}' => '\u{bf}',
+        // these turn the direction of what follows
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        c if c.is_control() => '?',
+        c => c,
+    };
+    text.chars().map(harmless).collect()
 }
 
 #[cfg(test)]

@@ -57,16 +57,90 @@ impl Source {
         }
     }
 
-    /// Its documents.
-    pub fn documents(&self) -> Result<Documents<Box<dyn BufRead>>, Error> {
-        let reader: Box<dyn BufRead> = match self {
+    /// Opens it. Of what can be read once, as a pipe, its beginning is held: [`MAX_BYTES`] at most.
+    pub fn open(self) -> Result<Opened, Error> {
+        let path = self.path();
+        let once: Box<dyn Read> = match &self {
             Self::Stdin => Box::new(io::stdin().lock()),
             Self::File(path) => {
                 let file = fs::File::open(path).map_err(Error::unreadable(path))?;
-                Box::new(BufReader::new(file))
+                if file.metadata().is_ok_and(|it| it.is_file()) {
+                    let content = Content::File;
+                    return Ok(Opened {
+                        source: self,
+                        content,
+                    });
+                }
+                Box::new(file)
             }
         };
-        Ok(Documents::new(self.path(), reader))
+        let mut head = Vec::new();
+        let mut rest = once.take(MAX_BYTES as u64);
+        rest.read_to_end(&mut head)
+            .map_err(Error::unreadable(path))?;
+        rest.set_limit(u64::MAX);
+        Ok(Opened {
+            content: Content::Once { head, rest },
+            source: self,
+        })
+    }
+}
+
+/// A source that is open: its documents can be looked at before they are read.
+pub struct Opened {
+    source: Source,
+    content: Content,
+}
+
+enum Content {
+    /// It can be opened again.
+    File,
+    /// It can be read once, and so its beginning is held.
+    Once {
+        head: Vec<u8>,
+        rest: io::Take<Box<dyn Read>>,
+    },
+}
+
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Opened").field(&self.source).finish()
+    }
+}
+
+impl Opened {
+    /// What is open.
+    #[must_use]
+    pub fn source(&self) -> &Source {
+        &self.source
+    }
+
+    /// Its documents, without taking them: those of the beginning that is held, where it can be read once.
+    pub fn ahead(&self) -> Result<Documents<Box<dyn BufRead + '_>>, Error> {
+        let reader: Box<dyn BufRead> = match &self.content {
+            Content::File => self.source.file()?,
+            Content::Once { head, .. } => Box::new(&**head),
+        };
+        Ok(Documents::new(self.source.path(), reader))
+    }
+
+    /// Its documents.
+    pub fn documents(self) -> Result<Documents<Box<dyn BufRead>>, Error> {
+        let reader: Box<dyn BufRead> = match self.content {
+            Content::File => self.source.file()?,
+            Content::Once { head, rest } => {
+                Box::new(BufReader::new(io::Cursor::new(head).chain(rest)))
+            }
+        };
+        Ok(Documents::new(self.source.path(), reader))
+    }
+}
+
+impl Source {
+    fn file(&self) -> Result<Box<dyn BufRead>, Error> {
+        let path = self.path();
+        let file = fs::File::open(path).map_err(Error::unreadable(path))?;
+        Ok(Box::new(BufReader::new(file)))
     }
 }
 

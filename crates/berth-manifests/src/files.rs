@@ -8,7 +8,7 @@ use std::{
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::diagnostic::SourceText;
+use crate::diagnostic::{Place, SourceText};
 
 /// The link that a Secret or ConfigMap volume swaps.
 const DATA: &str = "..data";
@@ -34,13 +34,11 @@ pub enum Error {
         path: PathBuf,
     },
     /// The bytes are no text.
-    #[error("{}:{line}: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out", path.display())]
-    NotUtf8 {
-        /// The file.
-        path: PathBuf,
-        /// The line of the first such byte, counted from 1.
-        line: usize,
-    },
+    #[error("{0}: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out")]
+    NotUtf8(
+        /// The first such byte.
+        Box<Place>,
+    ),
     /// There is more than [`MAX_BYTES`].
     #[error("{}:{line}: more than 32 MiB; split it into several files, or a List into its items", path.display())]
     TooLarge {
@@ -100,13 +98,29 @@ pub fn consistently<T, E>(mut read: impl FnMut(&mut Snapshot) -> Result<T, E>) -
 /// The text of bytes that begin at a line of a file.
 pub(crate) fn text(path: &Path, line: usize, bytes: Vec<u8>) -> Result<String, Error> {
     String::from_utf8(bytes).map_err(|error| {
-        let (valid, _) = error.as_bytes().split_at(error.utf8_error().valid_up_to());
-        let newlines = valid.split(|byte| *byte == b'\n').count() - 1;
-        Error::NotUtf8 {
-            path: path.to_owned(),
-            line: line + newlines,
-        }
+        let at = error.utf8_error().valid_up_to();
+        Error::NotUtf8(Box::new(not_utf8(path, line, error.as_bytes(), at)))
     })
+}
+
+/// The place of a byte that is not UTF-8: only its line is kept.
+fn not_utf8(path: &Path, first_line: usize, bytes: &[u8], at: usize) -> Place {
+    let (valid, rest) = bytes.split_at(at);
+    let mut lines = valid.rsplit(|byte| *byte == b'\n');
+    let before = lines.next().unwrap_or_default();
+    let rest = rest.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let (before, rest) = (
+        String::from_utf8_lossy(before),
+        String::from_utf8_lossy(rest),
+    );
+    let wrong = rest.chars().next().map_or(0, char::len_utf8);
+    Place {
+        span: before.len()..before.len() + wrong,
+        source: SourceText {
+            first_line: first_line + lines.count(),
+            ..SourceText::new(path, format!("{before}{rest}"))
+        },
+    }
 }
 
 /// What the system says, without its number.
@@ -400,7 +414,7 @@ mod tests {
         assert_eq!(
             read(b"a: 1\n\nb: \xff\n"),
             Err(
-                "x.yaml:3: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"
+                "x.yaml:3:4: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"
                     .to_owned()
             )
         );

@@ -14,6 +14,8 @@ pub mod documents;
 pub mod table_files;
 pub mod yaml;
 
+mod suppression;
+
 pub mod lint;
 
 pub mod dry_run;

@@ -19,8 +19,11 @@ use crate::{
 };
 
 mod checks;
+mod denial;
+mod document;
 
 pub use checks::Topic;
+pub use document::Document;
 
 /// The namespaces of Pods, as far as they matter.
 #[derive(Clone, Debug, Default)]
@@ -71,6 +74,8 @@ pub struct PodPreview {
     pub outcome: Result<DryRun, Error>,
     /// The patch, its paths in the document.
     pub patch: Patch,
+    /// Why it is denied, each at its field: what stands first, then what else is wrong with its shape. Without places.
+    pub denials: Vec<Diagnostic>,
 }
 
 impl Namespaces {
@@ -117,6 +122,7 @@ pub fn preview(document: &Value, view: &View, namespaces: &Namespaces) -> Previe
     for pod in &pods {
         checks::of_pod(document, pod, &view.table, &mut diagnostics);
     }
+    diagnostics.extend(checks::malformed_items(document));
     if pods.is_empty() && diagnostics.is_empty() {
         diagnostics.extend(checks::of_document(document, &view.table));
     }
@@ -193,11 +199,27 @@ impl PodPreview {
         let left_out = namespaces.left_out.get(&namespace).copied();
         let left_out = left_out.filter(|_| class.is_some() && !is_review);
         let outcome = match left_out {
-            Some(_) => Ok(DryRun::left_alone(pod)),
+            Some(_) => Ok(DryRun::left_alone(pod.clone())),
             None => dry_run::of_review(&request, &pod, view),
+        };
+        let denials = match &outcome {
+            Ok(run) if run.is_allowed() => Vec::new(),
+            outcome => {
+                let ask = |pod: &Value| {
+                    let request = if is_review {
+                        with_object(document, pod)
+                    } else {
+                        creation(pod, &namespace)
+                    };
+                    dry_run::of_review(&request, pod, view)
+                };
+                let label = view.table.class_label();
+                denial::all(document, &template, outcome, pod, label, &ask)
+            }
         };
         let patch = outcome.as_ref().map(|run| run.patch.clone());
         Self {
+            denials,
             kind: template.kind.clone(),
             patch: template.locate_patch(patch.unwrap_or_default()),
             template,
@@ -255,6 +277,13 @@ impl PodPreview {
     pub fn warnings(&self) -> &[Warning] {
         self.outcome.as_ref().map_or(&[], |run| &run.warnings)
     }
+}
+
+/// A review of another Pod.
+fn with_object(review: &Value, pod: &Value) -> Value {
+    let mut review = review.clone();
+    review["request"]["object"] = pod.clone();
+    review
 }
 
 fn string<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {

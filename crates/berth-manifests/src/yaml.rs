@@ -12,7 +12,7 @@ mod emit;
 mod reader;
 mod scalar;
 
-pub use reader::{comments, parse};
+pub use reader::{comments, parse, read};
 
 /// Bytes of the text.
 pub type Span = Range<usize>;
@@ -27,10 +27,31 @@ pub struct Error {
     pub span: Span,
 }
 
+/// What is said of a tab where YAML takes none.
+const TAB: &str = "not YAML: a tab indents this line";
+
 impl Error {
+    /// What the parser says of a place. It is a line early for a tab, which is found here again.
+    fn of_scan(text: &str, at: usize, info: &str) -> Self {
+        let tab = info.contains("tab").then(|| tab_near(text, at)).flatten();
+        match tab {
+            Some(tab) => Self {
+                message: TAB.to_owned(),
+                span: tab..tab + 1,
+            },
+            None => Self {
+                message: format!("not YAML: {info}"),
+                span: at..at,
+            },
+        }
+    }
+
     /// What to change in the text.
     #[must_use]
     pub fn help(&self, text: &str) -> &'static str {
+        if self.message == TAB {
+            return "write spaces for it";
+        }
         let at = self.span.start;
         let (before, after) = text.split_at_checked(at).unwrap_or_default();
         let start = before.rfind('\n').unwrap_or_default();
@@ -224,6 +245,20 @@ impl PartialEq<Value> for Node {
     }
 }
 
+/// The first tab that indents a line, from a place's own line on.
+fn tab_near(text: &str, at: usize) -> Option<usize> {
+    let mut start = text.get(..at)?.rfind('\n').map_or(0, |end| end + 1);
+    for line in text.get(start..)?.split_inclusive('\n') {
+        let blanks = line.find(|c: char| !c.is_whitespace());
+        let blanks = line.get(..blanks.unwrap_or(line.len()))?;
+        if let Some(tab) = blanks.find('\t') {
+            return Some(start + tab);
+        }
+        start += line.len();
+    }
+    None
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -281,6 +316,35 @@ mod tests {
             laughs.push_str(&line);
         }
         assert!(refusal(&laughs).0.contains("too much"));
+    }
+
+    #[test]
+    fn a_tab_is_told_on_its_own_line() {
+        for (text, at) in [
+            ("a:\n  b: 1\n\tc: 1\n", 10),
+            ("a:\n\tb: 1", 3),
+            ("a: b\n\tc: d\n", 5),
+            ("pod:\n\tx", 5),
+            ("a:\n- b\n\t- c\n", 7),
+            ("a:\n  - b: 1\n  \tc: 1\n", 14),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.span, at..at + 1, "{text:?}: {error}");
+            assert_eq!(error.help(text), "write spaces for it");
+        }
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_and_the_rest_is_read() {
+        let text = "a: 1\na: 2\nb: .inf\nc: {d: 1, d: 2}\n<<: 3\ne: 5\n";
+        let (documents, errors) = super::read(text);
+        let told: Vec<&str> = errors.iter().map(|it| &text[it.span.clone()]).collect();
+        assert_eq!(told, ["a", ".inf", "d", "3"]);
+        let read: Vec<Value> = documents.iter().map(Node::to_json).collect();
+        assert_eq!(read, [json!({"a": 1, "b": null, "c": {"d": 1}, "e": 5})]);
+        let many = "a: 1\n".repeat(1_000);
+        assert_eq!(super::read(&many).1.len(), 20);
+        assert_eq!(super::read("a: 1\na: 2\nb: [").1.len(), 2);
     }
 
     /// In time and memory that grow with the text alone, or the test takes minutes.

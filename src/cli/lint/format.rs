@@ -4,9 +4,9 @@ use std::{fmt::Write, io};
 
 use serde_json::{Value, json};
 
-use crate::cli::report::renderer;
+use crate::cli::{annotation::annotation, report::renderer};
 use berth_manifests::{
-    diagnostic::{Diagnostic, Place, Severity},
+    diagnostic::{Diagnostic, Place},
     lint::{Code, Report},
 };
 
@@ -47,7 +47,7 @@ pub(super) fn text(report: &Report) -> String {
     text
 }
 
-/// One object: what was found, and what a comment silences with its reason.
+/// One object: what was found, and what a comment suppresses with its reason.
 pub(super) fn json(report: &Report) -> String {
     let suppressed = report.suppressed.iter().filter_map(|suppressed| {
         let mut object = object(&Linted::of(&suppressed.diagnostic)?);
@@ -57,7 +57,7 @@ pub(super) fn json(report: &Report) -> String {
     let findings = Linted::all(report).map(|linted| object(&linted));
     let document = json!({
         "findings": findings.collect::<Value>(),
-        "silenced": suppressed.collect::<Value>(),
+        "suppressed": suppressed.collect::<Value>(),
     });
     format!("{document:#}\n")
 }
@@ -84,51 +84,11 @@ fn object(linted: &Linted<'_>) -> Value {
     })
 }
 
-/// A workflow command for each, which GitHub shows in the diff of a pull request.
+/// An annotation for each.
 pub(super) fn github(report: &Report) -> String {
-    let mut commands = String::new();
-    for linted in Linted::all(report) {
-        let Linted {
-            code,
-            place,
-            diagnostic,
-        } = linted;
-        let command = match diagnostic.severity {
-            Severity::Note => "notice",
-            Severity::Warning => "warning",
-            Severity::Error => "error",
-        };
-        let ((line, column), (end_line, end_column)) = (place.start(), place.end());
-        let help = diagnostic.help.as_deref().unwrap_or_default();
-        let _ = writeln!(
-            commands,
-            "::{command} file={},line={line},endLine={end_line},col={column},endColumn={end_column},title={}::{}",
-            property(&place.source.path.display().to_string()),
-            property(&format!("{code}: {}", code.title)),
-            data(&format!("{}; {help}", diagnostic.message)),
-        );
-    }
-    commands
-}
-
-/// What stands for a text after the second `::` of a workflow command.
-fn data(text: &str) -> String {
-    let text = text.replace('%', "%25");
-    text.replace('\r', "%0D").replace('\n', "%0A")
-}
-
-/// What stands for a text as the value of a property, where `:` and `,` end it.
-fn property(text: &str) -> String {
-    data(text).replace(':', "%3A").replace(',', "%2C")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_workflow_command_is_one_line_whatever_it_says() {
-        assert_eq!(data("100%\r\n::error::x"), "100%25%0D%0A::error::x");
-        assert_eq!(property("C:\\a,b%3A.yaml"), "C%3A\\a%2Cb%253A.yaml");
-    }
+    let annotated = |linted: Linted<'_>| {
+        let title = format!("{}: {}", linted.code, linted.code.title);
+        annotation(linted.diagnostic, &title)
+    };
+    Linted::all(report).map(annotated).collect()
 }

@@ -2,29 +2,33 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
-use super::{Shown, denial};
+use super::{
+    Format,
+    shown::{Finding, Shown},
+};
 use crate::cli::report::{show, tell};
-use berth_core::{
-    json::pointer_segment,
-    outcome::{Reason, Verdict},
-};
-use berth_manifests::{
-    diagnostic::{Diagnostic, Severity},
-    preview::{LeftOut, PodPreview},
-    workload::field,
-};
+use berth_core::outcome::{Reason, Verdict};
+use berth_manifests::preview::{LeftOut, PodPreview};
 
 /// How many places of a finding are named where it is said once for many.
 const PLACES: usize = 3;
 
 /// Says what there is to say about each document.
 #[derive(Debug)]
-pub(super) struct Reporter<'t> {
-    class_label: &'t str,
-    /// Whether there is a sentence for each Pod.
-    sentences: bool,
+pub(super) struct Reporter {
+    says: Says,
     /// What has been said already.
     said: BTreeMap<String, Repeated>,
+}
+
+/// What a format leaves to be said.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Says {
+    /// A sentence for each Pod, too.
+    Everything,
+    Findings,
+    /// The data says it all.
+    Nothing,
 }
 
 /// A finding that was said, and came again.
@@ -35,31 +39,36 @@ struct Repeated {
     places: Vec<String>,
 }
 
-impl<'t> Reporter<'t> {
-    pub(super) const fn new(class_label: &'t str, sentences: bool) -> Self {
+impl Reporter {
+    pub(super) const fn new(format: Format) -> Self {
         Self {
-            class_label,
-            sentences,
+            says: match format {
+                Format::Diff => Says::Everything,
+                Format::Github => Says::Nothing,
+                _ => Says::Findings,
+            },
             said: BTreeMap::new(),
         }
     }
 
     pub(super) fn has_something_to_say(&self, shown: &Shown<'_>) -> bool {
         let preview = shown.preview;
-        let of_pod = |pod: &PodPreview| self.sentences || !pod.is_allowed();
-        preview.pods.iter().any(of_pod)
+        let of_pod = |pod: &PodPreview| self.says == Says::Everything || !pod.is_allowed();
+        let has_something = preview.pods.iter().any(of_pod)
             || !preview.diagnostics.is_empty()
-            || shown.edited().is_some_and(|edited| edited.rewritten)
+            || shown.edited().is_some_and(|edited| edited.rewritten);
+        has_something && self.says != Says::Nothing
     }
 
     pub(super) fn document(&mut self, shown: &Shown<'_>) {
         for pod in &shown.preview.pods {
-            self.pod(shown, pod);
+            if !pod.is_allowed() {
+                shown.denials(pod).for_each(|denial| self.once(denial));
+            } else if self.says == Says::Everything {
+                tell(format_args!("{}: {}", shown.subject(pod), sentence(pod)));
+            }
         }
-        for diagnostic in &shown.preview.diagnostics {
-            let title = diagnostic.code.unwrap_or(&diagnostic.message);
-            self.once(title, &diagnostic.message, &with_field(diagnostic));
-        }
+        shown.findings().for_each(|finding| self.once(finding));
         if shown.edited().is_some_and(|edited| edited.rewritten) {
             tell(format_args!(
                 "{}: the document is written anew, without its comments and anchors: its text could not take the change",
@@ -86,15 +95,19 @@ impl<'t> Reporter<'t> {
     }
 
     /// Shows a finding, where its words come for the first time; else it is counted.
-    fn once(&mut self, title: &str, words: &str, diagnostic: &Diagnostic) {
-        let key = format!("{title}\0{words}");
-        match self.said.entry(key) {
+    fn once(&mut self, finding: Finding) {
+        let Finding {
+            title,
+            words,
+            diagnostic,
+        } = finding;
+        match self.said.entry(format!("{title}\0{words}")) {
             Entry::Vacant(first) => {
                 first.insert(Repeated {
-                    title: title.to_owned(),
+                    title,
                     ..Repeated::default()
                 });
-                show(diagnostic);
+                show(&diagnostic);
             }
             Entry::Occupied(again) => {
                 let again = again.into_mut();
@@ -105,93 +118,6 @@ impl<'t> Reporter<'t> {
                 }
             }
         }
-    }
-
-    fn pod(&mut self, shown: &Shown<'_>, pod: &PodPreview) {
-        let subject = subject(shown, pod);
-        if pod.is_allowed() {
-            if self.sentences {
-                tell(format_args!("{subject}: {}", sentence(pod)));
-            }
-            return;
-        }
-        let words = pod.message().unwrap_or_default();
-        let message = format!("{subject}: {}: {words}", pod.reason());
-        let named = denial::field(&words).map(|field| pod.template.locate(&field));
-        let named = named.map(|pointer| self.label_of(shown, pod, pointer));
-        let pointer = named.unwrap_or_else(|| self.label(shown, pod));
-        let help = shown.value.pointer(&pointer).and_then(denial::help);
-        let diagnostic = Diagnostic {
-            help: help.filter(|_| words.contains("expected ")),
-            ..at(shown, &pointer, message, Severity::Error)
-        };
-        self.once(pod.reason().as_str(), &words, &diagnostic);
-    }
-
-    /// Where a label of the Pod stands; any other field is where it is.
-    fn label_of(&self, shown: &Shown<'_>, pod: &PodPreview, pointer: String) -> String {
-        let Some(key) = pointer.strip_prefix("/metadata/labels/") else {
-            return pointer;
-        };
-        let maps = pod.template.labels.iter().rev();
-        let mut places = maps.map(|map| format!("{map}/{key}"));
-        let found = places.find(|place| shown.value.pointer(place).is_some());
-        found.unwrap_or_else(|| self.label(shown, pod))
-    }
-
-    /// What the eye should fall on where a Pod is denied: its class, where that can be found.
-    fn label(&self, shown: &Shown<'_>, pod: &PodPreview) -> String {
-        let key = pointer_segment(self.class_label);
-        let labels = pod.template.labels.iter().rev();
-        let mut labels = labels.map(|labels| format!("{labels}/{key}"));
-        let found = labels.find(|label| shown.value.pointer(label).is_some());
-        found.unwrap_or_else(|| pod.template.spec.clone())
-    }
-}
-
-/// A diagnostic whose message names its field.
-fn with_field(diagnostic: &Diagnostic) -> Diagnostic {
-    let message = match &*diagnostic.field {
-        "" => diagnostic.message.clone(),
-        field => format!("{field}: {}", diagnostic.message),
-    };
-    Diagnostic {
-        message,
-        ..diagnostic.clone()
-    }
-}
-
-/// A diagnostic about a field, which is a JSON Pointer in the document.
-fn at(shown: &Shown<'_>, pointer: &str, message: String, severity: Severity) -> Diagnostic {
-    let field = field(pointer);
-    let span = shown.root.map(|root| root.locate(&field));
-    Diagnostic {
-        severity,
-        field,
-        ..Diagnostic::error(message).at(shown.document, span.unwrap_or_default())
-    }
-}
-
-/// The Pod by the name of its object, and by its place where the object has several.
-fn subject(shown: &Shown<'_>, pod: &PodPreview) -> String {
-    let of_object = shown
-        .preview
-        .pods
-        .iter()
-        .filter(|other| other.template.object == pod.template.object);
-    let place = if of_object.count() > 1 {
-        let template = pod.template.path();
-        let below = template
-            .strip_prefix(&pod.template.object)
-            .unwrap_or(template);
-        format!(" {}", field(below))
-    } else {
-        String::new()
-    };
-    match (&*pod.kind, &*pod.name) {
-        (kind, "") => format!("{}: {kind}{place}", shown.name()),
-        ("Pod", name) => format!("{name}{place}"),
-        (kind, name) => format!("{kind}/{name}{place}"),
     }
 }
 

@@ -57,7 +57,9 @@ impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
         reader.object(|reader, key| {
             match V::read(reader) {
                 Ok(value) => map.0.push((Text(key), value)),
-                Err(error) => return Err(error.below(format_args!("[{}]", crate::shown::quoted(&key)))),
+                Err(error) => {
+                    return Err(error.below(format_args!("[{}]", crate::shown::quoted(&key))));
+                }
             }
             Ok(())
         })?;

@@ -101,7 +101,8 @@ mod tests {
         };
         let told = warnings(&keys(0, 300), &keys(300, 500));
         assert_eq!(told.len(), 11);
-        let last = "berth: and 490 more unknown labels and annotations of berth.dev: they do nothing";
+        let last =
+            "berth: and 490 more unknown labels and annotations of berth.dev: they do nothing";
         assert_eq!(told.last().map(String::as_str), Some(last));
         assert_eq!(warnings(&keys(0, 10), &json!({})).len(), 10);
         assert_eq!(warnings(&keys(0, 5), &keys(5, 16)).len(), 11);

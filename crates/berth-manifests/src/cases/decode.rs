@@ -239,9 +239,7 @@ fn as_string(node: &Node) -> String {
         Kind::Scalar(Value::Bool(word)) => yaml::quote_it(word, "boolean"),
         Kind::Scalar(Value::Number(number)) => yaml::quote_it(number, "number"),
         Kind::Scalar(_) => "write a name".to_owned(),
-        Kind::Sequence(_) | Kind::Mapping(_) => {
-            "write one name, on the line of the key".to_owned()
-        }
+        Kind::Sequence(_) | Kind::Mapping(_) => "write one name, on the line of the key".to_owned(),
     }
 }
 

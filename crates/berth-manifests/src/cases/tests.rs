@@ -145,8 +145,13 @@ fn what_is_no_case_says_where_and_what_to_change() {
         ),
         (
             "pod: {}\nexpect: {pool: 1}",
-            "pool: not a string; quote it",
+            "pool: not a string; 1 is a number; quote it: \"1\"",
             "1",
+        ),
+        (
+            "pod: {}\nexpect: {container: [a]}",
+            "container: not a string; write one name, on the line of the key",
+            "container",
         ),
         ("pod: {}\nexpect: {warnings: X}", "not a list of words", "X"),
         ("namespace: 1\npod: {}", "namespace: not a string", "1"),

@@ -7,7 +7,7 @@ use miette::{
     SourceCode, SourceSpan, SpanContents,
 };
 
-use super::{Diagnostic, Place, Severity};
+use super::{Diagnostic, Place, Severity, printable};
 use crate::yaml::Span;
 
 /// Longer lines than this are not shown: JSON of one line, say.
@@ -164,18 +164,6 @@ impl SourceCode for Excerpt {
             found.line_count(),
         )))
     }
-}
-
-/// The text without what would steer a terminal, every character as long as it was.
-fn printable(text: &str) -> String {
-    let harmless = |c: char| match c {
-        '\n' | '\t' => c,
-        '\r' => ' ',
-        '\u{80}'..='\u{9f}' => '\u{bf}',
-        c if c.is_control() => '?',
-        c => c,
-    };
-    text.chars().map(harmless).collect()
 }
 
 #[cfg(test)]

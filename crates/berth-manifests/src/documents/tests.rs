@@ -67,7 +67,7 @@ fn what_is_no_text_or_endless_is_an_error_and_the_end() {
         .collect();
     assert_eq!(
         errors,
-        ["x:3: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"]
+        ["x:3:1: not UTF-8, and so not YAML; save the file as UTF-8, or leave it out"]
     );
     let endless = BufReader::new(io::repeat(b'x'));
     let mut endless = Documents::new(Path::new("x"), endless);

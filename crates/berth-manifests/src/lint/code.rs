@@ -65,7 +65,7 @@ codes! {
     pub(super) TENANT_LABEL = "BRT012", Warning, "namespaces chosen by a label that tenants may set";
     pub(super) UNSAID_TAINT = "BRT013", Warning, "a taint of a node that one of its pools leaves out";
     /// A comment that should suppress a diagnostic and does not; not found by a check.
-    pub SUPPRESSION = "BRT014", Warning, "a silence that silences nothing";
+    pub SUPPRESSION = "BRT014", Warning, "a suppression that suppresses nothing";
 }
 
 impl Code {

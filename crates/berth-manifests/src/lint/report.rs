@@ -1,16 +1,14 @@
 //! The lint of a table's files: what it finds, with its places, less what a comment suppresses.
 
-use std::sync::Arc;
-
 use super::{
     code::{Code, INVALID, SUPPRESSION},
     lint,
-    suppression::{self, Suppression},
+    suppression::FORM,
 };
 use crate::{
     diagnostic::{Diagnostic, SourceText},
+    suppression::{self, Comment},
     table_files::{Error, TableFiles, decode},
-    yaml::{self, Span},
 };
 use berth_core::validate::{NamespaceLabels, validate};
 
@@ -41,16 +39,6 @@ struct Found {
     object_line: Option<usize>,
 }
 
-/// A comment that suppresses one code on one line, or should.
-struct Comment<'s> {
-    source: &'s SourceText,
-    span: Span,
-    /// The line that it speaks of, counted from 1.
-    line: usize,
-    parsed: Result<(&'static Code, String), suppression::Error>,
-    used: bool,
-}
-
 impl Report {
     /// Whether the table does not load.
     #[must_use]
@@ -68,14 +56,20 @@ impl TableFiles {
 }
 
 fn report(files: &[SourceText]) -> Report {
-    let mut comments: Vec<Comment<'_>> = files.iter().flat_map(comments).collect();
+    let mut comments: Vec<Comment<'_>> = files
+        .iter()
+        .flat_map(|file| suppression::comments(file, &FORM))
+        .collect();
     let mut report = Report {
         files: files.len(),
         ..Report::default()
     };
     for found in find(files) {
         let diagnostic = &found.diagnostic;
-        match comments.iter_mut().find_map(|it| it.reason(&found)) {
+        match comments
+            .iter_mut()
+            .find_map(|it| it.reason(diagnostic, found.object_line))
+        {
             Some(reason) => report.suppressed.push(Suppressed {
                 diagnostic: diagnostic.clone(),
                 reason,
@@ -84,10 +78,13 @@ fn report(files: &[SourceText]) -> Report {
         }
     }
     let idle = comments.iter().filter_map(Comment::diagnostic);
+    let idle = idle.map(|it| coded(&SUPPRESSION, it));
     report.diagnostics.extend(idle);
     let order = |diagnostic: &Diagnostic| {
         let place = diagnostic.place.as_ref()?;
-        let file = files.iter().position(|file| is_same(file, &place.source));
+        let file = files
+            .iter()
+            .position(|file| suppression::is_same(file, &place.source));
         Some((file, place.span.start, diagnostic.code))
     };
     report.diagnostics.sort_by_cached_key(order);
@@ -120,75 +117,6 @@ fn coded(code: &Code, diagnostic: Diagnostic) -> Diagnostic {
         code: Some(code.name),
         severity: code.severity,
         ..diagnostic
-    }
-}
-
-/// The comments of a file that suppress, or should.
-fn comments(source: &SourceText) -> Vec<Comment<'_>> {
-    let comments = yaml::comments(&source.text).into_iter();
-    let comment = |(span, comment): (Span, String)| {
-        let parsed = suppression::parse(&comment)?;
-        Some(Comment {
-            source,
-            line: line_meant(source, &span),
-            span,
-            parsed: parsed.map(|Suppression { code, reason }| (code, reason.to_owned())),
-            used: false,
-        })
-    };
-    comments.filter_map(comment).collect()
-}
-
-/// The line that a comment speaks of: its own, or the next one with content where it stands alone.
-fn line_meant(source: &SourceText, comment: &Span) -> usize {
-    let text = &*source.text;
-    let (own, _) = source.line_and_column(comment.start);
-    let has_content = |line: &str| {
-        let line = line.trim();
-        !line.is_empty() && !line.starts_with('#') && line != "---"
-    };
-    let mut lines = (1..).zip(text.lines()).skip(own - 1);
-    let mut before_comment = text.get(..comment.start).unwrap_or_default().rsplit('\n');
-    if has_content(before_comment.next().unwrap_or_default()) {
-        return own;
-    }
-    let next = lines.find(|(number, line)| *number > own && has_content(line));
-    next.map_or(own, |(number, _)| number)
-}
-
-/// Whether two are one reading of a file.
-fn is_same(a: &SourceText, b: &SourceText) -> bool {
-    Arc::ptr_eq(&a.text, &b.text)
-}
-
-impl Comment<'_> {
-    /// The reason, where it suppresses what was found.
-    fn reason(&mut self, found: &Found) -> Option<String> {
-        let (code, reason) = self.parsed.as_ref().ok()?;
-        let place = found.diagnostic.place.as_ref()?;
-        let speaks_of_it = found.diagnostic.code == Some(code.name)
-            && is_same(self.source, &place.source)
-            && (place.start().0 == self.line || found.object_line == Some(self.line));
-        speaks_of_it.then(|| {
-            self.used = true;
-            reason.clone()
-        })
-    }
-
-    /// What is to be said of the comment itself.
-    fn diagnostic(&self) -> Option<Diagnostic> {
-        let (message, help) = match &self.parsed {
-            Err(error) => (error.to_string(), error.help()),
-            Ok(_) if self.used => return None,
-            Ok((code, _)) => (
-                format!("nothing is found here that is {code}"),
-                "remove the comment, or put it on or above the line of the finding".to_owned(),
-            ),
-        };
-        let diagnostic = Diagnostic::error(message)
-            .with_help(help)
-            .at(self.source, self.span.clone());
-        Some(coded(&SUPPRESSION, diagnostic))
     }
 }
 

@@ -18,8 +18,19 @@ const MAX_DEPTH: usize = 512;
 /// A mapping with fewer entries is searched for a key one by one.
 const FEW: usize = 32;
 
+/// So many errors of a text are told at most.
+const MAX_ERRORS: usize = 20;
+
 /// Reads every document of a text; those without content are left out.
 pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    let (documents, errors) = read(text);
+    errors.into_iter().next().map_or(Ok(documents), Err)
+}
+
+/// Reads every document of a text as far as it can be read, and tells all that is wrong with it: a duplicate key or a
+/// number that is none does not hide what comes after it. Of two equal keys, the first counts.
+#[must_use]
+pub fn read(text: &str) -> (Vec<Node>, Vec<Error>) {
     // comments are skipped: the parser would bound how many may follow each other
     let options = granit_parser::options! { emit_comments: false };
     Reader {
@@ -31,6 +42,7 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
         depth: 0,
         deepest: 0,
         end: 0,
+        errors: Vec::new(),
     }
     .documents()
 }
@@ -63,6 +75,8 @@ struct Reader<'t> {
     deepest: usize,
     /// Where what has been read so far ends in the text.
     end: usize,
+    /// What is wrong, and did not keep the rest from being read.
+    errors: Vec<Error>,
 }
 
 /// What an alias stands for: shared, and measured once.
@@ -73,11 +87,18 @@ struct Anchor {
 }
 
 impl<'t> Reader<'t> {
-    fn documents(mut self) -> Result<Vec<Node>, Error> {
+    fn documents(mut self) -> (Vec<Node>, Vec<Error>) {
         let mut documents = Vec::new();
+        if let Err(error) = self.all(&mut documents) {
+            self.errors.push(error);
+        }
+        (documents, self.errors)
+    }
+
+    fn all(&mut self, documents: &mut Vec<Node>) -> Result<(), Error> {
         loop {
             match self.next()? {
-                (Event::StreamEnd, _) => return Ok(documents),
+                (Event::StreamEnd, _) => return Ok(()),
                 (Event::StreamStart | Event::DocumentStart(..) | Event::DocumentEnd, _) => {
                     self.anchors.clear();
                 }
@@ -130,10 +151,14 @@ impl<'t> Reader<'t> {
                     Style::Flow
                 };
                 let tag = tag.as_deref().and_then(|tag| tag.core_suffix());
-                let value = scalar::resolve(&text, plain, tag).map_err(|message| Error {
-                    message,
-                    span: span.clone(),
-                })?;
+                let value = match scalar::resolve(&text, plain, tag) {
+                    Ok(value) => value,
+                    Err(message) => {
+                        let span = span.clone();
+                        self.note(Error { message, span })?;
+                        Value::Null
+                    }
+                };
                 (anchor, style, Kind::Scalar(value))
             }
             Event::SequenceStart(style, anchor, _) => {
@@ -202,11 +227,12 @@ impl<'t> Reader<'t> {
                     let key = self.node(event, span)?;
                     let (event, span) = self.next()?;
                     let value = self.node(event, span)?;
-                    if is_merge_key {
-                        merge(&value, &mut merged)?;
+                    let taken = if is_merge_key {
+                        merge(&value, &mut merged)
                     } else {
-                        insert(&mut entries, &mut seen, key, value)?;
-                    }
+                        insert(&mut entries, &mut seen, key, value)
+                    };
+                    taken.or_else(|error| self.note(error))?;
                 }
             }
         }
@@ -240,14 +266,19 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// Keeps an error after which the rest can be read; one too many ends the reading.
+    fn note(&mut self, error: Error) -> Result<(), Error> {
+        if self.errors.len() + 1 >= MAX_ERRORS {
+            return Err(error);
+        }
+        self.errors.push(error);
+        Ok(())
+    }
+
     fn invalid(&self, error: &ScanError) -> Error {
         let at = error.marker().byte_offset().unwrap_or_default();
-        let at = self.text.floor_char_boundary(at);
-        Error {
-            // without the marker's words: the span says where
-            message: format!("not YAML: {}", error.info()),
-            span: at..at,
-        }
+        // without the marker's words: the span says where
+        Error::of_scan(self.text, self.text.floor_char_boundary(at), &error.info())
     }
 
     fn span(&self, at: &granit_parser::Span) -> Span {
@@ -285,7 +316,8 @@ fn insert(
         }
     };
     if is_known(&key, entries, seen) {
-        let message = format!("duplicate key {key:?}: leave one of them out");
+        let key = berth_core::shown::quoted(&key);
+        let message = format!("duplicate key {key}: leave one of them out");
         return Err(Error {
             message,
             span: key_span,

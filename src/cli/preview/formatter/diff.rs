@@ -8,15 +8,19 @@ use std::{
 use anstream::{AutoStream, stdout};
 use anstyle::{AnsiColor, Style};
 
-use super::{Shown, formatter::Formatter};
-use crate::cli::diff::{self, Hunk};
+use super::Formatter;
+use crate::cli::{
+    diff::{self, Hunk},
+    preview::shown::Shown,
+    report::for_output,
+};
 use berth_manifests::documents::Source;
 
 const HEADER: Style = Style::new().bold();
 const HUNK: Style = AnsiColor::Cyan.on_default();
 
 /// The diff of each document that changes.
-pub(super) struct Diff {
+pub(in crate::cli::preview) struct Diff {
     out: AutoStream<std::io::Stdout>,
     /// Whether the source's name has been printed.
     is_named: bool,
@@ -25,7 +29,7 @@ pub(super) struct Diff {
 }
 
 impl Diff {
-    pub(super) fn new() -> Self {
+    pub(in crate::cli::preview) fn new() -> Self {
         Self {
             out: stdout(),
             is_named: false,
@@ -39,7 +43,7 @@ impl Diff {
         }
         self.is_named = true;
         let name = source.display().to_string();
-        let name = name.trim_start_matches('/');
+        let name = for_output(name.trim_start_matches('/'));
         writeln!(self.out, "{HEADER}--- a/{name}{HEADER:#}")?;
         writeln!(self.out, "{HEADER}+++ b/{name}{HEADER:#}")
     }

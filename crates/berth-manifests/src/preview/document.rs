@@ -1,0 +1,112 @@
+//! A document from its text to what there is to say about it, each at its place.
+
+use serde_json::Value;
+
+use super::{Namespaces, Preview, Topic, preview};
+use crate::{
+    diagnostic::{Diagnostic, Place, Severity, SourceText},
+    suppression::{self, Form},
+    yaml::{self, Node},
+};
+use berth_core::view::View;
+use json_patch::Patch;
+
+/// How a comment suppresses a finding of a preview. The codes are not held against a list: those of warnings are the
+/// server's words.
+const FORM: Form = Form {
+    mark: "berth-preview",
+    example: "berth-preview: allow SurgeNeedsGpu the reason",
+    is_code: |code| code != Topic::Suppression.as_str(),
+};
+
+/// A document that was read, and what would happen to its Pods.
+#[derive(Debug)]
+pub struct Document<'s> {
+    /// Its text.
+    pub source: &'s SourceText,
+    /// What the text says; absent where it is empty or cannot be read.
+    pub root: Option<Node>,
+    /// The same as JSON.
+    pub value: Value,
+    /// What would happen. Of a text that is partly wrong, only what is wrong: the cluster does not get it.
+    pub preview: Preview,
+    /// Whether the text could be read.
+    pub is_readable: bool,
+}
+
+impl<'s> Document<'s> {
+    /// Reads and previews a document. Its own Namespaces are learned first.
+    #[must_use]
+    pub fn read(source: &'s SourceText, view: &View, namespaces: &mut Namespaces) -> Self {
+        let (mut roots, errors) = yaml::read(&source.text);
+        let root = roots.pop();
+        let value = root.as_ref().map(Node::to_json).unwrap_or_default();
+        namespaces.learn(&value);
+        let mut preview = match &root {
+            Some(_) => preview(&value, view, namespaces),
+            None => Preview::default(),
+        };
+        place(&mut preview, source, root.as_ref());
+        suppress(&mut preview.diagnostics, source, root.as_ref());
+        let is_readable = errors.is_empty();
+        if !is_readable {
+            preview = only_wrong(preview);
+            let errors = errors.into_iter();
+            let errors = errors.map(|error| Diagnostic::not_yaml(source, error));
+            preview.diagnostics.splice(0..0, errors);
+        }
+        Self {
+            source,
+            root,
+            value,
+            preview,
+            is_readable,
+        }
+    }
+}
+
+/// Gives each diagnostic of a document the place of its field.
+fn place(preview: &mut Preview, source: &SourceText, root: Option<&Node>) {
+    let denials = preview.pods.iter_mut().flat_map(|pod| &mut pod.denials);
+    for diagnostic in denials.chain(&mut preview.diagnostics) {
+        let span = root.map(|root| {
+            if Topic::is_of_key(diagnostic.code) {
+                root.locate_key(&diagnostic.field)
+            } else {
+                root.locate(&diagnostic.field)
+            }
+        });
+        diagnostic.place = Some(Place {
+            source: source.clone(),
+            span: span.unwrap_or_default(),
+        });
+    }
+}
+
+/// Takes out what a comment suppresses, and tells of comments that suppress nothing.
+fn suppress(diagnostics: &mut Vec<Diagnostic>, source: &SourceText, root: Option<&Node>) {
+    let mut comments = suppression::comments(source, &FORM);
+    let first_line = root.map(|root| source.line_and_column(root.locate("").start).0);
+    diagnostics.retain(|diagnostic| {
+        let mut comments = comments.iter_mut();
+        comments.all(|it| it.reason(diagnostic, first_line).is_none())
+    });
+    let idle = comments.iter().filter_map(|comment| comment.diagnostic());
+    diagnostics.extend(idle.map(|idle| Diagnostic {
+        code: Some(Topic::Suppression.as_str()),
+        severity: Severity::Warning,
+        ..idle
+    }));
+}
+
+/// What is wrong, of a document of which not all could be read.
+fn only_wrong(mut preview: Preview) -> Preview {
+    preview.pods.retain(|pod| !pod.is_allowed());
+    let is_error = |it: &Diagnostic| it.severity == Severity::Error;
+    preview.diagnostics.retain(is_error);
+    Preview {
+        patch: Patch(Vec::new()),
+        patched: None,
+        ..preview
+    }
+}
