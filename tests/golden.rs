@@ -152,7 +152,7 @@ fn what_cannot_be_read_is_said_and_the_other_cases_are_run() {
     let (code, out, err) = test(folder.path(), &["."]);
     assert_eq!((code, &*out), (3, "ok      ./a.yaml\n1 passed\n"), "{err}");
     assert!(
-        err.contains("not YAML") && err.contains("b.yaml:2:2"),
+        err.contains("a tab indents this line") && err.contains("b.yaml:2:1"),
         "{err}"
     );
     // a table is refused once, not for every case

@@ -90,7 +90,10 @@ fn the_homelab_is_clean() {
     let table = path("examples/homelab.yaml");
     let run = run(&["--table", arg(&table)], &[]);
     assert_eq!((run.code, run.data.as_str()), (0, ""), "{}", run.prose);
-    assert_eq!(run.prose, "0 errors, 0 warnings and 0 silenced in 1 file\n");
+    assert_eq!(
+        run.prose,
+        "0 errors, 0 warnings and 0 suppressed in 1 file\n"
+    );
 }
 
 #[test]
@@ -150,11 +153,14 @@ fn a_finding_has_its_place_and_says_what_to_change() {
     ] {
         assert!(run.data.contains(says), "{says}\n{}", run.data);
     }
-    assert_eq!(run.prose, "0 errors, 1 warning and 0 silenced in 1 file\n");
+    assert_eq!(
+        run.prose,
+        "0 errors, 1 warning and 0 suppressed in 1 file\n"
+    );
 }
 
 #[test]
-fn json_has_the_place_of_each_finding_and_the_reason_of_each_silence() {
+fn json_has_the_place_of_each_finding_and_the_reason_of_each_suppression() {
     let run = lint(TYPO, &["-o", "json"]);
     let report: Value = serde_json::from_str(&run.data).expect("JSON");
     let finding = &report["findings"][0];
@@ -162,15 +168,15 @@ fn json_has_the_place_of_each_finding_and_the_reason_of_each_silence() {
     assert_eq!(place, [6, 17, 6, 32].map(Some));
     assert_eq!(finding["field"], "spec.resourceName");
     assert_eq!(finding["severity"], "warning");
-    assert_eq!(report["silenced"], Value::Array(Vec::new()));
+    assert_eq!(report["suppressed"], Value::Array(Vec::new()));
 
-    let silenced = format!("# berth-lint: allow BRT008 our own plugin\n{TYPO}");
-    let run = lint(&silenced, &["-o", "json"]);
+    let suppressed = format!("# berth-lint: allow BRT008 our own plugin\n{TYPO}");
+    let run = lint(&suppressed, &["-o", "json"]);
     let report: Value = serde_json::from_str(&run.data).expect("JSON");
     assert_eq!(run.code, 0);
     assert_eq!(report["findings"], Value::Array(Vec::new()));
-    assert_eq!(report["silenced"][0]["reason"], "our own plugin");
-    assert_eq!(report["silenced"][0]["code"], "BRT008");
+    assert_eq!(report["suppressed"][0]["reason"], "our own plugin");
+    assert_eq!(report["suppressed"][0]["code"], "BRT008");
 }
 
 #[test]
@@ -212,7 +218,7 @@ fn a_table_that_does_not_load_is_told_as_errors_and_ends_with_3() {
         ("spec: {{ .Values.spec }}\n", 1),
         (&*TYPO.replace("hostnames", "hostname"), 5),
         (&*TYPO.replace("{name: p}]", "{name: q}]"), 11),
-        ("a: b\n\tc: d\n", 1),
+        ("a: b\n\tc: d\n", 2),
     ] {
         let run = lint(text, &["-o", "github", "--fail-on", "error"]);
         assert_eq!(run.code, 3, "{text}");
