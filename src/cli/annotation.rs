@@ -13,8 +13,8 @@ pub(crate) fn annotation(diagnostic: &Diagnostic, title: &str) -> String {
     };
     let mut properties: Vec<String> = diagnostic.place.iter().flat_map(place).collect();
     properties.push(format!("title={}", property(title)));
-    let help = diagnostic.help.iter();
-    let help: String = help.map(|help| format!("; {help}")).collect();
+    let help = diagnostic.help.as_ref();
+    let help = help.map(|help| format!("; {help}")).unwrap_or_default();
     format!(
         "::{command} {}::{}\n",
         properties.join(","),

@@ -255,6 +255,7 @@ fn every_warning() -> impl Iterator<Item = &'static str> {
             key: text(),
             meant: None,
         },
+        Warning::MoreUnknownKeys { count: 1 },
         Warning::UnknownValue {
             key: "",
             value: text(),

@@ -133,6 +133,11 @@ fn annotations(draw: &mut Draw<'_>) -> Value {
     if draw.percent(3) {
         put("berth.dev/contaner", draw.pick(TEXTS));
     }
+    if draw.in_thousand(5) {
+        for i in 0..12 {
+            put(&format!("berth.dev/unknown-{i}"), "x");
+        }
+    }
     if draw.percent(2) {
         put("kubernetes.io/config.mirror", "0123");
     }

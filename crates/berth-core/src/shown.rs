@@ -44,6 +44,7 @@ pub fn within(bytes: usize, text: &str) -> Cow<'_, str> {
 }
 
 /// A user's text in quotes, as both JSON and YAML read it: a control character as `\u001b`.
+#[must_use]
 pub fn quoted(text: &str) -> impl fmt::Display + '_ {
     fmt::from_fn(move |f| {
         f.write_char('"')?;

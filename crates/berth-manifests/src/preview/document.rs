@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Namespaces, Preview, Topic, preview};
 use crate::{
     diagnostic::{Diagnostic, Place, Severity, SourceText},
-    suppression::{self, Form},
+    suppression::{self, Comment, Form},
     yaml::{self, Node},
 };
 use berth_core::view::View;
@@ -91,7 +91,7 @@ fn suppress(diagnostics: &mut Vec<Diagnostic>, source: &SourceText, root: Option
         let mut comments = comments.iter_mut();
         comments.all(|it| it.reason(diagnostic, first_line).is_none())
     });
-    let idle = comments.iter().filter_map(|comment| comment.diagnostic());
+    let idle = comments.iter().filter_map(Comment::diagnostic);
     diagnostics.extend(idle.map(|idle| Diagnostic {
         code: Some(Topic::Suppression.as_str()),
         severity: Severity::Warning,
@@ -102,7 +102,10 @@ fn suppress(diagnostics: &mut Vec<Diagnostic>, source: &SourceText, root: Option
 /// What is wrong, of a document of which not all could be read.
 fn only_wrong(mut preview: Preview) -> Preview {
     preview.pods.retain(|pod| !pod.is_allowed());
-    let is_error = |it: &Diagnostic| it.severity == Severity::Error;
+    // what cannot be read is told once: that no apiVersion was found may be because of it
+    let is_root =
+        |it: &Diagnostic| it.code == Some(Topic::NotAnObject.as_str()) && it.field.is_empty();
+    let is_error = |it: &Diagnostic| it.severity == Severity::Error && !is_root(it);
     preview.diagnostics.retain(is_error);
     Preview {
         patch: Patch(Vec::new()),
