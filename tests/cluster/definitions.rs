@@ -1,9 +1,22 @@
 //! The definitions of `deploy/crds` on a real API server: what it stores, and what it says to what it does not.
 
 use berth_cluster::Cluster;
+use futures_util::{StreamExt, stream};
+use kube::{
+    Api,
+    api::{DynamicObject, PostParams},
+    core::{ApiResource, GroupVersionKind},
+};
 use serde_json::{Value, json};
 
-use crate::{cluster_without_gpus, common::path, objects::kubectl_creates};
+use crate::{
+    cluster_without_gpus,
+    common::{
+        bounds::{Case, cases, invalid},
+        path,
+    },
+    objects::kubectl_creates,
+};
 
 /// Applies the definitions, and waits until they are in force.
 async fn define(cluster: &Cluster<'_>) {
@@ -131,4 +144,41 @@ async fn the_api_server_denies_an_invalid_manifest_and_says_what_is_wrong() {
         let (fine, said) = kubectl_creates(&cluster, &manifest).await;
         assert!(fine, "{manifest}: {said}");
     }
+}
+
+/// Why the API server does not store a case, if it does not.
+async fn denied(cluster: &Cluster<'_>, case: &Case) -> Option<String> {
+    let kind = GroupVersionKind::gvk("berth.dev", "v1alpha1", &case.kind);
+    let api: Api<DynamicObject> = Api::all_with(cluster.client(), &ApiResource::from_gvk(&kind));
+    let object = serde_json::from_value(case.object.clone()).expect("an object");
+    let dry_run = PostParams {
+        dry_run: true,
+        ..PostParams::default()
+    };
+    let error = api.create(&dry_run, &object).await.err()?;
+    Some(error.to_string())
+}
+
+/// The same cases as `deploy::bounds` holds against a model of the API server.
+#[tokio::test]
+async fn the_api_server_denies_exactly_what_files_must_not_have() {
+    let Some(cluster) = cluster_without_gpus().await else {
+        return;
+    };
+    define(&cluster).await;
+    let cases = cases();
+    let differences = stream::iter(&cases).map(async |case| {
+        let (server, files) = (denied(&cluster, case).await, invalid(&case.object));
+        let differs = server.is_some() != files.is_some();
+        differs.then(|| {
+            let (kind, field, value) = (&case.kind, &case.field, case.value());
+            format!("{kind} {field} = {value}: API server {server:?}, files {files:?}")
+        })
+    });
+    let differences: Vec<String> = differences
+        .buffer_unordered(16)
+        .filter_map(async |it| it)
+        .collect()
+        .await;
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
 }

@@ -13,6 +13,7 @@ use berth_core::{table::Settings, view::View};
 use berth_manifests::table_files::TableFiles;
 use serde_json::{Value, json};
 
+pub mod bounds;
 pub mod client;
 pub mod overlays;
 pub mod process;

@@ -5,6 +5,7 @@
     reason = "a test fails by a panic, and a test crate has no outside"
 )]
 
+mod bounds;
 mod chart;
 #[path = "../common/mod.rs"]
 mod common;

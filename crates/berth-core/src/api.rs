@@ -19,11 +19,17 @@ use kube_derive::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use bounds::{
+    MAX_ALIASES, MAX_CONTAINER_NAMES, MAX_ENV, MAX_ENV_NAME, MAX_ENV_VALUE, MAX_GPUS,
+    MAX_HOSTNAMES, MAX_KEY, MAX_LABEL, MAX_POOLS, MAX_RATIONALE, MAX_REPLICAS, MAX_RESOURCE,
+    MAX_SUBDOMAIN, MAX_TAINTS, MIN_GPUS, MIN_REPLICAS,
+};
 use schema::{
     DNS_LABEL, DNS_SUBDOMAIN, ENV_NAME, LABEL_VALUE, QUALIFIED_NAME, RESOURCE, label_selector,
     memory,
 };
 
+pub mod bounds;
 mod schema;
 
 /// One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.
@@ -56,12 +62,16 @@ mod schema;
         .message("an empty nodeSelector selects every node"),
     validation = Rule::new("!has(self.resourceAliases) || !(self.resourceName in self.resourceAliases)")
         .message("an alias cannot be the pool's own resource"),
+    validation = Rule::new("!self.resourceName.contains('kubernetes.io/') && !self.resourceName.startsWith('requests.')")
+        .message("resourceName must be an extended resource, and not one of Kubernetes' own"),
+    validation = Rule::new("!has(self.resourceAliases) || self.resourceAliases.all(it, !it.contains('kubernetes.io/') && !it.startsWith('requests.'))")
+        .message("an alias must be an extended resource, and not one of Kubernetes' own"),
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GPUPoolSpec {
     /// Values of the node label `kubernetes.io/hostname`; exactly one of `hostnames` and `nodeSelector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 1024), inner(length(min = 1, max = 63), regex(pattern = LABEL_VALUE)))]
+    #[schemars(length(min = 1, max = MAX_HOSTNAMES), inner(length(min = 1, max = MAX_LABEL), regex(pattern = LABEL_VALUE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hostnames: Option<Vec<String>>,
     /// Selects the pool's nodes by their labels.
@@ -70,15 +80,15 @@ pub struct GPUPoolSpec {
     pub node_selector: Option<LabelSelector>,
     /// The taints that the nodes have; a Pod gets a toleration for each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 32))]
+    #[schemars(length(max = MAX_TAINTS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".to_owned(), "effect".to_owned()]))]
     pub taints: Vec<Taint>,
     /// The extended resource that the nodes advertise, and that a Pod asks for.
-    #[schemars(length(max = 253), regex(pattern = RESOURCE))]
+    #[schemars(length(max = MAX_RESOURCE), regex(pattern = RESOURCE))]
     pub resource_name: String,
     /// Other names by which a Pod may ask for it; berth rewrites them to `resourceName`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(max = 253), regex(pattern = RESOURCE)))]
+    #[schemars(length(max = MAX_ALIASES), inner(length(max = MAX_RESOURCE), regex(pattern = RESOURCE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resource_aliases: Vec<String>,
     /// The memory of one GPU.
@@ -94,11 +104,11 @@ pub struct GPUPoolSpec {
     pub sharing: Option<Sharing>,
     /// The runtime class that a Pod needs on these nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
     pub runtime_class_name: Option<String>,
     /// Environment variables that a container with a GPU needs on these nodes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 64))]
+    #[schemars(length(max = MAX_ENV))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub env: Vec<EnvVar>,
 }
@@ -133,11 +143,11 @@ impl GPUPoolSpec {
 #[serde(rename_all = "camelCase")]
 pub struct Taint {
     /// The taint's key, a qualified name.
-    #[schemars(length(min = 1, max = 317), regex(pattern = QUALIFIED_NAME))]
+    #[schemars(length(min = 1, max = MAX_KEY), regex(pattern = QUALIFIED_NAME))]
     pub key: String,
     /// The taint's value; empty if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 63), regex(pattern = LABEL_VALUE))]
+    #[schemars(length(max = MAX_LABEL), regex(pattern = LABEL_VALUE))]
     pub value: Option<String>,
     /// What happens to a Pod that does not tolerate the taint.
     pub effect: TaintEffect,
@@ -167,7 +177,7 @@ pub struct Sharing {
     pub strategy: SharingStrategy,
     /// How many Pods share one GPU; with `TimeSlicing` and `MPS` only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 2, max = 1024))]
+    #[schemars(range(min = MIN_REPLICAS, max = MAX_REPLICAS))]
     pub replicas: Option<u32>,
 }
 
@@ -187,11 +197,11 @@ pub enum SharingStrategy {
 #[serde(rename_all = "camelCase")]
 pub struct EnvVar {
     /// The variable's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = ENV_NAME))]
+    #[schemars(length(min = 1, max = MAX_ENV_NAME), regex(pattern = ENV_NAME))]
     pub name: String,
     /// The variable's value.
     #[serde(default)]
-    #[schemars(length(max = 4096))]
+    #[schemars(length(max = MAX_ENV_VALUE))]
     pub value: String,
 }
 
@@ -217,7 +227,7 @@ pub struct EnvVar {
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadClassSpec {
     /// The pools that the class may use, in order of preference.
-    #[schemars(length(min = 1, max = 64))]
+    #[schemars(length(min = 1, max = MAX_POOLS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub pools: Vec<PoolReference>,
     /// How many GPUs a Pod gets and may ask for.
@@ -229,7 +239,7 @@ pub struct WorkloadClassSpec {
     pub gpu_memory: Option<Quantity>,
     /// Which container gets the limit: the first of these that the Pod has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    #[schemars(length(max = 16), inner(length(min = 1, max = 63), regex(pattern = DNS_LABEL)))]
+    #[schemars(length(max = MAX_CONTAINER_NAMES), inner(length(min = 1, max = MAX_LABEL), regex(pattern = DNS_LABEL)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub container_names: Vec<String>,
     /// Which namespaces may use the class; every namespace if it is not set.
@@ -238,11 +248,11 @@ pub struct WorkloadClassSpec {
     pub namespace_selector: Option<LabelSelector>,
     /// The scheduler that places the Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(min = 1, max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
     pub scheduler_name: Option<String>,
     /// Why the class is as it is, for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(length(max = 1024))]
+    #[schemars(length(max = MAX_RATIONALE))]
     pub rationale: Option<String>,
 }
 
@@ -251,7 +261,7 @@ pub struct WorkloadClassSpec {
 #[serde(rename_all = "camelCase")]
 pub struct PoolReference {
     /// The pool's name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = DNS_SUBDOMAIN))]
+    #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
     pub name: String,
 }
 
@@ -266,11 +276,11 @@ pub struct PoolReference {
 pub struct Gpus {
     /// What a Pod gets that asks for none; 1 if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = MIN_GPUS, max = MAX_GPUS))]
     pub default: Option<u32>,
     /// The most that a Pod may ask for; `default` if it is not set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1, max = 1024))]
+    #[schemars(range(min = MIN_GPUS, max = MAX_GPUS))]
     pub max: Option<u32>,
 }
 

@@ -27,7 +27,7 @@ pub use class::authorise;
 /// A Pod may have so many containers, of every kind together (rule 32).
 const MAX_CONTAINERS: usize = 100;
 /// The result may have so many terms or tolerations (rule 32).
-const MAX_ENTRIES: usize = 1000;
+pub(crate) const MAX_ENTRIES: usize = 1000;
 
 /// What a rule looks at besides the Pod.
 #[derive(Clone, Copy, Debug)]

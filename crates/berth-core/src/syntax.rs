@@ -58,6 +58,32 @@ pub fn is_env_name(text: &str) -> bool {
             .all(|b| (b' '..=b'~').contains(&b) && b != b'=')
 }
 
+/// An amount of memory in bytes, above zero: a quantity without the suffixes for parts of one, and an exponent of at most
+/// two digits.
+#[must_use]
+pub fn is_memory(text: &str) -> bool {
+    let text = text.strip_prefix('+').unwrap_or(text);
+    let end = text
+        .find(|c: char| !c.is_ascii_digit() && c != '.')
+        .unwrap_or(text.len());
+    let (number, suffix) = text.split_at(end);
+    let (_, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    let is_number = !fraction.is_empty() && !fraction.contains('.');
+    is_number && number.contains(|c| matches!(c, '1'..='9')) && is_unit(suffix)
+}
+
+/// What may stand behind an amount of memory.
+fn is_unit(suffix: &str) -> bool {
+    let exponent = suffix.strip_prefix(['e', 'E']);
+    let is_exponent =
+        |it: &str| matches!(it.len(), 1 | 2) && it.bytes().all(|b| b.is_ascii_digit());
+    [
+        "", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei",
+    ]
+    .contains(&suffix)
+        || exponent.is_some_and(is_exponent)
+}
+
 fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     text.len() <= 63 && text.bytes().all(inner) && is_framed(text)

@@ -4,11 +4,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::{
-    api::{GPUPool, WorkloadClass},
+    api::{
+        GPUPool, WorkloadClass,
+        bounds::{MAX_KEY, MAX_QUANTITY, MAX_REQUIREMENTS, MAX_VALUES},
+    },
     manifest::{Document, Manifest, Problem},
+    shown,
 };
 
 mod class;
@@ -126,12 +130,44 @@ impl Found {
         });
     }
 
+    /// Adds a problem where a list has more than `max` items.
+    fn at_most(&mut self, max: usize, field: impl Into<String>, items: usize, help: &str) {
+        if items > max {
+            let message = format!("invalid value: {items} items, and at most {max} are allowed");
+            self.add(field, message, help);
+        }
+    }
+
+    /// Adds a problem where a text has more than `max` characters.
+    fn no_longer_than(&mut self, max: usize, field: impl Into<String>, text: &str) {
+        let length = text.chars().count();
+        if length > max {
+            let message =
+                format!("invalid value: {length} characters, and at most {max} are allowed");
+            self.add(field, message, "shorten it");
+        }
+    }
+
+    /// Adds a problem where a number is below `min` or above `max`.
+    fn between(&mut self, (min, max): (u32, u32), field: &str, number: Option<u32>, help: &str) {
+        let message = match number {
+            Some(number) if number < min => {
+                format!("invalid value {number}: must be at least {min}")
+            }
+            Some(number) if number > max => {
+                format!("invalid value {number}: must be at most {max}")
+            }
+            _ => return,
+        };
+        self.add(field, message, help);
+    }
+
     /// Adds a problem unless the rule holds for the text.
     fn must(&mut self, rule: Syntax, field: impl Into<String>, text: &str) {
         if !(rule.holds)(text) {
             self.add(
                 field,
-                format!("invalid value {text:?}: not {}", rule.name),
+                format!("invalid value {:?}: not {}", shown::name(text), rule.name),
                 rule.help,
             );
         }
@@ -180,19 +216,40 @@ fn name(metadata: &ObjectMeta) -> &str {
     metadata.name.as_deref().unwrap_or_default()
 }
 
-/// A memory size must be a quantity above zero.
+/// A memory size must be an amount above zero.
 fn memory(field: &str, quantity: Option<&str>, found: &mut Found) {
     let Some(text) = quantity else {
         return;
     };
-    let positive =
-        super::quantity::Quantity::parse(text).is_some_and(super::quantity::Quantity::is_positive);
-    if !positive {
+    if !super::syntax::is_memory(text) || text.len() > MAX_QUANTITY {
         found.add(
             field,
-            format!("invalid value {text:?}: not an amount of memory"),
+            format!(
+                "invalid value {:?}: not an amount of memory",
+                shown::name(text)
+            ),
             "write it as 8Gi or 512Mi",
         );
+    }
+}
+
+/// A selector must be no larger than its schema allows.
+fn selector_bounds(field: &str, selector: &LabelSelector, found: &mut Found) {
+    const HELP: &str = "select by a label that these nodes or namespaces share";
+    let labels = selector.match_labels.as_ref().map_or(0, BTreeMap::len);
+    found.at_most(
+        MAX_REQUIREMENTS,
+        format!("{field}.matchLabels"),
+        labels,
+        HELP,
+    );
+    let expressions = selector.match_expressions.as_deref().unwrap_or_default();
+    let field = format!("{field}.matchExpressions");
+    found.at_most(MAX_REQUIREMENTS, field.as_str(), expressions.len(), HELP);
+    for (i, expression) in expressions.iter().enumerate() {
+        let values = expression.values.as_ref().map_or(0, Vec::len);
+        found.at_most(MAX_VALUES, format!("{field}[{i}].values"), values, HELP);
+        found.no_longer_than(MAX_KEY, format!("{field}[{i}].key"), &expression.key);
     }
 }
 

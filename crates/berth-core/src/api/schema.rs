@@ -3,14 +3,14 @@
 use schemars::Schema;
 use serde_json::json;
 
+use super::bounds::{MAX_KEY, MAX_LABEL, MAX_QUANTITY, MAX_REQUIREMENTS, MAX_VALUES};
+
 /// What a label's value may be, and a taint's.
 pub(super) const LABEL_VALUE: &str = "^([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?$";
 /// What a label's key may be, and a taint's.
-pub(super) const QUALIFIED_NAME: &str =
-    "^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+pub(super) const QUALIFIED_NAME: &str = "^([a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 /// A qualified name with its prefix.
-pub(super) const RESOURCE: &str =
-    "^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$";
+pub(super) const RESOURCE: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$";
 /// A DNS label.
 pub(super) const DNS_LABEL: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?$";
 /// A DNS subdomain.
@@ -18,28 +18,32 @@ pub(super) const DNS_SUBDOMAIN: &str =
     "^[a-z0-9]([-a-z0-9]*[a-z0-9])?([.][a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
 /// An environment variable's name.
 pub(super) const ENV_NAME: &str = "^[ -<>-~]+$";
-/// An amount of memory.
-pub(super) const MEMORY: &str = "^[+]?[0-9]*[.]?[0-9]+([KMGTPE]i|[kMGTPE]|[eE][0-9]+)?$";
+/// An amount of memory: a digit of it is not zero, and it counts in bytes.
+pub(super) const MEMORY: &str = "^[+]?([0-9]*[1-9][0-9]*([.][0-9]+)?|[0-9]*[.][0-9]*[1-9][0-9]*)([KMGTPE]i|[kMGTPE]|[eE][0-9]{1,2})?$";
 
 /// A standard `LabelSelector`, with the bounds that its own type lacks.
 pub(super) fn label_selector(_: &mut schemars::SchemaGenerator) -> Schema {
     let key =
-        json!({"type": "string", "minLength": 1, "maxLength": 317, "pattern": QUALIFIED_NAME});
-    let value = json!({"type": "string", "maxLength": 63, "pattern": LABEL_VALUE});
+        json!({"type": "string", "minLength": 1, "maxLength": MAX_KEY, "pattern": QUALIFIED_NAME});
+    let value = json!({"type": "string", "maxLength": MAX_LABEL, "pattern": LABEL_VALUE});
     let schema = json!({
         "type": "object",
         "nullable": true,
         "properties": {
             "matchLabels": {
                 "description": "Labels that must be there with this value.",
-                "type": "object", "maxProperties": 32, "additionalProperties": value,
+                "type": "object", "maxProperties": MAX_REQUIREMENTS, "additionalProperties": value,
             },
             "matchExpressions": {
                 "description": "Requirements that must all hold.",
-                "type": "array", "maxItems": 32,
+                "type": "array", "maxItems": MAX_REQUIREMENTS,
                 "items": {
                     "type": "object",
                     "required": ["key", "operator"],
+                    "x-kubernetes-validations": [{
+                        "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+                        "message": "In and NotIn need values, and Exists and DoesNotExist have none",
+                    }],
                     "properties": {
                         "key": merge(key, "The label."),
                         "operator": {
@@ -48,7 +52,7 @@ pub(super) fn label_selector(_: &mut schemars::SchemaGenerator) -> Schema {
                         },
                         "values": {
                             "description": "Only for In and NotIn.",
-                            "type": "array", "maxItems": 1024, "items": value,
+                            "type": "array", "maxItems": MAX_VALUES, "items": value,
                         },
                     },
                 },
@@ -60,7 +64,9 @@ pub(super) fn label_selector(_: &mut schemars::SchemaGenerator) -> Schema {
 
 /// A `Quantity`, with the bounds that its own type lacks.
 pub(super) fn memory(_: &mut schemars::SchemaGenerator) -> Schema {
-    let schema = json!({"x-kubernetes-int-or-string": true, "nullable": true, "maxLength": 32, "pattern": MEMORY});
+    let schema = json!({
+        "x-kubernetes-int-or-string": true, "nullable": true, "minimum": 1, "maxLength": MAX_QUANTITY, "pattern": MEMORY,
+    });
     schema.try_into().expect("an object is a schema")
 }
 

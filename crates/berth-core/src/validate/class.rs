@@ -2,10 +2,16 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DNS_LABEL, Found, NamespaceLabels, SUBDOMAIN, memory, name, repeated};
+use super::{
+    DNS_LABEL, Found, NamespaceLabels, SUBDOMAIN, memory, name, repeated, selector_bounds,
+};
 use crate::{
-    api::{GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec},
+    api::{
+        GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec,
+        bounds::{MAX_CONTAINER_NAMES, MAX_GPUS, MAX_POOLS, MAX_RATIONALE, MIN_GPUS},
+    },
     names::NAMESPACE_NAME_LABEL,
+    rules::MAX_ENTRIES,
     selector::Selector,
     suggestion::suggestion,
 };
@@ -21,10 +27,20 @@ pub(super) fn check(
     let used = references(spec, pools, left_out, found);
     gpus(spec, &used, found);
     groups(&used, found);
+    tolerations(&used, found);
     memory(
         "spec.gpuMemory",
         spec.gpu_memory.as_ref().map(|it| it.0.as_str()),
         found,
+    );
+    found.at_most(
+        MAX_CONTAINER_NAMES,
+        "spec.containerNames",
+        spec.container_names.len(),
+        concat!(
+            "let a Pod name its container with the annotation ",
+            crate::container_annotation!()
+        ),
     );
     for (i, container) in spec.container_names.iter().enumerate() {
         found.must(DNS_LABEL, format!("spec.containerNames[{i}]"), container);
@@ -39,6 +55,8 @@ pub(super) fn check(
     if let Some(scheduler) = &spec.scheduler_name {
         found.must(SUBDOMAIN, "spec.schedulerName", scheduler);
     }
+    let rationale = spec.rationale.as_deref().unwrap_or_default();
+    found.no_longer_than(MAX_RATIONALE, "spec.rationale", rationale);
 }
 
 /// A pool that the class uses, and which of its references names it.
@@ -57,6 +75,12 @@ fn references<'a>(
             "name one",
         );
     }
+    found.at_most(
+        MAX_POOLS,
+        "spec.pools",
+        spec.pools.len(),
+        "join pools that ask the same of a Pod: one pool can have many nodes",
+    );
     for (i, pool) in repeated(&spec.pools) {
         found.add(
             format!("spec.pools[{i}].name"),
@@ -101,6 +125,8 @@ fn known(wanted: &str, pools: &BTreeMap<&str, &GPUPool>) -> String {
 }
 
 fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
+    const NONE: &str = "set at least 1: a Pod opts out by itself, with the limit \"0\"";
+    const MANY: &str = "set what one node has at most";
     let Some(gpus) = spec.gpus else {
         return;
     };
@@ -110,13 +136,8 @@ fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
         ("spec.gpus.default", gpus.default),
         ("spec.gpus.max", gpus.max),
     ] {
-        if count == Some(0) {
-            found.add(
-                field,
-                "invalid value 0: must be at least 1",
-                "set at least 1: a Pod opts out by itself, with the limit \"0\"",
-            );
-        }
+        let help = if count < Some(MIN_GPUS) { NONE } else { MANY };
+        found.between((MIN_GPUS, MAX_GPUS), field, count, help);
     }
     if default > max {
         found.add(
@@ -170,6 +191,35 @@ fn groups(used: &[Used<'_>], found: &mut Found) {
     }
 }
 
+/// The tolerations of one group are within what a Pod may have: else every Pod of the class would be denied (rule 32).
+fn tolerations(used: &[Used<'_>], found: &mut Found) {
+    for (_, pool) in used {
+        let group = used
+            .iter()
+            .filter(|(_, other)| other.spec.asks_the_same(&pool.spec));
+        let taints = group.flat_map(|(_, pool)| &pool.spec.taints);
+        let taints: BTreeSet<_> = taints
+            .map(|it| {
+                (
+                    &it.key,
+                    it.value.as_deref().unwrap_or_default(),
+                    it.effect.as_str(),
+                )
+            })
+            .collect();
+        if taints.len() > MAX_ENTRIES {
+            return found.add(
+                "spec.pools",
+                format!(
+                    "invalid value: the pools have {} taints, and a Pod can have at most {MAX_ENTRIES} tolerations",
+                    taints.len()
+                ),
+                "use the same taints in pools of one class",
+            );
+        }
+    }
+}
+
 /// The resource of a pool and its aliases.
 fn names(pool: &GPUPool) -> impl Iterator<Item = &str> {
     let aliases = pool.spec.resource_aliases.iter();
@@ -184,6 +234,7 @@ pub(super) fn namespaces(spec: &WorkloadClassSpec, known: NamespaceLabels, found
         return;
     };
     let field = "spec.namespaceSelector";
+    selector_bounds(field, selector, found);
     match Selector::new(selector) {
         Err(error) => found.add(
             format!("{field}.{}", error.field),

@@ -2,9 +2,15 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
-use super::{Found, LABEL_VALUE, SUBDOMAIN, Syntax, memory, name, repeated};
+use super::{Found, LABEL_VALUE, SUBDOMAIN, Syntax, memory, name, repeated, selector_bounds};
 use crate::{
-    api::{GPUPool, GPUPoolSpec, Sharing, SharingStrategy},
+    api::{
+        GPUPool, GPUPoolSpec, Sharing, SharingStrategy,
+        bounds::{
+            MAX_ALIASES, MAX_ENV, MAX_ENV_NAME, MAX_ENV_VALUE, MAX_HOSTNAMES, MAX_KEY,
+            MAX_REPLICAS, MAX_RESOURCE, MAX_TAINTS, MIN_REPLICAS,
+        },
+    },
     selector::Selector,
     syntax::{is_env_name, is_extended_resource, is_qualified_name},
 };
@@ -63,6 +69,12 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
                     EITHER,
                 );
             }
+            found.at_most(
+                MAX_HOSTNAMES,
+                "spec.hostnames",
+                hostnames.len(),
+                "select the nodes by a label that they share, with nodeSelector",
+            );
             for (i, hostname) in hostnames.iter().enumerate() {
                 let field = format!("spec.hostnames[{i}]");
                 if hostname.is_empty() {
@@ -88,6 +100,7 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
 }
 
 fn node_selector(selector: &LabelSelector, found: &mut Found) {
+    selector_bounds("spec.nodeSelector", selector, found);
     let selector = match Selector::new(selector) {
         Ok(selector) => selector,
         Err(error) => {
@@ -115,8 +128,12 @@ fn node_selector(selector: &LabelSelector, found: &mut Found) {
 }
 
 fn taints(spec: &GPUPoolSpec, found: &mut Found) {
+    const HELP: &str = "one taint is enough to keep other Pods away";
+    found.at_most(MAX_TAINTS, "spec.taints", spec.taints.len(), HELP);
     for (i, taint) in spec.taints.iter().enumerate() {
-        found.must(TAINT_KEY, format!("spec.taints[{i}].key"), &taint.key);
+        let key = format!("spec.taints[{i}].key");
+        found.no_longer_than(MAX_KEY, key.as_str(), &taint.key);
+        found.must(TAINT_KEY, key, &taint.key);
         let value = taint.value.as_deref().unwrap_or_default();
         found.must(LABEL_VALUE, format!("spec.taints[{i}].value"), value);
     }
@@ -135,9 +152,18 @@ fn taints(spec: &GPUPoolSpec, found: &mut Found) {
 }
 
 fn resources(spec: &GPUPoolSpec, found: &mut Found) {
-    found.must(RESOURCE, "spec.resourceName", &spec.resource_name);
+    let (own, aliases) = ("spec.resourceName", spec.resource_aliases.len());
+    found.no_longer_than(MAX_RESOURCE, own, &spec.resource_name);
+    found.must(RESOURCE, own, &spec.resource_name);
+    found.at_most(
+        MAX_ALIASES,
+        "spec.resourceAliases",
+        aliases,
+        "leave out those that no Pod uses",
+    );
     for (i, alias) in spec.resource_aliases.iter().enumerate() {
         let field = format!("spec.resourceAliases[{i}]");
+        found.no_longer_than(MAX_RESOURCE, field.as_str(), alias);
         found.must(RESOURCE, field.as_str(), alias);
         if *alias == spec.resource_name {
             found.add(
@@ -172,19 +198,29 @@ fn replicas(sharing: Sharing, found: &mut Found) {
             "invalid value: a GPU that is not shared has no replicas",
             "remove replicas, or set strategy to TimeSlicing or MPS",
         ),
-        Some(replicas) if replicas < 2 => found.add(
+        Some(replicas) if replicas < MIN_REPLICAS => found.add(
             field,
-            format!("invalid value {replicas}: replicas must be at least 2"),
-            "set at least 2, or remove sharing",
+            format!("invalid value {replicas}: replicas must be at least {MIN_REPLICAS}"),
+            format!("set at least {MIN_REPLICAS}, or remove sharing"),
+        ),
+        Some(replicas) if replicas > MAX_REPLICAS => found.add(
+            field,
+            format!("invalid value {replicas}: replicas must be at most {MAX_REPLICAS}"),
+            "write how many Pods share one GPU, as in the device plugin's configuration",
         ),
         _ => {}
     }
 }
 
 fn env(spec: &GPUPoolSpec, found: &mut Found) {
+    const HELP: &str = "give the container the others by a ConfigMap";
     let names: Vec<&str> = spec.env.iter().map(|var| var.name.as_str()).collect();
-    for (i, name) in names.iter().enumerate() {
-        found.must(ENV_NAME, format!("spec.env[{i}].name"), name);
+    found.at_most(MAX_ENV, "spec.env", names.len(), HELP);
+    for (i, var) in spec.env.iter().enumerate() {
+        let field = format!("spec.env[{i}]");
+        found.no_longer_than(MAX_ENV_NAME, format!("{field}.name"), &var.name);
+        found.no_longer_than(MAX_ENV_VALUE, format!("{field}.value"), &var.value);
+        found.must(ENV_NAME, format!("{field}.name"), &var.name);
     }
     for (i, name) in repeated(&names) {
         found.add(

@@ -242,6 +242,42 @@ fn every_problem_of_a_class_is_found() {
     );
 }
 
+/// How much is allowed is the schemas' affair; here is what a file's author reads.
+#[test]
+fn what_is_more_than_the_definitions_allow_is_a_problem() {
+    let taints: Vec<Value> = (0..1001)
+        .map(|i| json!({"key": format!("k{i}"), "effect": "NoSchedule"}))
+        .collect();
+    assert_eq!(
+        of_pool(json!({"taints": taints})),
+        "spec.taints: invalid value: 1001 items, and at most 32 are allowed"
+    );
+    let names: Vec<String> = (0..129).map(|i| format!("p{i}")).collect();
+    let mut documents: Vec<Document> = names.iter().map(|it| pool(it, json!({}))).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    documents.push(class("c", &names, json!({})));
+    assert_eq!(
+        one(&documents),
+        "spec.pools: invalid value: 129 items, and at most 64 are allowed"
+    );
+    for (spec, expected) in [
+        (
+            json!({"gpus": {"max": 5000}}),
+            "spec.gpus.max: invalid value 5000: must be at most 1024",
+        ),
+        (
+            json!({"gpuMemory": "8000m"}),
+            "spec.gpuMemory: invalid value \"8000m\": not an amount of memory",
+        ),
+        (
+            json!({"rationale": "ä".repeat(1025)}),
+            "spec.rationale: invalid value: 1025 characters, and at most 1024 are allowed",
+        ),
+    ] {
+        assert_eq!(of_class(spec), expected);
+    }
+}
+
 #[test]
 fn a_name_stands_for_one_group_of_a_class() {
     let amd = || pool("a", json!({"resourceName": "amd.com/gpu"}));
