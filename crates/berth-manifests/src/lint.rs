@@ -15,6 +15,7 @@ use berth_core::{
 };
 
 mod code;
+mod karpenter;
 mod nodes;
 mod reach;
 mod report;
@@ -41,6 +42,8 @@ const CHECKS: &[Check] = &[
     Check(&code::REPLACED_HOSTNAME, nodes::replaced_hostname),
     Check(&code::TENANT_LABEL, reach::tenant_label),
     Check(&code::UNSAID_TAINT, taints::unsaid_taint),
+    Check(&code::DOTTED_HOSTNAME, nodes::dotted_hostname),
+    Check(&code::MIXED_CLASS, karpenter::mixed_class),
 ];
 
 /// A code, and the function that finds it.

@@ -34,6 +34,9 @@ pub const CODES: &[&Code] = &[
     &TENANT_LABEL,
     &UNSAID_TAINT,
     &SUPPRESSION,
+    &NO_CLASS,
+    &DOTTED_HOSTNAME,
+    &MIXED_CLASS,
 ];
 
 macro_rules! codes {
@@ -66,6 +69,10 @@ codes! {
     pub(super) UNSAID_TAINT = "BRT013", Warning, "a taint of a node that one of its pools leaves out";
     /// A comment that should suppress a diagnostic and does not; not found by a check.
     pub SUPPRESSION = "BRT014", Warning, "a suppression that suppresses nothing";
+    /// A table that denies every Pod; not found by a check, since no object may be there to be about.
+    pub(super) NO_CLASS = "BRT015", Warning, "a table without a class";
+    pub(super) DOTTED_HOSTNAME = "BRT016", Warning, "a hostname with a dot";
+    pub(super) MIXED_CLASS = "BRT017", Warning, "a class of hostnames and of nodes that Karpenter adds";
 }
 
 impl Code {
@@ -88,11 +95,11 @@ mod tests {
     use crate::lint::CHECKS;
 
     #[test]
-    fn the_codes_are_the_checks_in_order_and_two_more() {
+    fn the_codes_are_the_checks_in_order_and_three_more() {
         let names: Vec<&str> = CODES.iter().map(|code| code.name).collect();
         assert!(names.is_sorted_by(|one, next| one < next));
         let checks: Vec<&str> = CHECKS.iter().map(|check| check.0.name).collect();
-        let found_otherwise = [INVALID.name, SUPPRESSION.name];
+        let found_otherwise = [INVALID.name, SUPPRESSION.name, NO_CLASS.name];
         let expected: Vec<&str> = names
             .into_iter()
             .filter(|name| !found_otherwise.contains(name))

@@ -5,6 +5,7 @@ use berth_core::{
     api::GPUPool,
     names::{HOSTNAME_LABEL, OS_LABEL},
     selector::{Operator, Requirement},
+    syntax::is_dns_subdomain,
 };
 
 /// The labels that kubelet gives every node, with all the values that it gives, where these are few.
@@ -21,17 +22,22 @@ const KUBELETS: &[(&str, &[&str])] = &[
 
 pub(super) fn impossible_node(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
-        for (i, hostname) in pool.spec.hostnames.iter().flatten().enumerate() {
-            if hostname.contains(|c: char| c.is_ascii_uppercase()) {
-                found.add(
-                    *origin,
-                    format!("spec.hostnames[{i}]"),
-                    format!(
-                        "no node has the hostname {hostname:?}: kubelet writes it in lower case"
-                    ),
-                    format!("write {:?}", hostname.to_ascii_lowercase()),
-                );
-            }
+        for (field, hostname) in hostnames(pool) {
+            let lower = hostname.to_ascii_lowercase();
+            let (why, help) = if lower != hostname {
+                let help = format!("write {lower:?}");
+                ("kubelet writes it in lower case", help)
+            } else if !is_dns_subdomain(&hostname) {
+                let help = "write it as `kubectl get nodes -L kubernetes.io/hostname` shows it";
+                (
+                    "the name of a node has only letters, digits, '-' and '.'",
+                    help.to_owned(),
+                )
+            } else {
+                continue;
+            };
+            let message = format!("no node has the hostname {hostname:?}: {why}");
+            found.add(*origin, field, message, help);
         }
         for (field, requirement) in node_requirements(pool) {
             if let Some((why, help)) = impossible(&requirement) {
@@ -76,6 +82,26 @@ pub(super) fn replaced_hostname(manifests: &Manifests<'_>, found: &mut Found) {
                     field,
                     format!("{hostname:?} looks like a node of a scaled group: its replacement has another name"),
                     "select the nodes by a label of their group",
+                );
+            }
+        }
+    }
+}
+
+pub(super) fn dotted_hostname(manifests: &Manifests<'_>, found: &mut Found) {
+    for (origin, pool) in &manifests.pools {
+        for (field, hostname) in hostnames(pool) {
+            // what is replaced is told as that, and has the same help
+            if let Some((short, _)) = hostname.split_once('.')
+                && !is_replaced(&hostname)
+            {
+                found.add(
+                    *origin,
+                    field,
+                    format!(
+                        "{hostname:?} has a dot, as the name of a node may: its label {HOSTNAME_LABEL} is often only {short:?}"
+                    ),
+                    format!("compare it with `kubectl get nodes -L {HOSTNAME_LABEL}`"),
                 );
             }
         }
@@ -141,6 +167,13 @@ mod tests {
                 json!({"hostnames": ["khelben", "Elminster"]}),
                 Some("spec.hostnames[1]"),
             ),
+            (json!({"hostnames": ["gpu_a"]}), Some("spec.hostnames[0]")),
+            (json!({"hostnames": ["gpu-a.lab.example.net"]}), None),
+            (
+                json!({"nodeSelector": {"matchLabels": {HOSTNAME_LABEL: "Khelben"}}}),
+                Some("spec.nodeSelector.matchLabels.kubernetes.io/hostname"),
+            ),
+            (selects(HOSTNAME_LABEL, "NotIn", &["gpu_a"]), None),
             (selects("kubernetes.io/arch", "In", &["x86_64"]), expression),
             (
                 selects("kubernetes.io/arch", "In", &["x86_64", "amd64"]),
@@ -156,6 +189,24 @@ mod tests {
             ),
         ] {
             fires(&code::IMPOSSIBLE_NODE, &used_pool(spec), expected);
+        }
+    }
+
+    #[test]
+    fn a_hostname_with_a_dot_is_found() {
+        for (hostname, expected) in [
+            ("gpu-a.lab.example.net", true),
+            ("10.0.0.5", true),
+            ("gpu-a", false),
+            // told as the node of a scaled group
+            ("ip-10-0-3-17.eu-west-1.compute.internal", false),
+        ] {
+            let field = expected.then_some("spec.hostnames[0]");
+            let documents = used_pool(json!({"hostnames": [hostname]}));
+            fires(&code::DOTTED_HOSTNAME, &documents, field);
+            let field = expected.then_some("spec.nodeSelector.matchExpressions[0].values[0]");
+            let documents = used_pool(selects(HOSTNAME_LABEL, "In", &[hostname]));
+            fires(&code::DOTTED_HOSTNAME, &documents, field);
         }
     }
 

@@ -11,6 +11,10 @@ use berth_core::{
 };
 
 pub(super) fn unused_pool(manifests: &Manifests<'_>, found: &mut Found) {
+    if manifests.classes.is_empty() {
+        // said once of the table, not of each pool
+        return;
+    }
     let classes = manifests.classes.iter();
     let used: BTreeSet<&str> = classes
         .flat_map(|(_, class)| &class.spec.pools)

@@ -1,16 +1,22 @@
 //! The lint of a table's files: what it finds, with its places, less what a comment suppresses.
 
 use super::{
-    code::{Code, INVALID, SUPPRESSION},
+    code::{Code, INVALID, NO_CLASS, SUPPRESSION},
     lint,
     suppression::FORM,
 };
 use crate::{
     diagnostic::{Diagnostic, SourceText},
     suppression::{self, Comment},
-    table_files::{Error, TableFiles, decode},
+    table_files::{
+        Error, TableFiles,
+        decode::{self, Decoded},
+    },
 };
-use berth_core::validate::{NamespaceLabels, validate};
+use berth_core::{
+    manifest::{Document, Manifest, Problem},
+    validate::{NamespaceLabels, validate},
+};
 
 /// What the lint of a table says.
 #[derive(Debug, Default)]
@@ -102,6 +108,7 @@ fn find(files: &[SourceText]) -> Vec<Found> {
         Err(diagnostics) => return diagnostics.into_iter().map(invalid).collect(),
     };
     let documents = decoded.documents();
+    let no_class = no_class(files, &decoded, &documents);
     let (_, problems) = validate(&documents, NamespaceLabels::NameAlone);
     let problems = problems.into_iter();
     let problems = problems.map(|problem| invalid(decoded.diagnostic(problem)));
@@ -109,7 +116,39 @@ fn find(files: &[SourceText]) -> Vec<Found> {
         object_line: Some(decoded.first_line(problem.origin)),
         diagnostic: coded(code, decoded.diagnostic(problem)),
     });
-    problems.chain(found).collect()
+    problems.chain(found).chain(no_class).collect()
+}
+
+/// A table without a class: at its first pool, or at its beginning where it has nothing.
+fn no_class(files: &[SourceText], decoded: &Decoded, documents: &[Document]) -> Option<Found> {
+    let is_class = |document: &Document| matches!(document.manifest, Manifest::Class(_));
+    if documents.iter().any(is_class) {
+        return None;
+    }
+    let message = "the table has no class: every Pod that names one is denied";
+    let help = "add a WorkloadClass that names its pools";
+    let found = if let Some(first) = documents.first() {
+        Found {
+            object_line: Some(decoded.first_line(first.origin)),
+            diagnostic: decoded.diagnostic(Problem {
+                origin: first.origin,
+                field: "metadata.name".to_owned(),
+                message: message.to_owned(),
+                help: help.to_owned(),
+            }),
+        }
+    } else {
+        Found {
+            object_line: None,
+            diagnostic: Diagnostic::error(message)
+                .with_help(help)
+                .at(files.first()?, 0..0),
+        }
+    };
+    Some(Found {
+        diagnostic: coded(&NO_CLASS, found.diagnostic),
+        ..found
+    })
 }
 
 fn coded(code: &Code, diagnostic: Diagnostic) -> Diagnostic {
@@ -195,7 +234,20 @@ spec: {pools: [{name: p}]}
         assert_eq!(said(&text), ["6 BRT008", "11 BRT000", "11 BRT012"]);
         assert!(lint_of(&text).is_invalid());
         assert_eq!(said("a: ["), ["1 BRT000"]);
-        assert_eq!(said(""), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_table_without_a_class_is_told_once() {
+        let (pool, class) = TYPO.split_once("---\n").unwrap();
+        let pool = pool.replace("/gpus", "/gpu");
+        let second = pool.replace("name: p", "name: q");
+        assert_eq!(said(&format!("{pool}---\n{second}")), ["3 BRT015"]);
+        assert_eq!(said(&format!("{pool}---\n{class}")), Vec::<String>::new());
+        let allowed = format!("# berth-lint: allow BRT015 the classes are elsewhere\n{pool}");
+        assert_eq!(said(&allowed), ["the classes are elsewhere"]);
+        for empty in ["", "# nothing yet\n", "---\n"] {
+            assert_eq!(said(empty), ["1 BRT015"], "{empty:?}");
+        }
     }
 
     #[test]
