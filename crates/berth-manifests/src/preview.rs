@@ -221,7 +221,7 @@ impl PodPreview {
         Self {
             denials,
             kind: template.kind.clone(),
-            patch: template.locate_patch(patch.unwrap_or_default()),
+            patch: template.locate_patch(patch.unwrap_or_default(), document),
             template,
             namespace,
             name,

@@ -1,13 +1,13 @@
 //! Where a document of any kind holds Pods: found by the shape of a `PodTemplateSpec`, so that a new kind works, too.
 
-use json_patch::{Patch, PatchOperation, jsonptr::PointerBuf};
 use serde_json::{Map, Value, json};
 
 use berth_core::json::pointer_segment;
 
 mod kinds;
+mod locate;
 
-use kinds::{Kind, Metadata};
+use kinds::{Kind, Metadata, Unnamed};
 
 pub(crate) use kinds::advice;
 
@@ -101,10 +101,13 @@ fn whole(
     if let (Some(items), Some(kind)) = (items, object.kind.strip_suffix("List")) {
         return list(items, object, kind, templates);
     }
-    if let Some(known) = Kind::of(object.api_version, object.kind) {
+    let known = Kind::of(object.api_version, object.kind);
+    if let Some(known) = known {
         templates.extend(known.templates_in(value, object));
     }
-    children(fields, object.path, object, templates);
+    if !known.is_some_and(|known| known.is_patch) {
+        children(fields, object.path, object, templates);
+    }
 }
 
 /// The items of a list. Those of a typed one, as a `PodList`, need not say what they are.
@@ -143,15 +146,16 @@ fn has_containers(fields: &Map<String, Value>) -> bool {
 impl PodTemplate {
     fn at(path: &str, owner: Owner<'_>) -> Self {
         let known = Kind::of(owner.api_version, owner.kind);
-        let maps = |of: Metadata, map: &str| of.maps(map, owner.path, path);
+        let (group, _) = path.rsplit_once('/').unwrap_or_default();
+        let maps = |of: Option<&[Metadata]>, map: &str| {
+            let of = of.unwrap_or(&[Metadata::Template]);
+            kinds::maps(of, map, owner.path, group, Some(path))
+        };
         Self {
             object: owner.path.to_owned(),
             spec: format!("{path}/spec"),
-            labels: maps(known.map_or(Metadata::Template, |it| it.labels), "labels"),
-            annotations: maps(
-                known.map_or(Metadata::Template, |it| it.annotations),
-                "annotations",
-            ),
+            labels: maps(known.map(|it| it.labels), "labels"),
+            annotations: maps(known.map(|it| it.annotations), "annotations"),
             api_version: owner.api_version.to_owned(),
             kind: owner.kind.to_owned(),
             known,
@@ -179,13 +183,16 @@ impl PodTemplate {
     /// Whether the object's API gives a container a name that has none.
     #[must_use]
     pub fn names_containers(&self) -> bool {
-        self.known.is_some_and(|known| !known.unnamed.is_empty())
+        self.known
+            .is_some_and(|known| known.unnamed != Unnamed::Invalid)
     }
 
-    /// The container that the object's controller adds to the Pods.
+    /// The names of the containers that the object's controller adds to the Pods.
     #[must_use]
-    pub fn added(&self, document: &Value) -> Option<&'static str> {
-        self.known?.added(document, &self.spec)
+    pub fn added(&self, document: &Value) -> Vec<&'static str> {
+        let added = self.known.map(|known| known.added(document, &self.spec));
+        let added = added.unwrap_or_default().into_iter();
+        added.map(|(name, _)| name).collect()
     }
 
     /// Whether the Pod's containers are in the document.
@@ -230,38 +237,6 @@ impl PodTemplate {
     #[must_use]
     pub fn path(&self) -> &str {
         self.spec.strip_suffix("/spec").unwrap_or(&self.spec)
-    }
-
-    /// The Pod's patch as one of the document.
-    #[must_use]
-    pub fn locate_patch(&self, mut patch: Patch) -> Patch {
-        for operation in &mut patch.0 {
-            let (to, from) = match operation {
-                PatchOperation::Add(it) => (&mut it.path, None),
-                PatchOperation::Remove(it) => (&mut it.path, None),
-                PatchOperation::Replace(it) => (&mut it.path, None),
-                PatchOperation::Test(it) => (&mut it.path, None),
-                PatchOperation::Move(it) => (&mut it.path, Some(&mut it.from)),
-                PatchOperation::Copy(it) => (&mut it.path, Some(&mut it.from)),
-            };
-            for pointer in [Some(to), from].into_iter().flatten() {
-                if let Ok(located) = PointerBuf::parse(self.locate(pointer.as_str())) {
-                    *pointer = located;
-                }
-            }
-        }
-        patch
-    }
-
-    /// Where a path of the Pod's patch lies in the document.
-    #[must_use]
-    pub fn locate(&self, path: &str) -> String {
-        if let Some(rest) = path.strip_prefix("/metadata/annotations") {
-            let annotations = self.annotations.last();
-            return format!("{}{rest}", annotations.map_or("", String::as_str));
-        }
-        path.strip_prefix("/spec")
-            .map_or_else(|| path.to_owned(), |rest| format!("{}{rest}", self.spec))
     }
 }
 
@@ -308,6 +283,11 @@ fn without_nulls(value: &mut Value) {
     }
 }
 
+/// A segment of a JSON Pointer as the key that it stands for.
+fn unescaped(segment: &str) -> String {
+    segment.replace("~1", "/").replace("~0", "~")
+}
+
 /// What is above a JSON Pointer, the nearest first and the root last.
 pub fn ancestors(pointer: &str) -> impl Iterator<Item = &str> {
     pointer
@@ -320,7 +300,7 @@ pub fn ancestors(pointer: &str) -> impl Iterator<Item = &str> {
 pub fn field(pointer: &str) -> String {
     let mut field = String::new();
     for step in pointer.split('/').skip(1) {
-        let step = step.replace("~1", "/").replace("~0", "~");
+        let step = unescaped(step);
         let is_index = !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
         if is_index {
             field.extend(["[", &step, "]"]);
@@ -334,6 +314,8 @@ pub fn field(pointer: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use json_patch::{AddOperation, Patch, PatchOperation, jsonptr::PointerBuf};
+
     use super::*;
 
     fn specs(document: Value) -> Vec<String> {
@@ -432,6 +414,25 @@ mod tests {
         assert_eq!(names(&ray(true), 0), ["c", "autoscaler"]);
         assert_eq!(names(&ray(true), 1), ["c"]);
         assert_eq!(names(&ray(false), 0), ["c"]);
+        let job = json!({"apiVersion": "ray.io/v1", "kind": "RayJob", "spec": {"submissionMode": "SidecarMode",
+            "rayClusterSpec": {"headGroupSpec": {"template": template()}, "workerGroupSpecs": [{"template": template()}]}}});
+        assert_eq!(names(&job, 0), ["c", "ray-job-submitter"]);
+        assert_eq!(names(&job, 1), ["c"]);
+        let served = |predictor: Value| json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService", "spec": {"predictor": predictor}});
+        let custom = served(json!({"containers": [{"image": "x"}]}));
+        assert_eq!(names(&custom, 0), ["kserve-container"]);
+        let model = json!({"resources": {"limits": {"nvidia.com/gpu": "1"}}});
+        let beside =
+            served(json!({"model": model, "containers": [{"name": "transformer-container"}]}));
+        assert_eq!(
+            names(&beside, 0),
+            ["transformer-container", "kserve-container"]
+        );
+        let pod = templates(&beside)[0].pod(&beside);
+        assert_eq!(
+            pod["spec"]["containers"][1]["resources"],
+            model["resources"]
+        );
         let knative = |containers: Value| {
             let spec = json!({"template": {"spec": {"containers": containers}}});
             json!({"apiVersion": "serving.knative.dev/v1", "kind": "Service", "spec": spec})
@@ -442,6 +443,113 @@ mod tests {
         );
         let two = knative(json!([{"image": "x"}, {"image": "y", "name": "user-container-0"}]));
         assert_eq!(names(&two, 0), ["user-container-1", "user-container-0"]);
+    }
+
+    #[test]
+    fn the_labels_of_a_ray_group_and_of_spark_are_added_and_win() {
+        let labels = |document: &Value| -> Vec<Value> {
+            let pods = templates(document).into_iter().map(|it| it.pod(document));
+            pods.map(|mut it| it["metadata"]["labels"].take()).collect()
+        };
+        let group = |labels: Value| json!({"labels": labels, "template": template()});
+        let ray = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "metadata": {"labels": {"o": "o"}}, "spec": {
+            "headGroupSpec": group(json!({"h": "1"})), "workerGroupSpecs": [group(json!({"a": "w"}))]}});
+        assert_eq!(
+            labels(&ray),
+            [json!({"a": "b", "h": "1"}), json!({"a": "w"})]
+        );
+        let app = json!({"labels": {"d": "d"}, "template": template()});
+        let spark = json!({"apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "SparkApplication",
+            "metadata": {"labels": {"a": "o", "d": "o"}}, "spec": {"driver": app, "executor": {"labels": {"e": "e"}}}});
+        // the driver's template is one Pod, and not a second one
+        assert_eq!(
+            specs(spark.clone()),
+            ["/spec/executor", "/spec/driver/template/spec"]
+        );
+        assert_eq!(
+            labels(&spark),
+            [
+                json!({"a": "o", "d": "o", "e": "e"}),
+                json!({"a": "o", "d": "d"})
+            ]
+        );
+        let scheduled = json!({"apiVersion": "sparkoperator.k8s.io/v1beta2", "kind": "ScheduledSparkApplication",
+            "metadata": {"labels": {"o": "o"}}, "spec": {"template": {"driver": app, "executor": {}}}});
+        assert_eq!(
+            labels(&scheduled),
+            [json!({"o": "o"}), json!({"a": "b", "o": "o", "d": "d"})]
+        );
+    }
+
+    #[test]
+    fn a_pod_of_volcano_has_its_scheduler() {
+        let job = |job: Value, pod: Value| {
+            let mut template = template();
+            template["spec"]["schedulerName"] = pod;
+            let spec = json!({"schedulerName": job, "tasks": [{"template": template}]});
+            let job =
+                json!({"apiVersion": "batch.volcano.sh/v1alpha1", "kind": "Job", "spec": spec});
+            templates(&job)[0].pod(&job)["spec"]["schedulerName"].take()
+        };
+        assert_eq!(job(json!(null), json!(null)), "volcano");
+        assert_eq!(job(json!("theirs"), json!("")), "theirs");
+        assert_eq!(job(json!("theirs"), json!("mine")), "mine");
+    }
+
+    #[test]
+    fn what_a_train_job_changes_in_its_runtime_is_no_template() {
+        let patch = json!({"replicatedJobs": [{"template": {"spec": {"template": template()}}}]});
+        let spec =
+            json!({"runtimePatches": [{"trainingRuntimeSpec": {"template": {"spec": patch}}}]});
+        let job = json!({"apiVersion": "trainer.kubeflow.org/v1alpha1", "kind": "TrainJob", "spec": spec});
+        assert_eq!(specs(job), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_annotation_is_written_where_its_map_is_not_there_yet() {
+        let patch = |path: &str, value: Value| {
+            let path = PointerBuf::parse(path).unwrap();
+            Patch(vec![PatchOperation::Add(AddOperation { path, value })])
+        };
+        let pool = "/metadata/annotations/berth.dev~1pool";
+        let patched = |mut document: Value, patch: Patch| {
+            let patch = templates(&document)[0].locate_patch(patch, &document);
+            json_patch::patch(&mut document, &patch).unwrap();
+            document
+        };
+        // the Pod has the object's annotations, and the predictor none
+        let served = json!({"apiVersion": "serving.kserve.io/v1beta1", "kind": "InferenceService",
+            "metadata": {"annotations": {"x": "1"}}, "spec": {"predictor": {"model": {}}}});
+        let served = patched(served, patch(pool, json!("p")));
+        let predictor = &served["spec"]["predictor"];
+        assert_eq!(predictor["annotations"], json!({"berth.dev/pool": "p"}));
+        // the label comes from the group, and the template has no metadata
+        let head =
+            json!({"labels": {"a": "b"}, "template": {"spec": {"containers": [{"name": "c"}]}}});
+        let ray = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "spec": {"headGroupSpec": head}});
+        let all = json!({"berth.dev/pool": "p"});
+        let ray = patched(ray, patch("/metadata/annotations", all.clone()));
+        let template = &ray["spec"]["headGroupSpec"]["template"];
+        assert_eq!(template["metadata"], json!({"annotations": all}));
+    }
+
+    #[test]
+    fn what_the_patch_does_to_an_added_container_is_not_written() {
+        let ray = json!({"apiVersion": "ray.io/v1", "kind": "RayCluster", "spec": {"enableInTreeAutoscaling": true,
+            "headGroupSpec": {"template": template()}}});
+        let at = |i: usize| {
+            let path = PointerBuf::parse(format!("/spec/containers/{i}/resources")).unwrap();
+            PatchOperation::Add(AddOperation {
+                path,
+                value: json!({}),
+            })
+        };
+        let patch = templates(&ray)[0].locate_patch(Patch(vec![at(0), at(1)]), &ray);
+        let paths: Vec<_> = patch.0.iter().map(|it| it.path().as_str()).collect();
+        assert_eq!(
+            paths,
+            ["/spec/headGroupSpec/template/spec/containers/0/resources"]
+        );
     }
 
     #[test]

@@ -152,12 +152,15 @@ pub(super) fn of_pod(
 
 /// Why it is not clear which container gets the GPU, where the author has written one alone.
 fn added_container(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
-    let added = pod.template.added(document)?;
-    (pod.reason() == Reason::ContainerAmbiguous).then(|| {
-        let kind = &pod.kind;
+    let added = pod.template.added(document);
+    let is_theirs = !added.is_empty() && pod.reason() == Reason::ContainerAmbiguous;
+    is_theirs.then(|| {
+        let (kind, plural) = (&pod.kind, if added.len() == 1 { "" } else { "s" });
+        let added: Vec<String> = added.iter().map(|name| format!("{name:?}")).collect();
+        let added = added.join(" and ");
         Topic::AddedContainer.of(
             &format!("{}/containers", pod.template.spec),
-            format!("the controller of a {kind} adds the container {added:?} to these Pods"),
+            format!("the controller of a {kind} adds the container{plural} {added} to these Pods"),
             format!(
                 "name your container in the annotation {CONTAINER_ANNOTATION} of this template"
             ),

@@ -1,6 +1,8 @@
 //! The kinds whose APIs differ from what the shape of a Pod template says: how a Pod comes by its labels, which containers
 //! a controller adds before berth sees the Pod, and what defaults it gives. One table; each row names its source.
 
+use std::iter;
+
 use berth_core::container_annotation;
 use serde_json::{Value, json};
 
@@ -13,38 +15,66 @@ pub(super) struct Kind {
     group: &'static str,
     /// Its `kind`.
     name: &'static str,
-    /// Where Pods come from that no template's shape shows: the parent of `labels` and `annotations`, and the spec below
-    /// it.
-    specs: &'static [(&'static str, &'static str)],
-    /// Whose labels its Pods get.
-    pub(super) labels: Metadata,
-    /// Whose annotations its Pods get.
-    pub(super) annotations: Metadata,
-    /// A container that its controller adds.
-    adds: Option<Added>,
-    /// What its API calls a container without a name; empty where it wants one.
-    pub(super) unnamed: &'static str,
+    /// Where Pods come from that no template's shape shows.
+    specs: &'static [Spec],
+    /// Whose labels its Pods get; a later one wins.
+    pub(super) labels: &'static [Metadata],
+    /// Whose annotations its Pods get; a later one wins.
+    pub(super) annotations: &'static [Metadata],
+    /// The containers that its controller adds.
+    adds: &'static [Added],
+    /// What its API does with a container without a name.
+    pub(super) unnamed: Unnamed,
+    /// The scheduler of its Pods where neither the template nor a `schedulerName` above it names one; empty for the
+    /// cluster's default.
+    scheduler: &'static str,
+    /// Whether what looks like a template in it changes the templates of others.
+    pub(super) is_patch: bool,
     /// What to do where it has the class label, and no template.
     advice: &'static str,
+}
+
+/// A Pod's spec that is no part of a `PodTemplateSpec`.
+#[derive(Debug, Eq, PartialEq)]
+struct Spec {
+    /// What has the labels and annotations beside the spec, as a JSON Pointer in the object.
+    group: &'static str,
+    /// Where it is below the group.
+    path: &'static str,
+    /// A template below the group that takes its place, if it is there.
+    unless: Option<&'static str>,
 }
 
 /// Whose labels or annotations a Pod gets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub(super) enum Metadata {
-    /// Those of the template alone, as with Kubernetes' own kinds.
+    /// Those of the template, as with Kubernetes' own kinds.
     Template,
-    /// Those of the object alone.
+    /// Those of the object.
     Object,
-    /// Those of both; the template wins.
-    Both,
+    /// Those of what has the template.
+    Group,
+}
+
+/// What an API does with a container without a name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Unnamed {
+    /// It is invalid, as in Kubernetes' own kinds.
+    Invalid,
+    /// It gets this name, if it is the first.
+    First(&'static str),
+    /// It gets this name, and a number behind it if it is not alone.
+    Numbered(&'static str),
 }
 
 /// A container that a controller adds to the Pods of a template.
 #[derive(Debug, Eq, PartialEq)]
 struct Added {
     name: &'static str,
-    /// A field above the template that must be true.
-    if_set: &'static str,
+    /// A field of the spec, or above the template. The container has its `resources`, if it has such.
+    field: &'static str,
+    /// What the field must be; empty if it must only be there.
+    value: &'static str,
     /// The field that the template is below.
     below: &'static str,
 }
@@ -54,19 +84,83 @@ const PLAIN: Kind = Kind {
     group: "",
     name: "",
     specs: &[],
-    labels: Metadata::Template,
-    annotations: Metadata::Template,
-    adds: None,
-    unnamed: "",
+    labels: &[Metadata::Template],
+    annotations: &[Metadata::Template],
+    adds: &[],
+    unnamed: Unnamed::Invalid,
+    scheduler: "",
+    is_patch: false,
     advice: "",
 };
 
-/// With the cluster's autoscaler, the operator appends its container to the head's Pod.
-const RAY_AUTOSCALER: Option<Added> = Some(Added {
-    name: "autoscaler",
-    if_set: "enableInTreeAutoscaling",
-    below: "/headGroupSpec/",
-});
+/// ray-project/kuberay `ray-operator/controllers/ray/common/pod.go`, `DefaultHeadPodTemplate`, `DefaultWorkerPodTemplate` and
+/// `mergeLabels`: the labels of the group are added to the template's, and win. For the autoscaler of
+/// a cluster its container is appended to the head's Pod. `rayjob_controller.go`, `getSubmitterContainer`: in `SidecarMode`,
+/// the head's Pod has the container that submits the job.
+const RAY: Kind = Kind {
+    group: "ray.io/",
+    labels: &[Metadata::Template, Metadata::Group],
+    adds: &[
+        Added {
+            name: "autoscaler",
+            field: "enableInTreeAutoscaling",
+            value: "true",
+            below: "/headGroupSpec/",
+        },
+        Added {
+            name: "ray-job-submitter",
+            field: "submissionMode",
+            value: "SidecarMode",
+            below: "/headGroupSpec/",
+        },
+    ],
+    ..PLAIN
+};
+
+/// kubeflow/spark-operator `internal/controller/sparkapplication/submission.go`, `driverConfOption`, `executorConfOption`,
+/// `buildDriverPodTemplate` and `buildExecutorPodTemplate`: `template` is what Spark begins with, and its settings for the
+/// labels of the application, then of the driver or executor, win. Without a template Spark makes the container.
+const SPARK: Kind = Kind {
+    group: "sparkoperator.k8s.io/",
+    labels: &[Metadata::Template, Metadata::Object, Metadata::Group],
+    annotations: &[Metadata::Template, Metadata::Group],
+    ..PLAIN
+};
+
+/// volcano-sh/volcano `pkg/controllers/job/job_controller_util.go`, `createJobPod`, and
+/// `pkg/webhooks/admission/jobs/mutate/mutate_job.go`, `patchDefaultScheduler`: a Pod without a scheduler gets the job's, and a
+/// job without one gets Volcano's.
+const VOLCANO: Kind = Kind {
+    group: "batch.volcano.sh/",
+    scheduler: "volcano",
+    ..PLAIN
+};
+
+/// knative/serving `pkg/apis/serving/v1/revision_defaults.go`, `applyDefaultContainerNames`. The queue-proxy that is added is
+/// one of the injected containers that berth never means.
+const KNATIVE: Kind = Kind {
+    group: "serving.knative.dev/",
+    unnamed: Unnamed::Numbered("user-container"),
+    ..PLAIN
+};
+
+/// A spec that is always there with its group.
+const fn spec(group: &'static str, path: &'static str) -> Spec {
+    Spec {
+        group,
+        path,
+        unless: None,
+    }
+}
+
+/// A driver or executor of Spark, which may have a template.
+const fn spark(group: &'static str) -> Spec {
+    Spec {
+        group,
+        path: "",
+        unless: Some("/template"),
+    }
+}
 
 const WORKFLOW: &str = concat!(
     "put the label into spec.podMetadata.labels or a template's metadata.labels; Argo adds the container \"wait\", so give \
@@ -79,104 +173,122 @@ const TEKTON: &str = concat!(
     container_annotation!(),
     " to the one that needs the GPU"
 );
+const TRAINER: &str = "its Pods are made of its runtime: put the label into the Pod templates of the TrainingRuntime, and \
+    preview that";
 const KUBEVIRT: &str = "the label of a VirtualMachineInstance reaches its Pod, whose container is \"compute\"; of a \
     VirtualMachine, that is spec.template.metadata.labels";
 
 /// The table. A kind that is not here has templates, whose metadata its Pods get, and no container is added: so it is
 /// with those of `apps` and `batch`, `JobSet` (kubernetes-sigs/jobset `pkg/controllers/jobset_controller.go`, `constructJob`),
-/// `LeaderWorkerSet` (kubernetes-sigs/lws `pkg/webhooks/pod_webhook.go`: labels of its own are added), Volcano's `Job`
-/// (volcano-sh/volcano `pkg/controllers/job/job_controller_util.go`, `createJobPod`), the training operator's kinds
-/// (kubeflow/training-operator `pkg/controller.v1/common/pod.go`, `createNewPod`: only init containers are added) and Argo's
-/// `Rollout` (argoproj/argo-rollouts `utils/replicaset`).
+/// `LeaderWorkerSet` (kubernetes-sigs/lws `pkg/webhooks/pod_webhook.go`: labels of its own are added), the training operator's
+/// kinds (kubeflow/training-operator `pkg/controller.v1/common/pod.go`, `createNewPod`; init containers alone are added), the
+/// MPI operator's `MPIJob` (kubeflow/mpi-operator `pkg/controller/mpi_job_controller.go`, `newWorker` and
+/// `newLauncherPodTemplate`) and Argo's `Rollout` (argoproj/argo-rollouts `rollout/sync.go`, `createDesiredReplicaSet`).
 const KINDS: &[Kind] = &[
     // kubeflow/kubeflow components/notebook-controller/controllers/notebook_controller.go, generateStatefulSet: the
     // template's spec alone is taken, and the Notebook's labels and annotations
     Kind {
         group: "kubeflow.org/",
         name: "Notebook",
-        labels: Metadata::Object,
-        annotations: Metadata::Object,
+        labels: &[Metadata::Object],
+        annotations: &[Metadata::Object],
         ..PLAIN
     },
-    // kserve/kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go: Union(isvc.Labels, predictorLabels)
+    // kubeflow/trainer pkg/apis/trainer/v1alpha1/trainjob_types.go: runtimePatches change the runtime's templates
+    Kind {
+        group: "trainer.kubeflow.org/",
+        name: "TrainJob",
+        is_patch: true,
+        advice: TRAINER,
+        ..PLAIN
+    },
+    // kserve/kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go, buildObjectMeta and reconcileWorker, and
+    // transformer.go and explainer.go beside it: what the component has wins. pkg/apis/serving/v1beta1/predictor_custom.go,
+    // Default. With a model, buildPodSpec adds the runtime's container to those that are here
     Kind {
         group: "serving.kserve.io/",
         name: "InferenceService",
         specs: &[
-            ("/spec/predictor", ""),
-            ("/spec/transformer", ""),
-            ("/spec/explainer", ""),
+            spec("/spec/predictor", ""),
+            spec("/spec/predictor", "/workerSpec"),
+            spec("/spec/transformer", ""),
+            spec("/spec/explainer", ""),
         ],
-        labels: Metadata::Both,
+        labels: &[Metadata::Object, Metadata::Group],
+        annotations: &[Metadata::Object, Metadata::Group],
+        adds: &[Added {
+            name: "kserve-container",
+            field: "model",
+            value: "",
+            below: "/predictor",
+        }],
+        unnamed: Unnamed::First("kserve-container"),
         ..PLAIN
     },
-    // kserve/kserve pkg/apis/serving/v1alpha1/llm_inference_service_types.go
+    // kserve/kserve pkg/controller/v1alpha2/llmisvc/workload_single_node.go and workload_multi_node.go: spec.labels and
+    // spec.prefill.labels reach the Pods; of the object's own, Kueue's alone do
     Kind {
         group: "serving.kserve.io/",
         name: "LLMInferenceService",
         specs: &[
-            ("/spec", "/template"),
-            ("/spec", "/worker"),
-            ("/spec/prefill", "/template"),
-            ("/spec/prefill", "/worker"),
+            spec("/spec", "/template"),
+            spec("/spec", "/worker"),
+            spec("/spec/prefill", "/template"),
+            spec("/spec/prefill", "/worker"),
         ],
+        labels: &[Metadata::Group],
+        annotations: &[Metadata::Group],
         ..PLAIN
     },
-    // knative/serving pkg/apis/serving/v1/revision_defaults.go, applyDefaultContainerNames. The queue-proxy that is added
-    // is one of the injected containers that berth never means
     Kind {
-        group: "serving.knative.dev/",
         name: "Service",
-        unnamed: "user-container",
-        ..PLAIN
+        ..KNATIVE
     },
     Kind {
-        group: "serving.knative.dev/",
         name: "Configuration",
-        unnamed: "user-container",
-        ..PLAIN
+        ..KNATIVE
     },
     Kind {
-        group: "serving.knative.dev/",
         name: "Revision",
-        unnamed: "user-container",
-        ..PLAIN
+        ..KNATIVE
     },
-    // kubeflow/spark-operator api/v1beta2/sparkapplication_types.go: SparkPodSpec has labels and annotations; Spark makes
-    // the container
     Kind {
-        group: "sparkoperator.k8s.io/",
         name: "SparkApplication",
-        specs: &[("/spec/driver", ""), ("/spec/executor", "")],
-        ..PLAIN
+        specs: &[spark("/spec/driver"), spark("/spec/executor")],
+        ..SPARK
     },
     Kind {
-        group: "sparkoperator.k8s.io/",
         name: "ScheduledSparkApplication",
         specs: &[
-            ("/spec/template/driver", ""),
-            ("/spec/template/executor", ""),
+            spark("/spec/template/driver"),
+            spark("/spec/template/executor"),
         ],
-        ..PLAIN
+        // scheduledsparkapplication/controller.go: the applications that it creates have its labels
+        ..SPARK
     },
-    // ray-project/kuberay ray-operator/controllers/ray/common/pod.go, DefaultHeadPodTemplate
     Kind {
-        group: "ray.io/",
         name: "RayCluster",
-        adds: RAY_AUTOSCALER,
-        ..PLAIN
+        ..RAY
     },
     Kind {
-        group: "ray.io/",
         name: "RayJob",
-        adds: RAY_AUTOSCALER,
-        ..PLAIN
+        ..RAY
     },
     Kind {
-        group: "ray.io/",
+        name: "RayCronJob",
+        ..RAY
+    },
+    Kind {
         name: "RayService",
-        adds: RAY_AUTOSCALER,
-        ..PLAIN
+        ..RAY
+    },
+    Kind {
+        name: "Job",
+        ..VOLCANO
+    },
+    Kind {
+        name: "CronJob",
+        ..VOLCANO
     },
     // argoproj/argo-workflows workflow/controller/workflowpod.go, addMetadata and createWorkflowPod
     Kind {
@@ -246,17 +358,20 @@ const NOT_IN_KNATIVE: &[&str] = &[
     "tolerations",
 ];
 
-impl Metadata {
-    /// The maps of this name, in the object and in what its template has.
-    pub(super) fn maps(self, map: &str, object: &str, template: &str) -> Vec<String> {
-        let own = format!("{object}/metadata/{map}");
-        let of_template = format!("{template}/metadata/{map}");
-        match self {
-            Self::Template => vec![of_template],
-            Self::Object => vec![own],
-            Self::Both => vec![own, of_template],
-        }
-    }
+/// The maps of this name, of a template that is below `group` in an object.
+pub(super) fn maps(
+    of: &[Metadata],
+    map: &str,
+    object: &str,
+    group: &str,
+    template: Option<&str>,
+) -> Vec<String> {
+    let maps = of.iter().filter_map(|whose| match whose {
+        Metadata::Template => Some(format!("{}/metadata/{map}", template?)),
+        Metadata::Object => Some(format!("{object}/metadata/{map}")),
+        Metadata::Group => Some(format!("{group}/{map}")),
+    });
+    maps.collect()
 }
 
 impl Kind {
@@ -272,49 +387,79 @@ impl Kind {
         value: &Value,
         object: Owner<'_>,
     ) -> impl Iterator<Item = PodTemplate> {
-        let there = |spec: &str| value.pointer(spec).is_some_and(Value::is_object);
-        let inherited = self.labels == Metadata::Both;
-        let inherited = inherited.then(|| format!("{}/metadata/labels", object.path));
-        self.specs
-            .iter()
-            .filter(move |(parent, spec)| there(&format!("{parent}{spec}")))
-            .map(move |(parent, spec)| PodTemplate {
+        let there = |path: String| value.pointer(&path).is_some_and(Value::is_object);
+        let is_there = move |it: &&Spec| {
+            let template = it.unless.map(|below| format!("{}{below}", it.group));
+            there(format!("{}{}", it.group, it.path)) && !template.is_some_and(there)
+        };
+        self.specs.iter().filter(is_there).map(move |it| {
+            let group = format!("{}{}", object.path, it.group);
+            let maps = |of, map| maps(of, map, object.path, &group, None);
+            PodTemplate {
                 object: object.path.to_owned(),
-                spec: format!("{}{parent}{spec}", object.path),
-                labels: inherited
-                    .iter()
-                    .cloned()
-                    .chain([format!("{}{parent}/labels", object.path)])
-                    .collect(),
-                annotations: vec![format!("{}{parent}/annotations", object.path)],
+                labels: maps(self.labels, "labels"),
+                annotations: maps(self.annotations, "annotations"),
+                spec: format!("{group}{}", it.path),
                 api_version: object.api_version.to_owned(),
                 kind: object.kind.to_owned(),
                 known: Some(self),
-            })
+            }
+        })
     }
 
-    /// A spec with what the controller adds to it: the names that are left out, and a container.
+    /// A spec with what the controller adds to it: a scheduler, the names that are left out, and containers.
     pub(super) fn complete(&self, spec: &mut Value, document: &Value, path: &str) {
+        if let Some(scheduler) = self.scheduler(spec, document, path) {
+            spec["schedulerName"] = scheduler.into();
+        }
         let containers = spec.get_mut("containers").and_then(Value::as_array_mut);
         let Some(containers) = containers else {
             return;
         };
-        if !self.unnamed.is_empty() {
-            name(containers, self.unnamed);
+        match self.unnamed {
+            Unnamed::Invalid => {}
+            Unnamed::First(default) => name(containers.get_mut(..1).unwrap_or_default(), default),
+            Unnamed::Numbered(default) => name(containers, default),
         }
         let added = self.added(document, path);
-        containers.extend(added.map(|name| json!({"name": name})));
+        containers.extend(added.into_iter().map(|(_, container)| container));
     }
 
-    /// The container that the controller adds to the Pods of a template, which is there in a document.
-    pub(super) fn added(&self, document: &Value, path: &str) -> Option<&'static str> {
-        let added = self.adds.as_ref()?;
-        let is_set = |above: &str| {
-            let flag = document.pointer(&format!("{above}/{}", added.if_set));
-            flag.is_some_and(|flag| *flag == true)
+    /// The scheduler that the controller gives to a spec without one.
+    fn scheduler(&self, spec: &Value, document: &Value, path: &str) -> Option<String> {
+        let is_free = |name: &Value| name.is_null() || name == "";
+        if self.scheduler.is_empty() || !spec.is_object() || !is_free(&spec["schedulerName"]) {
+            return None;
+        }
+        let mut above = ancestors(path).filter_map(|above| {
+            let name = document.pointer(&format!("{above}/schedulerName"))?;
+            name.as_str().filter(|name| !name.is_empty())
+        });
+        Some(above.next().unwrap_or(self.scheduler).to_owned())
+    }
+
+    /// The containers that the controller adds to the Pods of a template, which is there in a document.
+    pub(super) fn added(&self, document: &Value, path: &str) -> Vec<(&'static str, Value)> {
+        let container = |added: &Added| {
+            let is_set = |field: &Value| match field {
+                Value::Null => false,
+                Value::String(text) => added.value.is_empty() || text == added.value,
+                Value::Bool(flag) => added.value == if *flag { "true" } else { "false" },
+                _ => added.value.is_empty(),
+            };
+            let mut places = iter::once(path).chain(ancestors(path));
+            let field = places.find_map(|place| {
+                let field = document.pointer(&format!("{place}/{}", added.field))?;
+                is_set(field).then_some(field)
+            })?;
+            let mut container = json!({"name": added.name});
+            if let Some(resources) = field.get("resources") {
+                container["resources"] = resources.clone();
+            }
+            Some((added.name, container))
         };
-        let is_added = path.contains(added.below) && ancestors(path).any(is_set);
-        is_added.then_some(added.name)
+        let adds = self.adds.iter().filter(|it| path.contains(it.below));
+        adds.filter_map(container).collect()
     }
 }
 
