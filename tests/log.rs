@@ -2,6 +2,7 @@
 
 use std::{
     env,
+    fs::{self, File},
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -11,9 +12,9 @@ use tokio::time::{Instant as Clock, sleep_until};
 mod common;
 
 use common::{
-    client::{connect, exchange, get, metric, trust},
-    example,
-    process::{Berth, PATIENCE, serve, unread},
+    client::{builder, connect, exchange, get, metric, trust},
+    example, path,
+    process::{Berth, PATIENCE, arg, serve, unread},
 };
 
 /// Reviews at once.
@@ -108,4 +109,52 @@ async fn a_log_whose_reader_goes_away_stops_nothing() {
     }
     berth.terminate();
     assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0));
+}
+
+/// Addresses that no other process uses: of a network of which every machine has all, by our own number.
+fn own_addresses() -> (SocketAddr, SocketAddr) {
+    let [_, b, c, d] = std::process::id().to_be_bytes();
+    let ip = std::net::Ipv4Addr::new(127, b | 0x80, c, d);
+    ((ip, 8443).into(), (ip, 8080).into())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_log_on_a_full_disk_or_at_a_size_limit_stops_nothing() {
+    let (table, folder) = (
+        path("examples/homelab.yaml"),
+        tempfile::tempdir().expect("a folder"),
+    );
+    let (ca, log) = (folder.path().join("ca.pem"), folder.path().join("log"));
+    let flags = [
+        "--table",
+        arg(&table),
+        "--tls-self-signed",
+        "--ca-out",
+        arg(&ca),
+    ];
+    let flags = [&flags[..], &ENDS].concat();
+    let full = File::options()
+        .write(true)
+        .open("/dev/full")
+        .expect("Linux has it");
+    let bounded = File::create(&log).expect("a file");
+    // the shell counts in blocks of 512 bytes
+    for (limit, stderr) in [("true", full), ("ulimit -f 8", bounded)] {
+        let mut berth = Berth::mute(limit, stderr, own_addresses(), &flags);
+        let pem = fs::read_to_string(&ca).expect("a CA");
+        send(berth.webhook, &pem, 300, u32::MAX).await;
+        assert_eq!(get(&berth, "/livez").await, "ok\n");
+        let deadline = Instant::now() + PATIENCE;
+        // a log of 4 KiB has some lines
+        while dropped(&berth).await < 280 {
+            assert!(Instant::now() < deadline, "the lost lines are not counted");
+        }
+        println!(
+            "{limit}: {} lines dropped, every review answered",
+            dropped(&berth).await
+        );
+        berth.terminate();
+        assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0), "{limit}");
+    }
+    assert!(fs::metadata(&log).expect("a file").len() <= 4096);
 }

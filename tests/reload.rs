@@ -17,7 +17,7 @@ use time::OffsetDateTime;
 mod common;
 
 use common::{
-    client::{builder, get, https, post},
+    client::{builder, get, https, metric, post},
     example, patch,
     process::{Berth, arg},
     volume::Volume,
@@ -207,7 +207,7 @@ async fn a_refused_table_or_certificate_leaves_the_old_in_force_and_says_why() {
     assert_eq!(leaf(&berth, &ca).await, pem_body(&pairs[0].0));
     let metrics = get(berth.admin, "/metrics").await;
     for source in ["table", "certificate"] {
-        let line = format!("berth_reloads_total{{source=\"{source}\",result=\"refused\"}} 1");
+        let line = format!("berth_reloads_total{{source=\"{source}\",result=\"invalid\"}} 1");
         assert!(metrics.contains(&line), "{metrics}");
     }
 }
@@ -220,4 +220,144 @@ async fn a_file_without_a_volume_is_followed_too() {
     let berth = Berth::serve(&["--table", arg(&file), "--tls-self-signed"]);
     std::fs::write(&file, table("two")).expect("written");
     berth.event(|event| event["message"] == "reloaded" && event["source"] == "table");
+}
+
+#[tokio::test]
+async fn a_table_that_stays_invalid_is_shown_until_it_is_good_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("table.yaml");
+    std::fs::write(&file, table("one")).expect("written");
+    let berth = Berth::serve(&["--table", arg(&file), "--tls-self-signed"]);
+    let (invalid, since) = (
+        "berth_source_invalid{source=\"table\"}",
+        "berth_source_invalid_since_timestamp_seconds{source=\"table\"}",
+    );
+    assert_eq!(metric(berth.admin, invalid).await, 0.0);
+    assert_eq!(metric(berth.admin, since).await, 0.0);
+    let wrong = |text: &str| {
+        std::fs::write(&file, text).expect("written");
+        berth.event(|event| event["source"] == "table" && event["level"] == "ERROR");
+    };
+    wrong("kind: x");
+    let first = metric(berth.admin, since).await;
+    let now = OffsetDateTime::now_utc().unix_timestamp() as f64;
+    assert!((first - now).abs() < 60.0, "{first} and {now}");
+    // another error is told, and the age is that of the first
+    wrong("kind: y");
+    assert_eq!(metric(berth.admin, invalid).await, 1.0);
+    assert_eq!(metric(berth.admin, since).await, first);
+    std::fs::write(&file, table("one")).expect("written");
+    let event = berth.event(|event| event["source"] == "table");
+    assert_eq!(
+        event["message"], "valid again: it is what is in force",
+        "{event}"
+    );
+    assert!(event["invalid_seconds"].as_f64() > Some(0.0), "{event}");
+    assert_eq!(metric(berth.admin, invalid).await, 0.0);
+    assert_eq!(metric(berth.admin, since).await, 0.0);
+}
+
+#[tokio::test]
+async fn an_empty_file_replaces_no_table_unless_that_is_allowed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("table.yaml");
+    let empties = [
+        "",
+        "\n",
+        "# nothing\n",
+        "---\n# nothing\n---\n",
+        "apiVersion: v1\nkind: List\nitems: []\n",
+    ];
+    for allowed in [false, true] {
+        std::fs::write(&file, table("one")).expect("written");
+        let mut flags = vec!["--table", arg(&file), "--tls-self-signed"];
+        if allowed {
+            flags.push("--allow-empty-table");
+        }
+        let berth = Berth::serve(&flags);
+        for text in empties {
+            std::fs::write(&file, text).expect("written");
+            if allowed {
+                let event = berth.event(|event| event["level"] == "WARN" && event["classes"] == 0);
+                assert_eq!(
+                    (
+                        &event["classes_before"],
+                        &event["pools_before"],
+                        &event["pools"]
+                    ),
+                    (&1.into(), &1.into(), &0.into())
+                );
+                assert_eq!(metric(berth.admin, "berth_table_classes").await, 0.0);
+                std::fs::write(&file, table("one")).expect("written");
+                berth.event(|event| event["message"] == "reloaded" && event["what"] != Value::Null);
+                while metric(berth.admin, "berth_table_classes").await < 1.0 {}
+            } else {
+                berth.event(|event| {
+                    let error = event["error"].as_str().unwrap_or_default();
+                    event["source"] == "table" && error.contains("--allow-empty-table")
+                });
+                assert_eq!(
+                    metric(berth.admin, "berth_table_classes").await,
+                    1.0,
+                    "{text:?}"
+                );
+                std::fs::write(&file, table("one")).expect("written");
+                berth.event(|event| event["source"] == "table" && event["level"] == "INFO");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_folder_that_is_made_again_is_followed_and_a_pipe_in_it_blocks_nothing() {
+    let above = tempfile::tempdir().expect("a folder");
+    let folder = above.path().join("tables");
+    let file = folder.join("table.yaml");
+    std::fs::create_dir(&folder).expect("a folder");
+    std::fs::write(&file, table("one")).expect("written");
+    let pipe = |path: &std::path::Path| {
+        let made = std::process::Command::new("mkfifo").arg(path).status();
+        assert!(made.expect("mkfifo runs").success());
+    };
+    for named in [&folder, &file] {
+        let mut berth = Berth::serve(&[
+            "--table",
+            arg(named),
+            "--tls-self-signed",
+            "--drain-period",
+            "0s",
+        ]);
+        let reloaded =
+            || berth.event(|event| event["source"] == "table" && event["level"] == "INFO");
+        let mut slowest = std::time::Duration::ZERO;
+        for node in ["two", "three", "one", "two"] {
+            std::fs::remove_dir_all(&folder).expect("removed");
+            berth.event(|event| event["source"] == "table" && event["level"] == "ERROR");
+            std::fs::create_dir(&folder).expect("a folder");
+            std::fs::write(&file, table(node)).expect("written");
+            let written = Instant::now();
+            reloaded();
+            std::fs::write(&file, table("four")).expect("written");
+            reloaded();
+            slowest = slowest.max(written.elapsed());
+        }
+        println!(
+            "{}: two changes after a folder was made again, {slowest:.0?} at most",
+            named.display()
+        );
+        assert!(slowest < std::time::Duration::from_secs(1), "{slowest:?}");
+        // beside the table it is no table, and in its place it is an error
+        pipe(&folder.join("zzz.yaml"));
+        std::fs::write(&file, table("five")).expect("written");
+        reloaded();
+        std::fs::remove_file(&file).expect("removed");
+        pipe(&file);
+        berth.event(|event| event["source"] == "table" && event["level"] == "ERROR");
+        berth.terminate();
+        let ends = berth.ends_within(std::time::Duration::from_secs(5));
+        assert_eq!(ends.code(), Some(0));
+        std::fs::remove_dir_all(&folder).expect("removed");
+        std::fs::create_dir(&folder).expect("a folder");
+        std::fs::write(&file, table("one")).expect("written");
+    }
 }

@@ -10,7 +10,7 @@ mod common;
 use common::{
     client::{closed, connect, exchange, get, head, https, metric, post, response, trust},
     example, path,
-    process::{arg, command, ends, fails, serve},
+    process::{Berth, arg, command, ends, fails, in_shell, serve},
 };
 
 /// Flags of a server that has nothing wrong but what a test adds.
@@ -113,35 +113,114 @@ fn flags_that_do_not_go_together_are_refused() {
 }
 
 #[test]
-fn a_table_that_cannot_be_used_is_refused_with_its_place() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let (empty, bad) = (folder.path().join("empty"), folder.path().join("bad.yaml"));
-    fs::create_dir(&empty).expect("a folder");
-    fs::write(&bad, "apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata: {name: vllm}\nspec:\n  pools:\n  - name: nowhere\n").expect("written");
-    for (table, says) in [
-        ("/nowhere", &["/nowhere", "No such file"][..]),
-        (arg(&empty), &["no manifest in the folder"]),
-        (arg(&bad), &["bad.yaml:6:", "- name: nowhere", "nowhere"]),
-    ] {
-        let (code, text) = refused(&["--tls-self-signed", "--table", table]);
-        assert_eq!(code, 3, "{text}");
-        assert!(
-            says.iter().all(|part| text.contains(part)),
-            "{says:?}: {text}"
-        );
-    }
-}
-
-#[test]
 fn flags_win_over_the_environment_which_wins_over_defaults() {
     let mut serve = command();
     serve
         .args(LOCAL)
-        .arg("--tls-self-signed")
-        .env("BERTH_TABLE", "/from-the-environment");
-    assert!(ends(&mut serve).1.contains("/from-the-environment"));
-    serve.args(["--table", "/from-the-flag"]);
+        .args(["--table", "x", "--tls-self-signed"])
+        .env("BERTH_CA_OUT", "/from-the-environment/ca.pem");
+    let (code, text) = ends(&mut serve);
+    assert_eq!(code, 2, "{text}");
+    assert!(text.contains("/from-the-environment"), "{text}");
+    serve.args(["--ca-out", "/from-the-flag/ca.pem"]);
     assert!(ends(&mut serve).1.contains("/from-the-flag"));
+}
+
+#[test]
+fn a_ca_replaces_a_regular_file_and_nothing_else() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("file"), "mine").expect("written");
+    std::os::unix::fs::symlink(at("file"), at("link")).expect("a link");
+    let made = std::process::Command::new("mkfifo")
+        .arg(at("pipe"))
+        .status();
+    assert!(made.expect("mkfifo runs").success());
+    fs::create_dir(at("folder")).expect("a folder");
+    for path in [at("link"), at("pipe"), at("folder"), "/dev/null".into()] {
+        let before = fs::symlink_metadata(&path)
+            .expect("it is there")
+            .file_type();
+        let (code, text) = refused(&["--table", "x", "--tls-self-signed", "--ca-out", arg(&path)]);
+        assert_eq!(code, 2, "{text}");
+        assert!(
+            text.contains(arg(&path)) && text.contains("not a regular file"),
+            "{text}"
+        );
+        let after = fs::symlink_metadata(&path)
+            .expect("it is there")
+            .file_type();
+        assert_eq!(after, before, "{}", path.display());
+    }
+    assert_eq!(fs::read_to_string(at("file")).expect("a file"), "mine");
+    assert_eq!(fs::read_dir(folder.path()).expect("a folder").count(), 4);
+}
+
+#[test]
+fn a_hangup_ends_as_sigterm_does() {
+    for name in ["HUP", "TERM", "INT"] {
+        let (mut berth, _) = serve(&["--drain-period", "0s"]);
+        berth.signal(name);
+        let signal = format!("SIG{name}");
+        berth.event(|event| event["signal"] == *signal);
+        assert_eq!(berth.wait().code(), Some(0), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_low_soft_limit_of_open_files_is_raised() {
+    let table = path("examples/homelab.yaml");
+    let folder = tempfile::tempdir().expect("a folder");
+    let ca = folder.path().join("ca.pem");
+    let flags = [
+        "--table",
+        arg(&table),
+        "--tls-self-signed",
+        "--ca-out",
+        arg(&ca),
+    ];
+    let berth = Berth::after(
+        "ulimit -Sn 64",
+        &[&flags[..], &["--log-level", "info"]].concat(),
+    );
+    let ca = fs::read_to_string(&ca).expect("a CA");
+    // more than 64
+    let mut open = Vec::new();
+    for _ in 0..100 {
+        let mut stream = connect(berth.webhook, trust(&ca))
+            .await
+            .expect("a handshake");
+        let answer = exchange(&mut stream, &example("vllm").to_string()).await;
+        answer.expect("an answer");
+        open.push(stream);
+    }
+}
+
+#[test]
+fn the_limit_of_open_files_is_told() {
+    let table = path("examples/homelab.yaml");
+    // a port that is taken ends it, and all that it logged can be read
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let taken = taken.local_addr().expect("an address").to_string();
+    let flags = [
+        "serve",
+        "--table",
+        arg(&table),
+        "--tls-self-signed",
+        "--bind",
+        &taken,
+    ];
+    let (code, text) = ends(in_shell("ulimit -Sn 64").args(flags));
+    assert_eq!(code, 2, "{text}");
+    assert!(
+        text.contains("raised the limit of open files") && text.contains("\"from\":64"),
+        "{text}"
+    );
+    let (_, text) = ends(in_shell("ulimit -n 64").args(flags));
+    assert!(
+        text.contains("fewer open files than --max-connections needs"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

@@ -14,8 +14,8 @@ mod common;
 
 use common::{
     client::{connect, exchange, roots, trust, with_leaf},
-    example, path,
-    process::{arg, fails, serve},
+    example,
+    process::{arg, serve},
 };
 
 fn only(version: &'static SupportedProtocolVersion, ca: &str) -> ClientConfig {
@@ -118,48 +118,4 @@ async fn a_client_needs_a_certificate_of_the_ca_and_the_name() {
     assert!(answer(with_leaf(&ca, misnamed)).await.is_err());
     assert!(answer(with_leaf(&ca, strange)).await.is_err());
     assert!(answer(trust(&ca)).await.is_err());
-}
-
-#[test]
-fn a_pair_that_cannot_serve_is_refused_at_the_start() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let now = OffsetDateTime::now_utc();
-    let authority = Authority::new(now).expect("a CA");
-    let file = |name: &str, content: String| {
-        let path = folder.path().join(name);
-        fs::write(&path, content).expect("written");
-        path
-    };
-    let leaf = || {
-        authority
-            .leaf(&[], now, std::time::Duration::from_mins(1))
-            .expect("a leaf")
-    };
-    let (one, two) = (leaf(), leaf());
-    let cert = file("one.crt", one.certificate.pem());
-    let key = file("two.key", two.key.serialize_pem());
-    let table = path("examples/homelab.yaml");
-    let missing = folder.path().join("none.pem");
-    for (cert, key, says) in [
-        (&cert, &key, "is not the key of"),
-        (&key, &key, "no PEM certificate"),
-        (&cert, &cert, "no PEM private key"),
-        (&missing, &key, "none.pem"),
-    ] {
-        let (code, text) = fails(&[
-            "serve",
-            "--table",
-            arg(&table),
-            "--tls-cert",
-            arg(cert),
-            "--tls-key",
-            arg(key),
-            "--bind",
-            "127.0.0.1:0",
-            "--admin-bind",
-            "127.0.0.1:0",
-        ]);
-        assert_eq!(code, 3, "{text}");
-        assert!(text.contains(says), "{says}: {text}");
-    }
 }

@@ -142,6 +142,11 @@ impl Failure {
         Self::new(3, error)
     }
 
+    /// A part of berth has ended by itself: whoever supervises the process starts it again.
+    pub(crate) fn bug(error: impl fmt::Display) -> Self {
+        Self::new(4, error)
+    }
+
     /// Input could not be read, and all has been said about it.
     pub(crate) const fn told() -> Self {
         Self {

@@ -11,7 +11,6 @@ use super::{
 use berth_server::{
     metrics::Metrics,
     server::{self, Error, Options},
-    sources::files::FollowError,
     telemetry,
 };
 
@@ -19,6 +18,10 @@ use berth_server::{
 ///
 /// Flags win over BERTH_* variables, which win over defaults. Times carry their unit: 500ms, 15s,
 /// 1m30s. The longest is 24h.
+///
+/// A table or a certificate that is missing or invalid does not end it: it is not ready, says why in
+/// its log and in /readyz, and serves when they are there. It ends after SIGTERM, SIGINT or SIGHUP
+/// with exit code 0, with 2 if a flag cannot be used, and with 4 if a part of it has a bug and stops.
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     #[command(flatten)]
@@ -45,8 +48,7 @@ impl Serve {
         let serving = server::run(self.options, self.table.into(), metrics);
         let served = runtime.block_on(serving);
         served.map_err(|error| match error {
-            Error::Table(FollowError::Table(error)) => error.into(),
-            Error::Tls(error) if !error.is_usage() => Failure::unreadable(error),
+            Error::Ended { .. } => Failure::bug(error),
             other => Failure::usage(other),
         })?;
         Ok(Ended::Fine)

@@ -3,7 +3,10 @@
 
 use std::{fs, time::Duration};
 
-use berth_server::tls::{client::NamedClients, self_signed::Leaf};
+use berth_server::{
+    tls::{client::NamedClients, self_signed::Leaf},
+    validity::Validity,
+};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -212,7 +215,10 @@ fn client_of(ca: &CertifiedIssuer<'static, KeyPair>) -> Leaf {
     let params = CertificateParams::new(vec!["kube-apiserver".to_owned()]).expect("a name");
     let key = KeyPair::generate().expect("a key");
     Leaf {
-        not_after: params.not_after,
+        validity: Validity {
+            not_before: params.not_before,
+            not_after: params.not_after,
+        },
         certificate: params.signed_by(&key, ca).expect("a leaf"),
         key,
     }

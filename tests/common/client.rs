@@ -62,6 +62,27 @@ pub async fn metric(admin: SocketAddr, name: &str) -> u64 {
     whole.parse().expect("a number")
 }
 
+/// What `/readyz` says: its code, and its text.
+pub async fn ready(admin: SocketAddr) -> (u16, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let response = reqwest::get(format!("http://{admin}/readyz")).await;
+    let response = response.expect("an answer");
+    let code = response.status().as_u16();
+    (code, response.text().await.expect("text"))
+}
+
+/// The value of a series of the metrics, named with its labels.
+pub async fn metric(admin: SocketAddr, series: &str) -> f64 {
+    let metrics = get(admin, "/metrics").await;
+    let mut values = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
+    let value = values
+        .next()
+        .unwrap_or_else(|| panic!("no {series}: {metrics}"));
+    value.parse().expect("a number")
+}
+
 /// The CAs of a PEM.
 pub fn roots(cas: &str) -> RootCertStore {
     let mut roots = RootCertStore::empty();

@@ -3,7 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read},
-    net::SocketAddr,
+    net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
@@ -37,12 +37,63 @@ impl Berth {
         (berth, reader.join().expect("no panic"))
     }
 
+    /// The same, in a shell that has done this before, as `ulimit -Sn 64`.
+    pub fn after(limit: &str, flags: &[&str]) -> Self {
+        Self::started(in_shell(limit), flags, |_| false).0
+    }
+
+    /// Starts it on these addresses with a standard error that nobody can read, in a shell that has done this before,
+    /// and waits until it listens.
+    pub fn mute(
+        limit: &str,
+        stderr: impl Into<Stdio>,
+        (webhook, admin): (SocketAddr, SocketAddr),
+        flags: &[&str],
+    ) -> Self {
+        let addresses = [webhook.to_string(), admin.to_string()];
+        let child = in_shell(limit)
+            .args([
+                "serve",
+                "--bind",
+                &addresses[0],
+                "--admin-bind",
+                &addresses[1],
+            ])
+            .args(flags)
+            .stderr(stderr)
+            .spawn()
+            .expect("berth starts");
+        let deadline = Instant::now() + PATIENCE;
+        while [webhook, admin]
+            .map(TcpStream::connect)
+            .iter()
+            .any(Result::is_err)
+        {
+            assert!(Instant::now() < deadline, "berth does not listen");
+            thread::sleep(Duration::from_millis(10));
+        }
+        Self {
+            child,
+            log: channel().1,
+            webhook,
+            admin,
+        }
+    }
+
     /// Starts it, and reads its log as far as an event that is the last.
     fn start(
         flags: &[&str],
         last: fn(&Value) -> bool,
     ) -> (Self, JoinHandle<BufReader<ChildStderr>>) {
-        let mut child = command()
+        Self::started(command(), flags, last)
+    }
+
+    fn started(
+        mut command: Command,
+        flags: &[&str],
+        last: fn(&Value) -> bool,
+    ) -> (Self, JoinHandle<BufReader<ChildStderr>>) {
+        let mut child = command
             .args([
                 "serve",
                 "--bind",
@@ -102,8 +153,13 @@ impl Berth {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) {
+        self.signal("TERM");
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
         assert!(sent.expect("kill runs").success());
     }
 
@@ -194,6 +250,20 @@ pub fn command() -> Command {
         }
     }
     command
+}
+
+/// The binary in a shell that has done this before. The process is the same.
+pub fn in_shell(limit: &str) -> Command {
+    let berth = command();
+    let mut shell = Command::new("sh");
+    let script = format!("{limit} && exec \"$0\" \"$@\"");
+    shell.args(["-c", &script]).arg(berth.get_program());
+    for (name, value) in berth.get_envs() {
+        if value.is_none() {
+            shell.env_remove(name);
+        }
+    }
+    shell
 }
 
 /// Runs a command that should fail: its code and what it says.

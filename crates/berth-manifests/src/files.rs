@@ -3,9 +3,11 @@
 use std::{
     fs,
     io::{self, Read},
+    os::unix::fs::{FileTypeExt, OpenOptionsExt},
     path::{Path, PathBuf},
 };
 
+use rustix::fs::OFlags;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::diagnostic::{Place, SourceText};
@@ -123,6 +125,30 @@ fn not_utf8(path: &Path, first_line: usize, bytes: &[u8], at: usize) -> Place {
     }
 }
 
+/// Opens a regular file, and nothing else: to open a pipe waits for a writer, and to read one may wait for ever.
+pub fn regular(path: &Path) -> io::Result<fs::File> {
+    // a pipe that is opened in this way does not wait; on a regular file it means nothing
+    let nonblocking = OFlags::NONBLOCK.bits().cast_signed();
+    let mut options = fs::File::options();
+    let file = options.read(true).custom_flags(nonblocking).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    Err(match kind {
+        kind if kind.is_dir() => io::ErrorKind::IsADirectory.into(),
+        kind if kind.is_fifo() => io::Error::other("it is a named pipe, not a file"),
+        _ => io::Error::other("it is a device or a socket, not a file"),
+    })
+}
+
+/// Reads so many bytes at most. None where there are more.
+pub fn bounded(file: fs::File, max: usize) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(max as u64 + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() <= max).then_some(bytes))
+}
+
 /// What the system says, without its number.
 #[must_use]
 pub fn plain(error: &io::Error) -> String {
@@ -165,17 +191,23 @@ impl Located {
 
     /// The text of a file, or of what opens as one: a pipe, a device.
     pub fn read(&self) -> Result<SourceText, Error> {
-        let unreadable = || Error::unreadable(&self.path);
-        let file = fs::File::open(&self.place).map_err(unreadable())?;
-        let mut bytes = Vec::new();
-        let mut bounded = file.take(MAX_BYTES as u64 + 1);
-        bounded.read_to_end(&mut bytes).map_err(unreadable())?;
-        if bytes.len() > MAX_BYTES {
+        self.text(fs::File::open(&self.place))
+    }
+
+    /// The text of a regular file. Nothing else can stop or delay the reading of one.
+    pub fn read_regular(&self) -> Result<SourceText, Error> {
+        self.text(regular(&self.place))
+    }
+
+    fn text(&self, file: io::Result<fs::File>) -> Result<SourceText, Error> {
+        let read = file.and_then(|file| bounded(file, MAX_BYTES));
+        let read = read.map_err(Error::unreadable(&self.path))?;
+        let Some(bytes) = read else {
             return Err(Error::TooLarge {
                 path: self.path.clone(),
                 line: 1,
             });
-        }
+        };
         Ok(SourceText::new(&self.path, text(&self.path, 1, bytes)?))
     }
 
@@ -398,6 +430,29 @@ mod tests {
                 "d.yaml",
             ]
         );
+    }
+
+    #[test]
+    fn only_a_regular_file_is_read_as_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let pipe = folder.path().join("pipe.yaml");
+        let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        let link = folder.path().join("link.yaml");
+        symlink(&pipe, &link).unwrap();
+        for (path, says) in [
+            (&*pipe, "it is a named pipe"),
+            (&link, "it is a named pipe"),
+            (Path::new("/dev/zero"), "it is a device"),
+            (folder.path(), "is a directory"),
+        ] {
+            let error = Located::from(path).read_regular().unwrap_err().to_string();
+            assert!(error.contains(says), "{error}");
+        }
+        let file = folder.path().join("file.yaml");
+        fs::write(&file, "a: 1").unwrap();
+        let read = Located::from(&*file).read_regular().unwrap();
+        assert_eq!(&*read.text, "a: 1");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{
     diagnostic::{Diagnostic, SourceText},
-    files::{self, Depth, Links, Snapshot, consistently},
+    files::{self, Depth, Links, Located, Snapshot, consistently},
 };
 use berth_core::table::{AllocationTable, Settings, compile};
 
@@ -45,10 +45,19 @@ impl TableFiles {
 
     /// Reads every file, as they are at one moment.
     pub fn read(&self) -> Result<Vec<SourceText>, Error> {
+        self.read_each(Located::read)
+    }
+
+    /// The same, but regular files alone: for who reads again and again, and cannot wait for the writer of a pipe.
+    pub fn read_regular(&self) -> Result<Vec<SourceText>, Error> {
+        self.read_each(Located::read_regular)
+    }
+
+    fn read_each(&self, one: ReadOne) -> Result<Vec<SourceText>, Error> {
         consistently(|snapshot| {
             let mut files = Vec::new();
             for path in &self.paths {
-                files.extend(read(snapshot, path)?);
+                files.extend(read(snapshot, path, one)?);
             }
             Ok(files)
         })
@@ -66,14 +75,21 @@ impl TableFiles {
     }
 }
 
+/// How one file is read.
+type ReadOne = fn(&Located) -> Result<SourceText, files::Error>;
+
 /// A file, or the manifests of a folder in the order of their names; not those of folders in it.
-fn read(snapshot: &mut Snapshot, path: &Path) -> Result<Vec<SourceText>, files::Error> {
+fn read(
+    snapshot: &mut Snapshot,
+    path: &Path,
+    one: ReadOne,
+) -> Result<Vec<SourceText>, files::Error> {
     let located = snapshot.locate(path)?;
     if !located.is_folder() {
-        return Ok(vec![located.read()?]);
+        return Ok(vec![one(&located)?]);
     }
     let manifests = located.manifests(Depth::Folder, Links::ToAll).into_iter();
-    manifests.map(|file| file?.read()).collect()
+    manifests.map(|file| one(&file?)).collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use tokio::{runtime, sync::oneshot};
 use crate::{
     accept::{self, Gate, Meters},
     metrics::Metrics,
-    state::{NotReady, ServerState},
+    state::ServerState,
 };
 use berth_core::table::{Allocation, AllocationTable, Group};
 
@@ -80,11 +80,15 @@ pub fn router(admin: Admin) -> Router {
 async fn readyz(State(admin): State<Admin>) -> Response {
     match admin.state.ready() {
         Ok(()) => "ok\n".into_response(),
-        Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")).into_response(),
+        Err(reasons) => {
+            let lines: String = reasons.iter().map(|why| format!("{why}\n")).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
+        }
     }
 }
 
 async fn metrics(State(admin): State<Admin>) -> Response {
+    admin.metrics.readiness(&admin.state.ready());
     match admin.metrics.text() {
         Ok(text) => ([(CONTENT_TYPE, OPEN_METRICS)], text).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
@@ -101,7 +105,7 @@ async fn table(State(admin): State<Admin>, ConnectInfo(peer): ConnectInfo<Socket
         Some(view) => Json(table_json(&view.table)).into_response(),
         None => (
             StatusCode::SERVICE_UNAVAILABLE,
-            format!("{}\n", NotReady::NoTable),
+            format!("{}\n", admin.state.no_table()),
         )
             .into_response(),
     }

@@ -6,6 +6,7 @@
 use std::{io, time::Duration};
 
 use clap::Args;
+use rustix::process::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::duration;
@@ -23,19 +24,25 @@ pub struct Options {
     pub shutdown_timeout: Duration,
 }
 
-/// SIGTERM and SIGINT, from now on.
+/// SIGTERM, SIGINT and SIGHUP, from now on.
 #[derive(Debug)]
 pub struct Signals {
     terminate: tokio::signal::unix::Signal,
     interrupt: tokio::signal::unix::Signal,
+    /// The terminal is gone, or an operator means a reload, which berth does by itself.
+    hangup: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    /// From here on, neither signal ends the process by itself.
+    /// From here on, no signal of these ends the process by itself. Neither does a log that is as large as files may be:
+    /// it is an error of its writer.
     pub fn new() -> io::Result<Self> {
+        // nobody listens, and still it is handled
+        drop(signal(SignalKind::from_raw(Signal::XFSZ.as_raw()))?);
         Ok(Self {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
         })
     }
 
@@ -44,6 +51,7 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            _ = self.hangup.recv() => "SIGHUP",
         }
     }
 }

@@ -14,6 +14,7 @@ pub mod admin;
 pub mod drain;
 pub mod state;
 pub mod tls;
+pub mod validity;
 pub mod webhook;
 
 pub mod sources;

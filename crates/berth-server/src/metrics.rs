@@ -11,7 +11,7 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::process::Process;
+use crate::{process::Process, state::NotReady};
 use berth_core::{outcome::Reason, table::AllocationTable};
 
 /// Seconds; a review takes microseconds, and its body may take longer to arrive.
@@ -39,6 +39,11 @@ struct Reload {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ReasonLabel {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Revision {
     revision: String,
 }
@@ -53,6 +58,8 @@ pub enum Source {
 }
 
 impl Source {
+    const ALL: [Self; 2] = [Self::Table, Self::Certificate];
+
     /// The word for it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -74,12 +81,15 @@ pub struct Metrics {
     table_pools: Gauge,
     reloads: Family<Reload, Counter>,
     last_reload: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    invalid: Family<SourceLabel, Gauge>,
+    invalid_since: Family<SourceLabel, Gauge<f64, AtomicU64>>,
+    not_ready: Family<ReasonLabel, Gauge>,
     certificate_not_after: Gauge<i64, AtomicI64>,
     /// Reviews that are being read or answered.
     pub in_flight: Gauge,
     /// Bytes of bodies and answers, as the budget counts them.
     pub body_bytes: Gauge,
-    /// Bugs that a review met.
+    /// Bugs that a review or a reload met.
     pub panics: Counter,
     /// Open connections to the webhook.
     pub connections: Gauge,
@@ -104,6 +114,9 @@ impl Default for Metrics {
             table_pools: Gauge::default(),
             reloads: Family::default(),
             last_reload: Family::default(),
+            invalid: Family::default(),
+            invalid_since: Family::default(),
+            not_ready: Family::default(),
             certificate_not_after: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
@@ -115,6 +128,11 @@ impl Default for Metrics {
             log_lines_dropped: Counter::default(),
         };
         metrics.register();
+        // each has its line from the start, so that an alert can tell a zero from a scrape without it
+        for source in Source::ALL {
+            metrics.show_invalid(source, None);
+        }
+        metrics.readiness(&Ok(()));
         metrics
     }
 }
@@ -144,7 +162,7 @@ impl Metrics {
         r.register("reviews_in_flight", help, self.in_flight.clone());
         let help = "Bytes of the bodies that are being read or reviewed, and of answers until they are written: at most --max-body-memory";
         r.register("body_bytes", help, self.body_bytes.clone());
-        let help = "Panics, each answered with a 500: bugs in berth";
+        let help = "Panics, which are bugs in berth: one in a review is answered with a 500, one in a reload changes nothing";
         r.register("panics", help, self.panics.clone());
     }
 
@@ -160,6 +178,13 @@ impl Metrics {
         let help = "When a source was last reloaded successfully";
         let name = "last_reload_success_timestamp_seconds";
         r.register(name, help, self.last_reload.clone());
+        let help = "1 if what was read last is invalid, so that it is not in force";
+        r.register("source_invalid", help, self.invalid.clone());
+        let help = "Since when the source has been invalid; 0 if it is valid";
+        let name = "source_invalid_since_timestamp_seconds";
+        r.register(name, help, self.invalid_since.clone());
+        let help = "1 for each reason why the server should get no traffic: /readyz says more";
+        r.register("not_ready", help, self.not_ready.clone());
         let help = "When the serving certificate expires";
         let name = "certificate_not_after_timestamp_seconds";
         r.register(name, help, self.certificate_not_after.clone());
@@ -213,17 +238,38 @@ impl Metrics {
     /// Counts a source that was put in force.
     pub fn reloaded(&self, source: Source) {
         self.count_reload(source, "success");
-        let source = source.as_str();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.unwrap_or_default().as_secs_f64();
+        let label = SourceLabel {
+            source: source.as_str(),
+        };
         self.last_reload
-            .get_or_create(&SourceLabel { source })
-            .set(now);
+            .get_or_create(&label)
+            .set(seconds(SystemTime::now()));
     }
 
-    /// Counts a source that is invalid, so that the last good one stays in force.
-    pub fn refused(&self, source: Source) {
-        self.count_reload(source, "refused");
+    /// Counts a source that is invalid, so that it is not put in force.
+    pub fn invalid(&self, source: Source) {
+        self.count_reload(source, "invalid");
+    }
+
+    /// Shows whether a source is invalid now, and since when.
+    pub fn show_invalid(&self, source: Source, since: Option<SystemTime>) {
+        let label = SourceLabel {
+            source: source.as_str(),
+        };
+        let invalid = i64::from(since.is_some());
+        self.invalid.get_or_create(&label).set(invalid);
+        let since = since.map_or(0.0, seconds);
+        self.invalid_since.get_or_create(&label).set(since);
+    }
+
+    /// Shows why the server should get no traffic.
+    pub fn readiness(&self, ready: &Result<(), Vec<NotReady>>) {
+        let reasons = ready.as_ref().err().map_or(&[][..], Vec::as_slice);
+        for reason in NotReady::LABELS {
+            let holds = reasons.iter().any(|why| why.as_str() == reason);
+            let gauge = self.not_ready.get_or_create(&ReasonLabel { reason });
+            gauge.set(i64::from(holds));
+        }
     }
 
     fn count_reload(&self, source: Source, result: &'static str) {
@@ -237,6 +283,11 @@ impl Metrics {
         encode(&mut text, &self.registry)?;
         Ok(text)
     }
+}
+
+fn seconds(time: SystemTime) -> f64 {
+    let since = time.duration_since(UNIX_EPOCH);
+    since.unwrap_or_default().as_secs_f64()
 }
 
 fn count(n: usize) -> i64 {

@@ -1,5 +1,5 @@
-//! The process itself as metrics, under the names that every Prometheus client uses. Read from `/proc/self`; nothing
-//! where there is none.
+//! The process itself: as metrics, under the names that every Prometheus client uses, read from `/proc/self`, nothing
+//! where there is none; and its limit of open files.
 
 use std::fs;
 
@@ -8,9 +8,48 @@ use prometheus_client::{
     encoding::{DescriptorEncoder, EncodeMetric},
     metrics::{MetricType, counter::ConstCounter, gauge::ConstGauge},
 };
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// Open files besides the webhook's connections: those of the admin port, the files that are read, and the sockets
+/// themselves.
+const OTHER_FILES: u64 = 128;
 
 /// Clock ticks in a second, as `/proc` counts them: the same on every Linux.
 const TICKS: f64 = 100.0;
+
+/// Raises the soft limit of open files to the hard one, and says where that is too few for so many connections. The soft
+/// one is for programs that use `select`, as systemd says of it.
+pub fn raise_open_files(connections: usize) {
+    let limit = getrlimit(Resource::Nofile);
+    let mut open = limit.current;
+    if limit.current != limit.maximum {
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => {
+                tracing::info!(
+                    from = open,
+                    to = limit.maximum,
+                    "raised the limit of open files"
+                );
+                open = limit.maximum;
+            }
+            Err(error) => {
+                tracing::warn!(limit = open, %error, "the limit of open files cannot be raised");
+            }
+        }
+    }
+    let needed = (connections as u64).saturating_add(OTHER_FILES);
+    if open.is_some_and(|open| open < needed) {
+        tracing::warn!(
+            limit = open,
+            needed,
+            "fewer open files than --max-connections needs: raise the hard limit (ulimit -Hn), or lower the flag"
+        );
+    }
+}
 
 /// Reads the process at every scrape.
 #[derive(Debug)]

@@ -1,30 +1,41 @@
 //! Both ports: bound first, so that an error names its flag, then served until they are drained.
 
 use std::{
+    convert::Infallible,
+    future::pending,
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
 use clap::Args;
-use tokio::time::sleep;
+use tokio::{
+    sync::oneshot,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
 
 use crate::{
     accept::{self, Counted, Gate, Meters},
     admin::{self, Admin},
     drain::{self, Signals},
     metrics::Metrics,
-    sources,
+    process, sources,
     state::ServerState,
     tls::{self, Tls},
-    watch,
+    watch::{self, Watch},
     webhook::{self, Webhook},
 };
 use berth_core::review::review;
 use berth_manifests::table_files::TableFiles;
 
-/// Everything that `berth serve` can be told, but for the table.
+/// How long the start waits for the table and the certificate, which may lie on a disk that does not answer. After
+/// that it goes on, and is not ready.
+const FIRST_READING: Duration = Duration::from_secs(5);
+
+/// Everything that `berth serve` can be told, but for where the table is.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
 pub struct Options {
@@ -44,6 +55,9 @@ pub struct Options {
         default_value = "0.0.0.0:8080"
     )]
     pub admin_bind: SocketAddr,
+    /// What a server does with its table.
+    #[command(flatten)]
+    pub table: sources::files::Options,
     /// Which certificate it serves with, and which clients may connect.
     #[command(flatten)]
     pub tls: tls::Options,
@@ -61,12 +75,9 @@ pub struct Options {
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// No certificate.
+    /// The flags of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::Error),
-    /// No table.
-    #[error(transparent)]
-    Table(#[from] sources::files::FollowError),
     /// An address cannot be had.
     #[error("{flag} {address}: {source}; stop what listens there, or choose another address")]
     Bind {
@@ -80,6 +91,16 @@ pub enum Error {
     /// Something that the system must give, as a thread or a socket.
     #[error("cannot serve: {0}")]
     Io(#[from] io::Error),
+    /// A part of the server is gone, and nothing else can bring it back.
+    #[error(
+        "the {port} port is not served any more ({why}); this is a bug in berth: report it, and start berth again"
+    )]
+    Ended {
+        /// Which.
+        port: &'static str,
+        /// What it ended with.
+        why: String,
+    },
 }
 
 /// Both ports, bound.
@@ -88,14 +109,20 @@ struct Bound {
     admin: TcpListener,
 }
 
+/// What runs until the server ends.
+struct Parts {
+    webhook: JoinHandle<io::Result<()>>,
+    admin: oneshot::Receiver<io::Result<()>>,
+}
+
 /// Serves until a signal, and drains. A second signal ends at once.
 pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> Result<(), Error> {
     let mut signals = Signals::new()?;
-    let tls = Tls::load(options.tls.clone())?;
+    process::raise_open_files(options.connections.max_connections);
+    let tls = Tls::new(options.tls.clone())?;
     let bound = Bound::new(&options)?;
+    tls.write_ca()?;
     let state = Arc::new(ServerState::default());
-    let _table =
-        sources::files::follow(table, Arc::clone(&state), Arc::clone(&metrics), watch::POLL)?;
 
     let routes = webhook::router(Webhook {
         review,
@@ -120,14 +147,32 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
         Arc::clone(&metrics),
         options.requests.max_body_bytes,
     );
-    let _certificate = tls.follow(watch::POLL, Arc::clone(&metrics))?;
-    let services = gate.services(routes);
+    // first, since it says why the others do not serve
+    let admin = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
+    let mut table = sources::files::follow(
+        table,
+        options.table,
+        Arc::clone(&state),
+        Arc::clone(&metrics),
+        watch::POLL,
+    )?;
+    let mut certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
     let server = limits.server(bound.webhook, acceptor, webhook.clone())?;
-    let serving = tokio::spawn(server.serve(services));
-    let showing = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
-    tracing::info!(webhook = %webhook_address, admin = %admin_address, "listening");
+    let mut parts = Parts {
+        webhook: tokio::spawn(server.serve(gate.services(routes))),
+        admin,
+    };
+    let listening = async {
+        first_reading(&mut table, &mut certificate).await;
+        tracing::info!(webhook = %webhook_address, admin = %admin_address, "listening");
+        pending::<Infallible>().await
+    };
 
-    let signal = signals.next().await;
+    let signal = tokio::select! {
+        signal = signals.next() => signal,
+        error = parts.ended() => return Err(error),
+        never = listening => match never {},
+    };
     tracing::info!(
         signal,
         "draining: answers go on, and ask for a new connection"
@@ -136,7 +181,7 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     let orderly = async {
         sleep(options.drain.drain_period).await;
         webhook.graceful_shutdown(Some(options.drain.shutdown_timeout));
-        serving.await
+        parts.webhook.await
     };
     tokio::select! {
         ended = orderly => ended.map_err(io::Error::other)??,
@@ -144,9 +189,41 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     }
     // the metrics can be read to the end
     admin_port.shutdown();
-    showing.await.map_err(io::Error::other)??;
+    parts.admin.await.map_err(io::Error::other)??;
     tracing::info!("ended");
     Ok(())
+}
+
+/// Waits until the table and the certificate have been read once, so that who waits for `listening` finds them in force.
+async fn first_reading(table: &mut Watch, certificate: &mut Watch) {
+    let both = async {
+        table.first().await;
+        certificate.first().await;
+    };
+    if timeout(FIRST_READING, both).await.is_err() {
+        tracing::warn!(
+            "the table or the certificate is still being read: not ready until it is; does the disk answer?"
+        );
+    }
+}
+
+impl Parts {
+    /// Waits for a part that ends by itself, which none should.
+    async fn ended(&mut self) -> Error {
+        let (port, why) = tokio::select! {
+            ended = &mut self.webhook => ("webhook", why(ended)),
+            ended = &mut self.admin => ("admin", why(ended)),
+        };
+        Error::Ended { port, why }
+    }
+}
+
+fn why<E: std::fmt::Display>(ended: Result<io::Result<()>, E>) -> String {
+    match ended {
+        Ok(Ok(())) => "it ended by itself".to_owned(),
+        Ok(Err(error)) => error.to_string(),
+        Err(error) => error.to_string(),
+    }
 }
 
 impl Bound {
@@ -168,4 +245,37 @@ fn bind(flag: &'static str, address: SocketAddr) -> Result<TcpListener, Error> {
         address,
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_part_that_ends_or_panics_is_an_error() {
+        let forever = || oneshot::channel::<io::Result<()>>();
+        let idle = || tokio::spawn(pending::<io::Result<()>>());
+        let says = async |mut parts: Parts| parts.ended().await.to_string();
+
+        let (_admin_runs, admin) = forever();
+        #[expect(clippy::panic, reason = "what a bug does")]
+        let webhook = tokio::spawn(async { panic!("a bug") });
+        let text = says(Parts { webhook, admin }).await;
+        assert!(
+            text.contains("the webhook port is not served any more") && text.contains("a bug"),
+            "{text}"
+        );
+
+        let (_admin_runs, admin) = forever();
+        let webhook = tokio::spawn(async { Ok(()) });
+        let text = says(Parts { webhook, admin }).await;
+        assert!(text.contains("it ended by itself"), "{text}");
+
+        // a thread that panics drops its end
+        let (thread, admin) = forever();
+        drop(thread);
+        let webhook = idle();
+        let text = says(Parts { webhook, admin }).await;
+        assert!(text.starts_with("the admin port"), "{text}");
+    }
 }

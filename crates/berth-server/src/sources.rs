@@ -1,8 +1,12 @@
 //! Sources that are read again and again, and the one place that puts what they give in force.
 
-use std::{fmt::Display, sync::Arc};
+use std::{
+    fmt::Display,
+    sync::Arc,
+    time::{Instant, SystemTime},
+};
 
-use berth_core::view::View;
+use berth_core::{table::AllocationTable, view::View};
 
 use crate::{
     metrics::{Metrics, Source},
@@ -11,7 +15,7 @@ use crate::{
 
 pub mod files;
 
-/// What came of reading a source again.
+/// What came of reading a source.
 #[derive(Debug)]
 pub enum Reloaded {
     /// It is what is in force already.
@@ -25,40 +29,81 @@ pub enum Reloaded {
 pub struct Reporter {
     source: Source,
     metrics: Arc<Metrics>,
-    invalid: Option<String>,
+    /// Whether anything was ever put in force.
+    in_force: bool,
+    invalid: Option<Invalid>,
+}
+
+/// Since when a source has been invalid, and why, as it was told.
+#[derive(Debug)]
+struct Invalid {
+    since: Instant,
+    error: String,
 }
 
 impl Reporter {
-    /// A reporter for a source whose first reading was put in force.
+    /// A reporter for a source that has not been read yet.
     #[must_use]
     pub fn new(source: Source, metrics: Arc<Metrics>) -> Self {
-        metrics.reloaded(source);
         Self {
             source,
             metrics,
+            in_force: false,
             invalid: None,
         }
     }
 
-    /// Reports a reading: what is in force now, and why a source is invalid, each once, however often it is read.
+    /// Reports a reading: what is in force now, why a source is invalid, and that it is valid again, each once, however
+    /// often it is read.
     pub fn tell<E: Display>(&mut self, outcome: Result<Reloaded, E>) {
         let source = self.source.as_str();
         match outcome {
-            Ok(Reloaded::Same) => self.invalid = None,
-            Ok(Reloaded::New(what)) => {
-                self.invalid = None;
-                self.metrics.reloaded(self.source);
-                tracing::info!(source, %what, "reloaded");
-            }
-            Err(error) => {
-                let error = error.to_string();
-                if self.invalid.as_ref() != Some(&error) {
-                    self.metrics.refused(self.source);
-                    tracing::error!(source, %error, "invalid: the last good one stays in force");
-                    self.invalid = Some(error);
+            Ok(Reloaded::Same) => {
+                if let Some(seconds) = self.valid() {
+                    let message = "valid again: it is what is in force";
+                    tracing::info!(source, invalid_seconds = seconds, message);
                 }
             }
+            Ok(Reloaded::New(what)) => {
+                let invalid_seconds = self.valid();
+                self.metrics.reloaded(self.source);
+                let again = if self.in_force { "reloaded" } else { "loaded" };
+                self.in_force = true;
+                tracing::info!(source, %what, invalid_seconds, "{again}");
+            }
+            Err(error) => self.invalid(error.to_string()),
         }
+    }
+
+    /// The source is valid: for how many seconds it was not, where it was not.
+    fn valid(&mut self) -> Option<f64> {
+        let invalid = self.invalid.take()?;
+        self.metrics.show_invalid(self.source, None);
+        Some(invalid.since.elapsed().as_secs_f64())
+    }
+
+    fn invalid(&mut self, error: String) {
+        let known = self.invalid.take();
+        if known.as_ref().is_some_and(|known| known.error == error) {
+            self.invalid = known;
+            return;
+        }
+        let source = self.source.as_str();
+        self.metrics.invalid(self.source);
+        if self.in_force {
+            tracing::error!(source, %error, "invalid: the last good one stays in force");
+        } else {
+            tracing::error!(source, %error, "invalid: none is in force, and berth is not ready");
+        }
+        let since = known.map_or_else(
+            || {
+                self.metrics
+                    .show_invalid(self.source, Some(SystemTime::now()));
+                Instant::now()
+            },
+            |known| known.since,
+        );
+        self.invalid = Some(Invalid { since, error });
     }
 }
 
@@ -71,35 +116,58 @@ pub struct Publisher {
 }
 
 impl Publisher {
-    /// A publisher that has put its first table in force.
+    /// A publisher that has put nothing in force yet.
     #[must_use]
-    pub fn new(state: Arc<ServerState>, metrics: Arc<Metrics>, first: View) -> Self {
+    pub fn new(state: Arc<ServerState>, metrics: Arc<Metrics>) -> Self {
         let reporter = Reporter::new(Source::Table, Arc::clone(&metrics));
-        let publisher = Self {
+        Self {
             state,
             metrics,
             reporter,
-        };
-        publisher.put(first);
-        publisher
+        }
     }
 
-    /// Takes what came of reading the source again: a new view, none where nothing changed, or why it is invalid, which
-    /// leaves the last good one in force.
+    /// Says why there is nothing to put in force yet, where that is no error: a list that has not come, say. Nothing is
+    /// logged, and `/readyz` shows it.
+    pub fn wait(&self, reason: &str) {
+        self.state.set_no_view(reason);
+    }
+
+    /// Takes what came of reading the source: a new view, none where nothing changed, or why it is invalid. Then the last
+    /// good one stays in force, or the server stays unready with that reason.
     pub fn take<E: Display>(&mut self, read: Result<Option<View>, E>) {
-        let outcome = read.map(|view| match view {
-            None => Reloaded::Same,
-            Some(view) => {
-                let what = format!("revision {}", view.table.revision());
-                self.put(view);
-                Reloaded::New(what)
+        let outcome = match read {
+            Ok(None) => Ok(Reloaded::Same),
+            Ok(Some(view)) => Ok(Reloaded::New(self.put(view))),
+            Err(error) => {
+                let error = error.to_string();
+                self.state.set_no_view(&error);
+                Err(error)
             }
-        });
+        };
         self.reporter.tell(outcome);
     }
 
-    fn put(&self, view: View) {
+    fn put(&self, view: View) -> String {
+        let what = format!("revision {}", view.table.revision());
+        warn_if_empty(self.state.view().as_ref().map(|it| &*it.table), &view.table);
         self.metrics.table(&view.table);
         self.state.set_view(view);
+        what
+    }
+}
+
+fn warn_if_empty(before: Option<&AllocationTable>, after: &AllocationTable) {
+    if after.is_empty() {
+        let numbers = |count: fn(&AllocationTable) -> usize| (before.map(count), count(after));
+        let (classes_before, classes) = numbers(AllocationTable::len);
+        let (pools_before, pools) = numbers(AllocationTable::pool_count);
+        tracing::warn!(
+            classes_before,
+            classes,
+            pools_before,
+            pools,
+            "the table has no WorkloadClass: every Pod that names a class is denied"
+        );
     }
 }

@@ -3,15 +3,24 @@
 //! It cannot stop a review: what nobody reads in time is dropped, and counted.
 
 use std::{
-    io::{IsTerminal, stderr},
-    panic,
+    io::{IsTerminal, Write, stderr},
+    panic::{self, PanicHookInfo},
     time::Duration,
 };
 
 use prometheus_client::metrics::counter::Counter;
+use serde_json::json;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{EnvFilter, fmt, fmt::MakeWriter, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, fmt,
+    fmt::{
+        MakeWriter,
+        format::Writer,
+        time::{FormatTime, SystemTime},
+    },
+    util::SubscriberInitExt,
+};
 
 use berth_core::{
     outcome::{Reason, Verdict, Warning},
@@ -22,6 +31,9 @@ pub mod filter;
 mod queue;
 
 use queue::Queue;
+
+/// So many characters of a panic's message are logged: it may quote what a client has sent.
+const MAX_PANIC: usize = 1 << 10;
 
 /// Why there is no log.
 #[derive(Debug, thiserror::Error)]
@@ -41,22 +53,60 @@ pub struct Log {
     _thread: WorkerGuard,
 }
 
-/// Starts the log, and counts the lines that are dropped. A panic becomes an event, too.
+/// Starts the log, and counts the lines that are dropped. A panic becomes a line, too.
 pub fn init(level: &str, dropped: Counter) -> Result<Log, Error> {
     let filter = filter::parse(level)?;
     let (queue, thread) = Queue::new(stderr(), dropped);
-    if stderr().is_terminal() {
+    let panics = queue.clone();
+    let line: fn(&PanicHookInfo<'_>) -> String = if stderr().is_terminal() {
         let log = fmt().with_env_filter(filter).with_writer(queue);
         log.finish().try_init()?;
+        |panic| Panic::new(panic).text()
     } else {
         json(filter, queue).try_init()?;
-    }
-    panic::set_hook(Box::new(|panic| {
-        let error = panic.payload_as_str().unwrap_or("no message");
-        let place = panic.location().map(tracing::field::display);
-        tracing::error!(error, place, "panic");
+        |panic| Panic::new(panic).json()
+    };
+    // not as an event: a panic within the log would be a second one here, and end the process
+    panic::set_hook(Box::new(move |panic| {
+        let _ = panics.clone().write(line(panic).as_bytes());
     }));
     Ok(Log { _thread: thread })
+}
+
+/// A panic, as its line shows it.
+struct Panic {
+    time: String,
+    error: String,
+    place: String,
+}
+
+impl Panic {
+    fn new(panic: &PanicHookInfo<'_>) -> Self {
+        let mut time = String::new();
+        // a text takes everything
+        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
+        let error = panic.payload_as_str().unwrap_or("no message");
+        let place = panic.location().map(ToString::to_string);
+        Self {
+            time,
+            error: error.chars().take(MAX_PANIC).collect(),
+            place: place.unwrap_or_default(),
+        }
+    }
+
+    fn json(&self) -> String {
+        let Self { time, error, place } = self;
+        let line = json!({
+            "timestamp": time, "level": "ERROR", "message": "panic", "error": error, "place": place,
+            "target": module_path!(),
+        });
+        format!("{line}\n")
+    }
+
+    fn text(&self) -> String {
+        let Self { time, error, place } = self;
+        format!("{time} ERROR panic error={error:?} place={place}\n")
+    }
 }
 
 /// A line for each event: its time, its level, its fields, and its target. We open no spans, and none is written.
@@ -120,7 +170,7 @@ mod tests {
         sync::{Arc, Mutex, PoisonError},
     };
 
-    use serde_json::{Value, json};
+    use serde_json::Value;
 
     use super::*;
 

@@ -1,7 +1,8 @@
 //! TLS: whose certificate is shown, who may connect, and how both change while the server runs.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,16 +14,19 @@ use rustls::{
     ServerConfig, SupportedProtocolVersion,
     crypto::ring::default_provider,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
-    server::NoServerSessionStorage,
+    server::{ClientHello, NoServerSessionStorage, ResolvesServerCert},
+    sign::CertifiedKey,
     version::{TLS12, TLS13},
 };
 
 use crate::{
     metrics::{Metrics, Source},
     sources::{Reloaded, Reporter},
+    state::ServerState,
+    validity::Validity,
     watch::{self, Watch},
 };
-use berth_manifests::files::consistently;
+use berth_manifests::files::{consistently, plain};
 use time::OffsetDateTime;
 
 pub mod client;
@@ -44,6 +48,14 @@ pub struct Options {
     /// The certificate's private key, PEM
     #[arg(long, env = "BERTH_TLS_KEY", value_name = "FILE")]
     pub tls_key: Option<PathBuf>,
+    /// The DNS name that clients ask for, as berth.berth.svc: a certificate of --tls-cert without it is refused
+    #[arg(
+        long,
+        env = "BERTH_TLS_SERVER_NAME",
+        value_name = "NAME",
+        value_parser = server_name
+    )]
+    pub tls_server_name: Option<String>,
     /// Serve with a certificate made at start, for localhost, loopback and each --tls-name
     #[arg(long, env = "BERTH_TLS_SELF_SIGNED", value_parser = BoolishValueParser::new())]
     pub tls_self_signed: bool,
@@ -121,7 +133,10 @@ pub enum Error {
     )]
     SelfSigned(#[from] rcgen::Error),
     /// The CA could not be written.
-    #[error("--ca-out {path}: {source}; name a file in a folder that exists and can be written to")]
+    #[error(
+        "--ca-out {path}: {}; name a file in a folder that exists and can be written to",
+        plain(source)
+    )]
     CaOut {
         /// The file.
         path: String,
@@ -133,17 +148,6 @@ pub enum Error {
     Rustls(#[from] rustls::Error),
 }
 
-impl Error {
-    /// Whether the flags are wrong, not the files.
-    #[must_use]
-    pub const fn is_usage(&self) -> bool {
-        matches!(
-            self,
-            Self::Usage(_) | Self::SelfSigned(_) | Self::CaOut { .. }
-        )
-    }
-}
-
 /// A certificate with its chain, its key, and when it ends.
 #[derive(Debug)]
 pub struct Identity {
@@ -151,8 +155,8 @@ pub struct Identity {
     pub chain: Vec<CertificateDer<'static>>,
     /// The leaf's key.
     pub key: PrivateKeyDer<'static>,
-    /// In seconds since the epoch.
-    pub not_after: i64,
+    /// When clients accept it.
+    pub validity: Validity,
 }
 
 /// Where the certificate comes from.
@@ -169,15 +173,31 @@ struct Inputs {
     client_ca: Option<Vec<u8>>,
 }
 
-/// TLS as the flags ask for it, ready to serve.
+/// TLS as the flags ask for it. Until a first certificate is in force, no handshake succeeds.
 #[derive(Debug)]
 pub struct Tls {
     options: Options,
     origin: Origin,
-    /// What is in force.
-    inputs: Inputs,
-    not_after: i64,
+    in_force: Option<InForce>,
     config: RustlsConfig,
+}
+
+/// What is in force.
+#[derive(Debug)]
+struct InForce {
+    /// What was read for it.
+    inputs: Inputs,
+    validity: Validity,
+}
+
+/// Shows none: a client hears that there is none, instead of waiting.
+#[derive(Debug)]
+struct NoCertificate;
+
+impl ResolvesServerCert for NoCertificate {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 impl Options {
@@ -186,12 +206,15 @@ impl Options {
             (Some(cert), Some(key), false) => Ok(Origin::Files(Pair {
                 cert: cert.clone(),
                 key: key.clone(),
+                server_name: self.expected_name()?,
             })),
             (None, None, true) => {
                 let names = self.tls_names.clone();
                 let lifetime = self_signed::LEAF_LIFETIME;
                 Ok(Origin::SelfSigned(Box::new(SelfSigned::new(
-                    names, lifetime,
+                    names,
+                    lifetime,
+                    OffsetDateTime::now_utc(),
                 )?)))
             }
             (None, None, false) => Err(Error::Usage(
@@ -209,7 +232,18 @@ impl Options {
         }
     }
 
+    fn expected_name(&self) -> Result<Option<ServerName<'static>>, Error> {
+        let name = self.tls_server_name.clone();
+        let name = name.map(ServerName::try_from).transpose();
+        name.map_err(|_| Error::Usage("--tls-server-name is not a DNS name or an IP address"))
+    }
+
     fn check(&self) -> Result<(), Error> {
+        if self.tls_self_signed && self.tls_server_name.is_some() {
+            return Err(Error::Usage(
+                "--tls-server-name is for --tls-cert: with --tls-self-signed, --tls-name puts a name into the certificate",
+            ));
+        }
         if !self.tls_self_signed && (self.ca_out.is_some() || !self.tls_names.is_empty()) {
             return Err(Error::Usage(
                 "--ca-out and --tls-name need --tls-self-signed: remove them, or add it",
@@ -221,6 +255,16 @@ impl Options {
             ));
         }
         Ok(())
+    }
+
+    fn write_ca(&self, pem: &str) -> Result<(), Error> {
+        let Some(path) = &self.ca_out else {
+            return Ok(());
+        };
+        write_atomically(path, pem.as_bytes()).map_err(|source| Error::CaOut {
+            path: path.display().to_string(),
+            source,
+        })
     }
 
     fn read(&self, origin: &Origin) -> Result<Inputs, Error> {
@@ -262,37 +306,53 @@ impl Options {
 }
 
 impl Origin {
-    fn identity(&self, inputs: &Inputs) -> Result<Identity, Error> {
+    fn identity(&self, inputs: &Inputs, now: OffsetDateTime) -> Result<Identity, Error> {
         match (self, &inputs.pair) {
-            (Self::Files(pair), Some(pem)) => Ok(pair.identity(pem)?),
-            (Self::Files(pair), None) => Ok(pair.identity(&pair.read()?)?),
-            (Self::SelfSigned(own), _) => Ok(own.issue()?),
+            (Self::Files(pair), Some(pem)) => Ok(pair.identity(pem, now)?),
+            (Self::Files(pair), None) => Ok(pair.identity(&pair.read()?, now)?),
+            (Self::SelfSigned(own), _) => Ok(own.issue(now)?),
+        }
+    }
+
+    fn renewal_is_due(&self, validity: Validity, now: OffsetDateTime) -> bool {
+        match self {
+            Self::Files(_) => false,
+            Self::SelfSigned(own) => own.is_due(validity, now),
         }
     }
 }
 
 impl Tls {
-    /// Makes or reads everything, and writes the CA where it was asked for.
-    pub fn load(options: Options) -> Result<Self, Error> {
+    /// Takes the flags. A certificate comes with the first reading: [`Self::follow`].
+    pub fn new(options: Options) -> Result<Self, Error> {
         options.check()?;
         let origin = options.origin()?;
-        if let (Origin::SelfSigned(own), Some(path)) = (&origin, &options.ca_out) {
-            write_atomically(path, own.ca().as_bytes()).map_err(|source| Error::CaOut {
-                path: path.display().to_string(),
-                source,
-            })?;
-        }
-        let inputs = options.read(&origin)?;
-        let identity = origin.identity(&inputs)?;
-        let not_after = identity.not_after;
-        let config = options.server_config(identity, inputs.client_ca.as_deref())?;
+        let none = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_protocol_versions(&options.tls_min_version.versions())?
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(NoCertificate));
         Ok(Self {
             options,
             origin,
-            inputs,
-            not_after,
-            config: RustlsConfig::from_config(config),
+            in_force: None,
+            config: RustlsConfig::from_config(Arc::new(none)),
         })
+    }
+
+    /// The same with a certificate in force, and the CA written: for who follows nothing.
+    pub fn load(options: Options) -> Result<Self, Error> {
+        let mut tls = Self::new(options)?;
+        tls.write_ca()?;
+        tls.reload(OffsetDateTime::now_utc())?;
+        Ok(tls)
+    }
+
+    /// Writes the CA of a self-signed certificate where that was asked for.
+    pub fn write_ca(&self) -> Result<(), Error> {
+        match &self.origin {
+            Origin::SelfSigned(own) => self.options.write_ca(&own.ca()),
+            Origin::Files(_) => Ok(()),
+        }
     }
 
     /// What connections are accepted with: a handle, which follows the changes.
@@ -301,74 +361,176 @@ impl Tls {
         self.config.clone()
     }
 
-    /// Puts every change in force until the watch is dropped. What is invalid leaves the old in force.
-    pub fn follow(mut self, poll: Duration, metrics: Arc<Metrics>) -> io::Result<Watch> {
+    /// Puts the certificate in force, and every later one, until the watch is dropped. What is invalid leaves the old one
+    /// in force. As long as there is none, or it is out of date, the state says why.
+    pub fn follow(
+        mut self,
+        poll: Duration,
+        state: Arc<ServerState>,
+        metrics: Arc<Metrics>,
+    ) -> io::Result<Watch> {
+        let (paths, panics) = (self.paths(), metrics.panics.clone());
         let mut reporter = Reporter::new(Source::Certificate, Arc::clone(&metrics));
-        metrics.certificate_not_after(self.not_after);
-        warn_if_expired(self.not_after);
-        let directories = self.directories();
-        watch::follow(&directories, poll, move || {
-            reporter.tell(self.reload());
-            metrics.certificate_not_after(self.not_after);
+        watch::follow(paths, poll, panics, move || {
+            let now = OffsetDateTime::now_utc();
+            let outcome = self.reload(now);
+            if let Err(error) = &outcome {
+                state.set_no_certificate(&error.to_string());
+            }
+            if let Some(InForce { validity, .. }) = self.in_force {
+                state.set_certificate(validity);
+                metrics.certificate_not_after(validity.not_after.unix_timestamp());
+                warn_if_out_of_date(validity, now);
+            }
+            reporter.tell(outcome);
         })
     }
 
-    fn reload(&mut self) -> Result<Reloaded, Error> {
+    fn reload(&mut self, now: OffsetDateTime) -> Result<Reloaded, Error> {
         let inputs = self.options.read(&self.origin)?;
-        if inputs == self.inputs && !self.renewal_is_due() {
+        let unchanged =
+            |it: &&InForce| it.inputs == inputs && !self.origin.renewal_is_due(it.validity, now);
+        if self.in_force.as_ref().filter(unchanged).is_some() {
             return Ok(Reloaded::Same);
         }
-        let identity = self.origin.identity(&inputs)?;
-        let not_after = identity.not_after;
-        let config = self
-            .options
-            .server_config(identity, inputs.client_ca.as_deref())?;
+        self.renew_authority(now)?;
+        let identity = self.origin.identity(&inputs, now)?;
+        let validity = identity.validity;
+        let client_ca = inputs.client_ca.as_deref();
+        let config = self.options.server_config(identity, client_ca)?;
         self.config.reload_from_config(config);
-        self.inputs = inputs;
-        self.not_after = not_after;
-        warn_if_expired(not_after);
-        Ok(Reloaded::New(format!("valid until {}", date(not_after))))
+        self.in_force = Some(InForce { inputs, validity });
+        Ok(Reloaded::New(validity.to_string()))
     }
 
-    fn renewal_is_due(&self) -> bool {
-        match &self.origin {
-            Origin::Files(_) => false,
-            Origin::SelfSigned(own) => now() >= own.renew_at(self.not_after),
+    /// Clients must trust the new CA before it signs: it is written first.
+    fn renew_authority(&mut self, now: OffsetDateTime) -> Result<(), Error> {
+        let Origin::SelfSigned(own) = &mut self.origin else {
+            return Ok(());
+        };
+        if let Some(authority) = own.successor(now)? {
+            self.options.write_ca(&authority.pem())?;
+            tracing::warn!(
+                "the self-signed CA was out of date, and there is a new one: clients must trust what --ca-out holds now"
+            );
+            own.succeed(authority);
         }
+        Ok(())
     }
 
-    fn directories(&self) -> Vec<PathBuf> {
+    /// Every file that is read.
+    fn paths(&self) -> Vec<PathBuf> {
         let pair = match &self.origin {
-            Origin::Files(pair) => vec![pair.cert.as_path(), pair.key.as_path()],
+            Origin::Files(pair) => vec![pair.cert.clone(), pair.key.clone()],
             Origin::SelfSigned(_) => Vec::new(),
         };
-        watch::directories(pair.into_iter().chain(self.options.client_ca.as_deref()))
+        let client_ca = self.options.client_ca.clone();
+        pair.into_iter().chain(client_ca).collect()
     }
 }
 
-fn now() -> i64 {
-    OffsetDateTime::now_utc().unix_timestamp()
-}
-
-fn date(seconds: i64) -> String {
-    OffsetDateTime::from_unix_timestamp(seconds)
-        .ok()
-        .map_or_else(|| seconds.to_string(), |date| date.to_string())
-}
-
-fn warn_if_expired(not_after: i64) {
-    if now() > not_after {
-        let since = date(not_after);
-        tracing::warn!(%since, "the serving certificate has expired, and clients do not accept it: renew it");
+fn warn_if_out_of_date(validity: Validity, now: OffsetDateTime) {
+    if let Err(why) = validity.check(now) {
+        tracing::error!(
+            source = Source::Certificate.as_str(),
+            error = format!("the certificate in force {why}"),
+            "not ready: clients do not accept the certificate"
+        );
     }
 }
 
-/// Writes a file so that no reader ever sees a part of it.
+/// Writes a file so that no reader ever sees a part of it, over nothing or over a regular file. A link's target, a
+/// device and a pipe are somebody else's.
 pub fn write_atomically(path: &Path, content: &[u8]) -> io::Result<()> {
+    if fs::symlink_metadata(path).is_ok_and(|it| !it.is_file()) {
+        let message = "it is there, and is not a regular file (a link, a device, a pipe or a folder); it would be replaced";
+        return Err(io::Error::other(message));
+    }
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.tmp", std::process::id()));
     let beside = PathBuf::from(beside);
-    fs::write(&beside, content)
+    create(&beside, content)
         .and_then(|()| fs::rename(&beside, path))
         .inspect_err(|_| drop(fs::remove_file(&beside)))
+}
+
+/// Writes a file that was not there. What an earlier process of the same number left is taken away first.
+fn create(path: &Path, content: &[u8]) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path)?;
+    file.write_all(content)
+}
+
+#[cfg(test)]
+mod tests {
+    use time::Duration;
+
+    use super::*;
+
+    /// A self-signed certificate as it was at a moment, and its CA's file.
+    fn self_signed(now: OffsetDateTime) -> (Tls, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let options = Options {
+            tls_self_signed: true,
+            ca_out: Some(folder.path().join("ca.pem")),
+            ..Options::default()
+        };
+        let mut tls = Tls::new(options).unwrap();
+        if let Origin::SelfSigned(own) = &mut tls.origin {
+            own.succeed(self_signed::Authority::new(now).unwrap());
+        }
+        tls.write_ca().unwrap();
+        tls.reload(now).unwrap();
+        (tls, folder)
+    }
+
+    fn ca(folder: &tempfile::TempDir) -> String {
+        fs::read_to_string(folder.path().join("ca.pem")).unwrap()
+    }
+
+    fn validity(tls: &Tls) -> Validity {
+        tls.in_force.as_ref().unwrap().validity
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_renewed_at_two_thirds_of_its_life_by_the_same_ca() {
+        let now = OffsetDateTime::now_utc();
+        let (mut tls, folder) = self_signed(now);
+        let first = ca(&folder);
+        let at = |tls: &mut Tls, days| tls.reload(now + Duration::days(days)).unwrap();
+        assert!(matches!(at(&mut tls, 59), Reloaded::Same));
+        assert!(matches!(at(&mut tls, 60), Reloaded::New(_)));
+        assert!(matches!(at(&mut tls, 61), Reloaded::Same));
+        assert_eq!(ca(&folder), first);
+    }
+
+    #[test]
+    fn a_self_signed_certificate_is_made_anew_where_the_clock_was_ahead_and_so_is_its_ca() {
+        let now = OffsetDateTime::now_utc();
+        let (mut tls, folder) = self_signed(now + Duration::days(1_000));
+        let first = ca(&folder);
+        assert!(validity(&tls).check(now).is_err());
+        assert!(matches!(tls.reload(now).unwrap(), Reloaded::New(_)));
+        assert_eq!(validity(&tls).check(now), Ok(()));
+        assert_ne!(ca(&folder), first);
+        let second = ca(&folder);
+        assert!(matches!(tls.reload(now).unwrap(), Reloaded::Same));
+        assert_eq!(ca(&folder), second);
+    }
+
+    #[test]
+    fn a_ca_is_followed_by_another_before_a_leaf_outlives_it() {
+        let now = OffsetDateTime::now_utc();
+        let (mut tls, folder) = self_signed(now);
+        let first = ca(&folder);
+        let late = now + Duration::days(3_649);
+        assert!(matches!(tls.reload(late).unwrap(), Reloaded::New(_)));
+        assert_ne!(ca(&folder), first);
+    }
 }

@@ -45,6 +45,8 @@ struct Room {
 struct Output<W> {
     out: W,
     room: Arc<Room>,
+    /// A line was written in part: the next begins on a line of its own.
+    torn: bool,
 }
 
 impl Queue {
@@ -57,6 +59,7 @@ impl Queue {
         let output = Output {
             out,
             room: Arc::clone(&room),
+            torn: false,
         };
         let (channel, guard) = NonBlockingBuilder::default()
             .lossy(true)
@@ -115,7 +118,7 @@ fn size(line: &[u8]) -> usize {
 impl<W: Write> Write for Output<W> {
     /// Never fails, either: a line that cannot be written is counted, and the next one is tried.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.out.write_all(line).is_err() {
+        if self.write_whole(line).is_err() {
             self.room.dropped.inc();
         }
         self.room.free(line);
@@ -123,6 +126,29 @@ impl<W: Write> Write for Output<W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<W: Write> Output<W> {
+    /// A disk that fills up takes the beginning of a line.
+    fn write_whole(&mut self, line: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.out.write_all(b"\n")?;
+            self.torn = false;
+        }
+        let mut rest = line;
+        while !rest.is_empty() {
+            match self.out.write(rest) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) => {
+                    rest = rest.get(written..).unwrap_or_default();
+                    self.torn = !rest.is_empty();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
         Ok(())
     }
 }
@@ -221,6 +247,53 @@ mod tests {
         test.result.send(gone).expect("it waits");
         test.reached.recv_timeout(PATIENCE).expect("tried");
         assert_eq!(test.dropped.get(), 1);
+    }
+
+    #[test]
+    fn a_line_after_one_that_was_cut_off_begins_anew() {
+        /// Takes so many bytes, and then as many as it is told.
+        struct Disk {
+            free: usize,
+            holds: Vec<u8>,
+        }
+        impl Write for Disk {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let some = bytes.len().min(self.free);
+                if some == 0 {
+                    return Err(io::ErrorKind::StorageFull.into());
+                }
+                self.free -= some;
+                self.holds.extend_from_slice(&bytes[..some]);
+                Ok(some)
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+        let room = Arc::new(Room {
+            waiting: AtomicUsize::new(1 << 20),
+            dropped: Counter::default(),
+        });
+        let mut output = Output {
+            out: Disk {
+                free: 8,
+                holds: Vec::new(),
+            },
+            room: Arc::clone(&room),
+            torn: false,
+        };
+        for (line, freed) in [
+            ("one\n", 0),
+            ("two and more\n", 0),
+            ("lost\n", 100),
+            ("next\n", 0),
+        ] {
+            output.write_all(line.as_bytes()).expect("never fails");
+            output.out.free += freed;
+        }
+        assert_eq!(output.out.holds, b"one\ntwo \nnext\n");
+        assert_eq!(room.dropped.get(), 2);
     }
 
     #[test]

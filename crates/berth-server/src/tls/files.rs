@@ -1,18 +1,29 @@
-//! A certificate and its key in two files, read as a pair and checked before use.
+//! A certificate and its key in two files, read as a pair and checked before use: as a client will check it.
 
 use std::{
-    fs, io,
+    io,
+    net::IpAddr,
     path::{Path, PathBuf},
 };
 
 use rustls::{
+    client::verify_server_name,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    server::ParsedCertificate,
     sign::CertifiedKey,
 };
+use time::OffsetDateTime;
+use x509_parser::prelude::{GeneralName, X509Certificate};
 
 use super::Identity;
-use berth_manifests::files::{Snapshot, consistently};
+use crate::validity::{OutOfDate, Validity};
+use berth_manifests::files::{Snapshot, bounded, consistently, plain, regular};
+
+/// A file of ours has so many bytes at most. A chain has a few KiB, and a bundle of all public CAs has 200.
+const MAX_BYTES: usize = 4 << 20;
+/// So many names of a certificate are shown.
+const NAMES: usize = 5;
 
 /// The two files.
 #[derive(Clone, Debug)]
@@ -21,6 +32,8 @@ pub struct Pair {
     pub cert: PathBuf,
     /// The key.
     pub key: PathBuf,
+    /// The name that clients ask for, where it is known.
+    pub server_name: Option<ServerName<'static>>,
 }
 
 /// The two files' content.
@@ -34,7 +47,7 @@ pub struct Pem {
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file cannot be read.
-    #[error("{flag} {}: {source}; check the path and its permissions", path.display())]
+    #[error("{flag} {}: {}; check the path and its permissions", path.display(), plain(source))]
     Unreadable {
         /// Who named it.
         flag: &'static str,
@@ -69,6 +82,30 @@ pub enum Error {
         /// What is wrong.
         message: String,
     },
+    /// Clients would not accept it now.
+    #[error("--tls-cert {}: the certificate {source}", cert.display())]
+    OutOfDate {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// When they would.
+        source: OutOfDate,
+    },
+    /// Clients ask for another name.
+    #[error("--tls-cert {}: the certificate is for {names}, and not for {} (--tls-server-name); issue one for that name", cert.display(), name.to_str())]
+    OtherName {
+        /// The certificate's file.
+        cert: PathBuf,
+        /// The name that clients ask for.
+        name: ServerName<'static>,
+        /// The names that it has.
+        names: String,
+    },
+    /// It is a client's.
+    #[error("--tls-cert {}: the certificate is not for servers: its extended key usage does not have serverAuth; issue one that has", cert.display())]
+    NotForServers {
+        /// The certificate's file.
+        cert: PathBuf,
+    },
 }
 
 impl Pair {
@@ -82,9 +119,9 @@ impl Pair {
         })
     }
 
-    /// The checked identity of a content.
-    pub fn identity(&self, pem: &Pem) -> Result<Identity, Error> {
-        let (chain, not_after) = self.chain(&pem.cert)?;
+    /// The identity of a content, where clients accept it at this moment.
+    pub fn identity(&self, pem: &Pem, now: OffsetDateTime) -> Result<Identity, Error> {
+        let chain = self.chain(&pem.cert)?;
         let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| Error::Key {
             path: self.key.clone(),
             message: error.to_string(),
@@ -96,39 +133,109 @@ impl Pair {
                 message: error.to_string(),
             },
         )?;
+        let validity = self.check(&chain, now)?;
         Ok(Identity {
             chain,
             key,
-            not_after,
+            validity,
         })
     }
 
-    fn chain(&self, pem: &[u8]) -> Result<(Vec<CertificateDer<'static>>, i64), Error> {
-        let error = |message: String| Error::Certificate {
+    fn chain(&self, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+        let chain = chain.map_err(|problem| self.unreadable(problem.to_string()))?;
+        if chain.is_empty() {
+            return Err(self.unreadable("the file has none".to_owned()));
+        }
+        Ok(chain)
+    }
+
+    /// What clients check of the leaf, but for who signed it: whose CAs they trust is not known here.
+    fn check(&self, chain: &[CertificateDer<'_>], now: OffsetDateTime) -> Result<Validity, Error> {
+        let unreadable = |problem: String| self.unreadable(problem);
+        let leaf = chain.first().ok_or_else(|| unreadable(String::new()))?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
+            .map_err(|problem| unreadable(problem.to_string()))?;
+        let validity = Validity {
+            not_before: parsed.validity().not_before.to_datetime(),
+            not_after: parsed.validity().not_after.to_datetime(),
+        };
+        validity.check(now).map_err(|source| Error::OutOfDate {
+            cert: self.cert.clone(),
+            source,
+        })?;
+        if !is_for_servers(&parsed) {
+            let cert = self.cert.clone();
+            return Err(Error::NotForServers { cert });
+        }
+        let Some(name) = &self.server_name else {
+            return Ok(validity);
+        };
+        let asked =
+            ParsedCertificate::try_from(leaf).map_err(|problem| unreadable(problem.to_string()))?;
+        verify_server_name(&asked, name).map_err(|_| Error::OtherName {
+            cert: self.cert.clone(),
+            name: name.clone(),
+            names: names(&parsed),
+        })?;
+        Ok(validity)
+    }
+
+    fn unreadable(&self, message: String) -> Error {
+        Error::Certificate {
             path: self.cert.clone(),
             message,
-        };
-        let chain: Vec<_> = CertificateDer::pem_slice_iter(pem)
-            .collect::<Result<_, _>>()
-            .map_err(|problem| error(problem.to_string()))?;
-        let leaf = chain
-            .first()
-            .ok_or_else(|| error("the file has none".to_owned()))?;
-        let (_, leaf) = x509_parser::parse_x509_certificate(leaf)
-            .map_err(|problem| error(problem.to_string()))?;
-        let not_after = leaf.validity().not_after.timestamp();
-        Ok((chain, not_after))
+        }
     }
+}
+
+/// Whether a certificate may be a server's: where it does not say what it is for, it is for everything.
+fn is_for_servers(certificate: &X509Certificate<'_>) -> bool {
+    let usage = certificate.extended_key_usage().ok().flatten();
+    usage.is_none_or(|usage| usage.value.server_auth || usage.value.any)
+}
+
+/// The first names of a certificate, as a message shows them.
+fn names(certificate: &X509Certificate<'_>) -> String {
+    let names = certificate.subject_alternative_name().ok().flatten();
+    let names = names.map_or(&[][..], |names| &names.value.general_names);
+    if names.is_empty() {
+        return "no DNS name (a common name is not one)".to_owned();
+    }
+    let shown: Vec<_> = names.iter().take(NAMES).map(shown).collect();
+    let more = if names.len() > NAMES { ", …" } else { "" };
+    shown.join(", ") + more
+}
+
+fn shown(name: &GeneralName<'_>) -> String {
+    let text = match name {
+        GeneralName::DNSName(name) => (*name).to_owned(),
+        GeneralName::IPAddress(bytes) => address(bytes).unwrap_or_else(|| name.to_string()),
+        other => other.to_string(),
+    };
+    // a DNS name has 253 characters at most, and no control character
+    text.chars()
+        .filter(|it| !it.is_control())
+        .take(253)
+        .collect()
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+    let sixteen = || <[u8; 16]>::try_from(bytes).map(IpAddr::from);
+    let address = four.or_else(|_| sixteen()).ok()?;
+    Some(address.to_string())
 }
 
 /// Reads a file that a flag names, where the snapshot has it.
 pub fn read(snapshot: &mut Snapshot, flag: &'static str, path: &Path) -> Result<Vec<u8>, Error> {
-    let resolved = snapshot.resolve(path);
-    resolved
-        .and_then(fs::read)
-        .map_err(|source| Error::Unreadable {
-            flag,
-            path: path.to_owned(),
-            source,
-        })
+    let mut read = || -> io::Result<Vec<u8>> {
+        let file = regular(&snapshot.resolve(path)?)?;
+        bounded(file, MAX_BYTES)?.ok_or_else(|| io::Error::other("it has more than 4 MiB"))
+    };
+    read().map_err(|source| Error::Unreadable {
+        flag,
+        path: path.to_owned(),
+        source,
+    })
 }

@@ -11,6 +11,7 @@ use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
 
 use super::Identity;
+use crate::validity::Validity;
 
 /// What every leaf is for.
 pub const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -23,7 +24,10 @@ const BACKDATED: Duration = Duration::from_hours(1);
 
 /// Signs leaves.
 #[derive(Debug)]
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+pub struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    validity: Validity,
+}
 
 /// A leaf and its key.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub struct Leaf {
     pub certificate: rcgen::Certificate,
     /// Its key.
     pub key: KeyPair,
-    /// Its end.
-    pub not_after: OffsetDateTime,
+    /// Its time.
+    pub validity: Validity,
 }
 
 impl Authority {
@@ -43,15 +47,17 @@ impl Authority {
         params.distinguished_name = common_name("berth self-signed CA");
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-        params.not_before = now - BACKDATED;
-        params.not_after = now + CA_LIFETIME;
-        CertifiedIssuer::self_signed(params, KeyPair::generate()?).map(Self)
+        let validity = times(now, CA_LIFETIME);
+        params.not_before = validity.not_before;
+        params.not_after = validity.not_after;
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
+        Ok(Self { issuer, validity })
     }
 
     /// The CA's certificate, PEM.
     #[must_use]
     pub fn pem(&self) -> String {
-        self.0.pem()
+        self.issuer.pem()
     }
 
     /// A new leaf for a server, with a new key, for loopback and the names.
@@ -89,15 +95,15 @@ impl Authority {
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         params.extended_key_usages = vec![usage];
         params.use_authority_key_identifier_extension = true;
-        params.not_before = now - BACKDATED;
-        params.not_after = now + lifetime;
-        let not_after = params.not_after;
+        let validity = times(now, lifetime);
+        params.not_before = validity.not_before;
+        params.not_after = validity.not_after;
         let key = KeyPair::generate()?;
-        let certificate = params.signed_by(&key, &self.0)?;
+        let certificate = params.signed_by(&key, &self.issuer)?;
         Ok(Leaf {
             certificate,
             key,
-            not_after,
+            validity,
         })
     }
 }
@@ -108,8 +114,15 @@ impl From<Leaf> for Identity {
         Self {
             chain: vec![leaf.certificate.der().clone()],
             key: PrivateKeyDer::Pkcs8(key),
-            not_after: leaf.not_after.unix_timestamp(),
+            validity: leaf.validity,
         }
+    }
+}
+
+fn times(now: OffsetDateTime, lifetime: Duration) -> Validity {
+    Validity {
+        not_before: now - BACKDATED,
+        not_after: now + lifetime,
     }
 }
 
@@ -119,7 +132,7 @@ fn common_name(name: &str) -> DistinguishedName {
     distinguished
 }
 
-/// A CA that is kept, and leaves that are renewed.
+/// A CA that is kept while its time is, and leaves that are renewed.
 #[derive(Debug)]
 pub struct SelfSigned {
     authority: Authority,
@@ -129,9 +142,13 @@ pub struct SelfSigned {
 
 impl SelfSigned {
     /// A new CA for leaves of these names.
-    pub fn new(names: Vec<String>, lifetime: Duration) -> Result<Self, rcgen::Error> {
+    pub fn new(
+        names: Vec<String>,
+        lifetime: Duration,
+        now: OffsetDateTime,
+    ) -> Result<Self, rcgen::Error> {
         Ok(Self {
-            authority: Authority::new(OffsetDateTime::now_utc())?,
+            authority: Authority::new(now)?,
             names,
             lifetime,
         })
@@ -144,16 +161,27 @@ impl SelfSigned {
     }
 
     /// A fresh leaf.
-    pub fn issue(&self) -> Result<Identity, rcgen::Error> {
-        let now = OffsetDateTime::now_utc();
+    pub fn issue(&self, now: OffsetDateTime) -> Result<Identity, rcgen::Error> {
         let leaf = self.authority.leaf(&self.names, now, self.lifetime)?;
         Ok(leaf.into())
     }
 
-    /// When the leaf that ends then is to be renewed: at two thirds of its life, in seconds since the epoch.
+    /// A CA to take over, where this one would not be accepted for the whole life of a leaf: because ten years have gone
+    /// by, or because the clock was ahead when it was made.
+    pub fn successor(&self, now: OffsetDateTime) -> Result<Option<Authority>, rcgen::Error> {
+        let validity = self.authority.validity;
+        let lasts = validity.check(now).and(validity.check(now + self.lifetime));
+        lasts.err().map(|_| Authority::new(now)).transpose()
+    }
+
+    /// From now on, this CA signs.
+    pub fn succeed(&mut self, authority: Authority) {
+        self.authority = authority;
+    }
+
+    /// Whether a leaf is to be renewed: at two thirds of its life, or where the clock was ahead when it was made.
     #[must_use]
-    pub fn renew_at(&self, not_after: i64) -> i64 {
-        let third = i64::try_from(self.lifetime.as_secs() / 3).unwrap_or(i64::MAX);
-        not_after.saturating_sub(third)
+    pub fn is_due(&self, leaf: Validity, now: OffsetDateTime) -> bool {
+        now < leaf.not_before || now >= leaf.not_after - self.lifetime / 3
     }
 }

@@ -16,7 +16,6 @@ use axum::{
 use serde_json::json;
 
 use super::PATH;
-use crate::state::NotReady;
 use berth_core::{outcome::Reason, review};
 
 /// A reason, which has the code, and a text for whoever sent the request.
@@ -74,7 +73,8 @@ impl HttpError {
     }
 
     pub(super) fn no_table() -> Self {
-        let text = format!("{}; try again", NotReady::NoTable);
+        // the reason may name classes, and whoever may create a Pod reads this
+        let text = "no table is in force; try again, or see berth's log, which says why";
         Self::new(Reason::NoTable, text)
     }
 
