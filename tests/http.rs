@@ -3,7 +3,10 @@
 use std::{
     convert::Infallible,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -431,17 +434,20 @@ async fn what_an_answer_holds_is_given_back_when_it_has_been_written() {
     assert!(server.counted("berth_body_bytes 0"));
 }
 
-/// Ten times as many clients as there can be answers in time: the processors go on answering, and nobody is told after
-/// the deadline. The review sleeps instead of computing, so that a busy machine makes no difference.
+/// Ten times as many clients as there can be answers in time: no review is computed for a client that has given up, and
+/// nobody is told after the deadline. The review sleeps instead of computing, and reviews are counted, not timed, so
+/// that a busy machine makes no difference.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn under_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadline() {
     const TAKES: Duration = Duration::from_millis(20);
-    const TIMEOUT: Duration = Duration::from_secs(2);
+    const TIMEOUT: Duration = Duration::from_secs(4);
+    static COMPUTED: AtomicUsize = AtomicUsize::new(0);
     fn slow<'a>(
         body: &'a [u8],
         view: &'a berth_core::view::View,
     ) -> Result<Answer<'a>, review::Error> {
         std::thread::sleep(TAKES);
+        COMPUTED.fetch_add(1, Ordering::Relaxed);
         review::review(body, view)
     }
     let limits = Limits {
@@ -459,7 +465,7 @@ async fn under_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadli
         .map(|_| {
             let (server, body) = (Arc::clone(&server), body.clone());
             tokio::spawn(async move {
-                let reply = server.send(request("/mutate?timeout=2s", body)).await;
+                let reply = server.send(request("/mutate?timeout=4s", body)).await;
                 (reply.status, began.elapsed())
             })
         })
@@ -471,9 +477,12 @@ async fn under_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadli
         last = last.max(after);
     }
     assert!(last < TIMEOUT, "the last heard after {last:?}");
-    // those whose turn came within half of the time, but for a tenth
-    let wanted = in_time / 2 * 9 / 10;
-    assert!(answered >= wanted, "{answered} of at least {wanted}");
+    assert!(answered > 0, "nobody is answered");
+    assert_eq!(
+        answered,
+        COMPUTED.load(Ordering::Relaxed),
+        "each that is computed is in time"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -12,7 +12,7 @@ use tokio::time::{Instant as Clock, sleep_until};
 mod common;
 
 use common::{
-    client::{builder, connect, exchange, get, metric, trust},
+    client::{connect, exchange, get, metric, ready, trust},
     example, path,
     process::{Berth, PATIENCE, arg, serve, unread},
 };
@@ -141,9 +141,14 @@ async fn a_log_on_a_full_disk_or_at_a_size_limit_stops_nothing() {
     // the shell counts in blocks of 512 bytes
     for (limit, stderr) in [("true", full), ("ulimit -f 8", bounded)] {
         let mut berth = Berth::mute(limit, stderr, own_addresses(), &flags);
+        // it cannot say that it listens
+        let deadline = Instant::now() + PATIENCE;
+        while ready(berth.admin).await.0 != 200 {
+            assert!(Instant::now() < deadline, "not ready");
+        }
         let pem = fs::read_to_string(&ca).expect("a CA");
         send(berth.webhook, &pem, 300, u32::MAX).await;
-        assert_eq!(get(&berth, "/livez").await, "ok\n");
+        assert_eq!(get(berth.admin, "/livez").await, "ok\n");
         let deadline = Instant::now() + PATIENCE;
         // a log of 4 KiB has some lines
         while dropped(&berth).await < 280 {
@@ -155,6 +160,7 @@ async fn a_log_on_a_full_disk_or_at_a_size_limit_stops_nothing() {
         );
         berth.terminate();
         assert_eq!(berth.ends_within(ENDS_WITHIN).code(), Some(0), "{limit}");
+        fs::remove_file(&ca).expect("a CA");
     }
     assert!(fs::metadata(&log).expect("a file").len() <= 4096);
 }

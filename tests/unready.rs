@@ -60,7 +60,7 @@ const TABLES: [(&str, Make, &str); 7] = [
             write(
                 file,
                 "apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata: {name: vllm}\nspec:\n  pools:\n  - name: nowhere\n",
-            )
+            );
         },
         "table.yaml:6:",
     ),
@@ -70,7 +70,7 @@ const TABLES: [(&str, Make, &str); 7] = [
             write(
                 file,
                 "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {name: a",
-            )
+            );
         },
         "table.yaml:3:",
     ),
@@ -114,11 +114,11 @@ async fn a_start_without_a_usable_table_lives_says_why_and_serves_after_the_repa
         );
         assert_eq!(
             metric(berth.admin, "berth_not_ready{reason=\"NoTable\"}").await,
-            1.0
+            1
         );
         assert_eq!(
             metric(berth.admin, "berth_source_invalid{source=\"table\"}").await,
-            1.0
+            1
         );
         let client = https(&fs::read_to_string(&ca).expect("a CA"));
         let answer = post(&client, berth.webhook, example("vllm").to_string()).await;
@@ -135,11 +135,11 @@ async fn a_start_without_a_usable_table_lives_says_why_and_serves_after_the_repa
         assert_eq!(ready(berth.admin).await, (200, "ok\n".to_owned()), "{name}");
         assert_eq!(
             metric(berth.admin, "berth_not_ready{reason=\"NoTable\"}").await,
-            0.0
+            0
         );
         assert_eq!(
             metric(berth.admin, "berth_source_invalid{source=\"table\"}").await,
-            0.0
+            0
         );
     }
     println!(
@@ -275,7 +275,7 @@ async fn a_start_without_a_usable_certificate_lives_says_why_and_serves_after_th
         );
         assert_eq!(
             metric(berth.admin, "berth_not_ready{reason=\"NoCertificate\"}").await,
-            1.0
+            1
         );
         let ca = pair.authority.pem();
         let asked = Instant::now();
@@ -324,7 +324,7 @@ async fn a_bad_pair_never_replaces_a_good_one() {
         assert_eq!(ready(berth.admin).await.0, 200, "{name}");
         assert_eq!(
             metric(berth.admin, "berth_source_invalid{source=\"certificate\"}").await,
-            1.0
+            1
         );
     }
     pair.write(&pair.good());
@@ -333,7 +333,7 @@ async fn a_bad_pair_never_replaces_a_good_one() {
     assert!(event["invalid_seconds"].as_f64() > Some(0.0), "{event}");
     assert_eq!(
         metric(berth.admin, "berth_source_invalid{source=\"certificate\"}").await,
-        0.0
+        0
     );
 }
 
@@ -359,7 +359,7 @@ async fn a_certificate_that_ends_while_berth_runs_makes_it_unready_and_is_told_a
             "berth_not_ready{reason=\"CertificateOutOfDate\"}"
         )
         .await,
-        1.0
+        1
     );
     let told =
         |event: &Value| event["message"] == "not ready: clients do not accept the certificate";

@@ -51,12 +51,12 @@ pub async fn get(address: SocketAddr, path: &str) -> String {
     answer.expect("an answer").text().await.expect("text")
 }
 
-/// The value of a metric that has no labels, on the admin port.
-pub async fn metric(admin: SocketAddr, name: &str) -> u64 {
+/// The value of a series on the admin port, named with its labels, without its fraction.
+pub async fn metric(admin: SocketAddr, series: &str) -> u64 {
     let text = get(admin, "/metrics").await;
-    let mut rests = text.lines().filter_map(|line| line.strip_prefix(name));
+    let mut rests = text.lines().filter_map(|line| line.strip_prefix(series));
     let value = rests.find_map(|rest| rest.strip_prefix(' '));
-    let value = value.unwrap_or_else(|| panic!("{name}: {text}"));
+    let value = value.unwrap_or_else(|| panic!("{series}: {text}"));
     // some are written with a fraction of zero
     let whole = value.split('.').next().unwrap_or_default();
     whole.parse().expect("a number")
@@ -69,18 +69,6 @@ pub async fn ready(admin: SocketAddr) -> (u16, String) {
     let response = response.expect("an answer");
     let code = response.status().as_u16();
     (code, response.text().await.expect("text"))
-}
-
-/// The value of a series of the metrics, named with its labels.
-pub async fn metric(admin: SocketAddr, series: &str) -> f64 {
-    let metrics = get(admin, "/metrics").await;
-    let mut values = metrics
-        .lines()
-        .filter_map(|line| line.strip_prefix(series)?.strip_prefix(' '));
-    let value = values
-        .next()
-        .unwrap_or_else(|| panic!("no {series}: {metrics}"));
-    value.parse().expect("a number")
 }
 
 /// The CAs of a PEM.

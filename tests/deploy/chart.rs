@@ -24,6 +24,8 @@ const HELM: [&str; 3] = [
 
 #[test]
 fn the_chart_deploys_what_kustomize_does() {
+    let table = format!("table={}", arg(&path("deploy/kustomize/base/table.yaml")));
+    let table = ["--set", "allowEmptyTable=false", "--set-file", &table];
     for (components, values) in [
         (&["cert-manager"][..], &[][..]),
         (
@@ -31,7 +33,9 @@ fn the_chart_deploys_what_kustomize_does() {
             &["--set", "prometheus.enabled=true"],
         ),
     ] {
-        let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {
+        let (Some(chart), Some(kustomize)) =
+            (chart(&[&table, values].concat()), base_with(components))
+        else {
             return;
         };
         let mut kustomize = by_name(kustomize);

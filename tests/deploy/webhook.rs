@@ -135,7 +135,7 @@ fn the_certificate_is_for_the_service_and_renewed_at_two_thirds() {
 fn the_alerts_speak_of_metrics_that_there_are() {
     let metrics = Metrics::default();
     metrics.table(&common::homelab().table);
-    metrics.refused(Source::Table);
+    metrics.invalid(Source::Table);
     metrics.answered(Reason::Overloaded, None, Duration::ZERO);
     let text = metrics.text().expect("text");
     let known: BTreeSet<&str> = text

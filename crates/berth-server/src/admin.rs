@@ -81,8 +81,8 @@ async fn readyz(State(admin): State<Admin>) -> Response {
     match admin.state.ready() {
         Ok(()) => "ok\n".into_response(),
         Err(reasons) => {
-            let lines: String = reasons.iter().map(|why| format!("{why}\n")).collect();
-            (StatusCode::SERVICE_UNAVAILABLE, lines).into_response()
+            let lines: Vec<_> = reasons.iter().map(ToString::to_string).collect();
+            (StatusCode::SERVICE_UNAVAILABLE, lines.join("\n") + "\n").into_response()
         }
     }
 }

@@ -389,8 +389,8 @@ impl Tls {
     fn reload(&mut self, now: OffsetDateTime) -> Result<Reloaded, Error> {
         let inputs = self.options.read(&self.origin)?;
         let unchanged =
-            |it: &&InForce| it.inputs == inputs && !self.origin.renewal_is_due(it.validity, now);
-        if self.in_force.as_ref().filter(unchanged).is_some() {
+            |it: &InForce| it.inputs == inputs && !self.origin.renewal_is_due(it.validity, now);
+        if self.in_force.as_ref().is_some_and(unchanged) {
             return Ok(Reloaded::Same);
         }
         self.renew_authority(now)?;

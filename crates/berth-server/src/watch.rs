@@ -237,7 +237,7 @@ mod tests {
     /// Longer than anything takes here, on a machine that is busy.
     const PATIENCE: Duration = Duration::from_secs(30);
     /// Longer than any test: the poll finds nothing here.
-    const NEVER: Duration = Duration::from_secs(3_600);
+    const NEVER: Duration = Duration::from_hours(1);
 
     /// Follows a path, and gives what its file holds at each reload.
     fn followed(path: &Path, file: PathBuf) -> (Watch, Receiver<String>) {
