@@ -2,7 +2,7 @@
 
 use std::{env, path::PathBuf, process::ExitCode};
 
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Resettable};
 
 use berth_core::table::Settings;
 use berth_manifests::table_files::TableFiles;
@@ -28,9 +28,26 @@ use report::Failure;
 /// The name of a plugin `kubectl berth`.
 const PLUGIN: &str = "kubectl-berth";
 
+const MORE: &str = "\
+Examples:
+  # what would become of the Pods of a chart
+  helm template NAME CHART | berth preview --table table.yaml -f -
+  # whether the table is one to serve
+  berth lint --table table.yaml
+  # a webhook on this machine
+  berth serve --table table.yaml --tls-self-signed --ca-out ca.pem
+
+Exit codes:
+  0  fine
+  1  something was found: each command's --help says what counts
+  2  the flags are wrong, or something cannot be written
+  3  something cannot be read";
+
 /// The right GPU for every Pod: a mutating admission webhook
+///
+/// A variable counts where its flag is absent, and one that is empty is as one that is not set.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_long_help = MORE)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -51,7 +68,8 @@ enum Command {
     Version(version::Version),
 }
 
-/// Where the table comes from, the same for every command.
+/// Where the table comes from, the same for every command. It comes last of a command's flags, since clap puts what
+/// follows under the same heading.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
 #[command(next_help_heading = "Table")]
@@ -72,6 +90,7 @@ pub(crate) struct TableOptions {
 /// What is set beside the manifests.
 #[derive(Args, Clone, Debug)]
 #[group(skip)]
+#[command(next_help_heading = "Table")]
 pub(crate) struct SettingsOptions {
     /// The label that names a Pod's workload class
     #[arg(long, env = "BERTH_CLASS_LABEL", value_name = "LABEL", default_value_t = Settings::default().class_label, value_parser = class_label)]
@@ -168,7 +187,7 @@ impl Cli {
     /// As `kubectl-berth`, the binary is a plugin of kubectl, and calls itself what the user called it.
     #[must_use]
     pub fn from_environment() -> Self {
-        let mut command = Self::command();
+        let mut command = without_empty_variables(Self::command());
         let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
         if called.file_stem().is_some_and(|name| name == PLUGIN) {
             command = command.bin_name(PLUGIN.replacen('-', " ", 1));
@@ -197,9 +216,96 @@ impl Cli {
     }
 }
 
+/// The command without its flags' variables that are set and empty: a chart's value that nobody gave.
+fn without_empty_variables(command: clap::Command) -> clap::Command {
+    let is_empty = |arg: &clap::Arg| {
+        let value = arg.get_env().and_then(env::var_os);
+        value.is_some_and(|value| value.is_empty())
+    };
+    let unset = |arg: clap::Arg| {
+        if is_empty(&arg) {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    };
+    let command = command.mut_args(unset);
+    command.mut_subcommands(without_empty_variables)
+}
+
 #[cfg(test)]
 mod tests {
     use clap::{CommandFactory, Parser};
+
+    /// Every command that is shown, with its name on the command line.
+    fn commands() -> Vec<clap::Command> {
+        fn with_subcommands(command: &clap::Command, all: &mut Vec<clap::Command>) {
+            let subcommands = command.get_subcommands().filter(|it| !it.is_hide_set());
+            subcommands.for_each(|it| with_subcommands(it, all));
+            all.push(command.clone());
+        }
+        let mut root = super::Cli::command().disable_help_subcommand(true);
+        root.build();
+        let mut all = Vec::new();
+        with_subcommands(&root, &mut all);
+        all.retain(|command| command.get_name() != "serve");
+        all
+    }
+
+    #[test]
+    fn each_flag_is_under_its_own_heading() {
+        const TABLE: [&str; 5] = [
+            "table",
+            "class_label",
+            "gpu_resources",
+            "companion_resources",
+            "injected_containers",
+        ];
+        for command in commands() {
+            for arg in command.get_arguments() {
+                let (id, heading) = (arg.get_id().as_str(), arg.get_help_heading());
+                let is_of_table = heading == Some("Table");
+                let name = command.get_name();
+                assert_eq!(is_of_table, TABLE.contains(&id), "{name} {id}: {heading:?}");
+            }
+        }
+    }
+
+    /// The command lines under `Examples:`, each as its words, up to the end of the pipe's part.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let lines = help.lines().skip_while(|line| *line != "Examples:").skip(1);
+        let lines = lines.take_while(|line| line.starts_with("  "));
+        let lines = lines.filter(|line| !line.trim_start().starts_with('#'));
+        let parts = lines.flat_map(|line| line.split(['|', '>', '(', ')']));
+        let words = parts.map(|part| part.split_whitespace().map(str::to_owned).collect());
+        words
+            .filter(|words: &Vec<String>| words.first().is_some_and(|it| it == "berth"))
+            .collect()
+    }
+
+    #[test]
+    fn every_command_has_examples_that_it_reads_and_its_exit_codes() {
+        for command in commands() {
+            if command.has_subcommands() && command.get_name() != "berth" {
+                continue;
+            }
+            let name = command.get_name();
+            let help = command.get_after_long_help();
+            let help = help.map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains("Exit codes:\n  0  "), "{name}: {help}");
+            let examples = examples(&help);
+            assert!(!examples.is_empty(), "{name}: {help}");
+            for words in examples {
+                let read = super::Cli::try_parse_from(&words);
+                assert!(read.is_ok(), "{words:?}: {read:?}");
+                let is_of_command = name == "berth" || words.iter().any(|word| word == name);
+                assert!(is_of_command, "{name}: {words:?}");
+            }
+            // wider than a small terminal would be broken
+            let longest = help.lines().map(|line| line.chars().count()).max();
+            assert!(longest <= Some(80), "{name}: {longest:?}");
+        }
+    }
 
     #[test]
     fn a_list_that_is_empty_names_nothing() {

@@ -197,9 +197,16 @@ fn every_shell_completes_and_every_command_has_a_manual_page() {
     assert!(prints(&["man"]).starts_with(".ie"));
     let folder = tempfile::tempdir().expect("a folder");
     prints(&["man", "--out", arg(folder.path())]);
-    for page in ["berth.1", "berth-serve.1", "berth-certs-dev.1"] {
+    for page in ["berth.1", "berth-preview.1", "berth-certs-dev.1"] {
         let text = fs::read_to_string(folder.path().join(page)).expect(page);
-        assert!(text.contains(".SH NAME"), "{page}");
+        for section in ["NAME", "EXAMPLES", "EXIT CODES"] {
+            assert_eq!(
+                text.matches(&format!(".SH \"{section}\"")).count()
+                    + text.matches(&format!(".SH {section}\n")).count(),
+                1,
+                "{page}: {section}"
+            );
+        }
     }
     assert!(!folder.path().join("berth-help.1").exists());
 }
@@ -214,4 +221,64 @@ fn version_tells_the_apis_too() {
     );
     let versions: Value = serde_json::from_str(&prints(&["version", "-o", "json"])).expect("JSON");
     assert_eq!(versions["version"], version);
+}
+
+#[test]
+fn what_the_system_says_has_no_number_and_a_next_step() {
+    let table = path("examples/homelab.yaml");
+    let table = arg(&table);
+    for (arguments, code, says) in [
+        (
+            &["crds", "--out", "/proc/x"][..],
+            2,
+            "--out /proc/x: No such file or directory; name a folder",
+        ),
+        (
+            &["man", "--out", "/proc/x"],
+            2,
+            "--out /proc/x: No such file or directory; name a folder",
+        ),
+        (
+            &["certs", "dev", "--out", "/proc/x"],
+            2,
+            "--out /proc/x: No such file or directory; name a folder",
+        ),
+        (
+            &["bench", "--table", table, "--review", "/nowhere"],
+            3,
+            "--review /nowhere: No such file or directory; check",
+        ),
+        (
+            &["serve", "--table", table, "--max-body-bytes", "x"],
+            2,
+            "--max-body-bytes <BYTES>': write a number",
+        ),
+    ] {
+        let (ended, said) = fails(arguments);
+        assert_eq!(ended, code, "{said}");
+        assert!(said.contains(says), "{said}");
+        assert!(
+            !said.contains("os error") && !said.contains("digit"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
+    let empty = |arguments: &[&str], name: &str| {
+        let mut command = command();
+        command.args(arguments).env(name, "").current_dir(path(""));
+        ends(command.stdout(Stdio::null()))
+    };
+    let cases = ["test", "examples/cases"];
+    assert_eq!(empty(&cases, "BERTH_TABLE"), (0, String::new()));
+    let lint = ["lint", "--table", "examples/homelab.yaml"];
+    assert_eq!(empty(&lint, "BERTH_CLASS_LABEL").0, 0);
+    let (code, said) = empty(&["lint"], "BERTH_TABLE");
+    assert_eq!(code, 2);
+    assert!(
+        said.contains("not provided") && said.contains("--table <FILE|DIR>"),
+        "{said}"
+    );
 }

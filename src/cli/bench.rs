@@ -25,6 +25,17 @@ pub mod baseline;
 /// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
 const TURN: usize = 64;
 
+const MORE: &str = "\
+Examples:
+  berth bench --table table.yaml --review examples/reviews/vllm.json
+  # figures for a program
+  berth bench --table table.yaml --review review.json --seconds 30 -o json
+
+Exit codes:
+  0  it was measured
+  2  the flags are wrong
+  3  the table or the review cannot be read";
+
 /// How long a measurement may take.
 const SECONDS: RangeInclusive<u64> = 1..=3600;
 
@@ -33,9 +44,8 @@ const SECONDS: RangeInclusive<u64> = 1..=3600;
 /// One core answers the review again and again, in turns: by berth, by a scan that only finds the structure of the same
 /// JSON, and by the usual kube-rs way. The network is not measured.
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 pub(super) struct Bench {
-    #[command(flatten)]
-    table: TableOptions,
     /// An `AdmissionReview` as JSON, as in examples/reviews
     #[arg(long, value_name = "FILE")]
     review: PathBuf,
@@ -45,6 +55,8 @@ pub(super) struct Bench {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
+    #[command(flatten)]
+    table: TableOptions,
 }
 
 /// Times of one contender, in nanoseconds.

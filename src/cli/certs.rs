@@ -13,6 +13,16 @@ use time::OffsetDateTime;
 use super::report::{Ended, Failure, tell};
 use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME};
 
+const MORE: &str = "\
+Examples:
+  berth certs dev
+  # for a Service of another name
+  berth certs dev --out certs/ai --name berth.ai.svc --name 10.0.0.7
+
+Exit codes:
+  0  the files are written
+  2  the flags are wrong, or the files cannot be written";
+
 /// Make certificates
 #[derive(Args, Debug)]
 pub(super) struct Certs {
@@ -27,6 +37,7 @@ enum What {
 }
 
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 struct Dev {
     /// The folder to write to
     #[arg(long, value_name = "DIR", default_value = "certs/dev")]
@@ -59,8 +70,7 @@ impl Dev {
             fs::write(self.out.join("tls.crt"), leaf.certificate.pem())?;
             write_private(&self.out.join("tls.key"), &leaf.key.serialize_pem())
         };
-        write()
-            .map_err(|error| Failure::usage(format!("--out {}: {error}", self.out.display())))?;
+        write().map_err(|error| Failure::out(&self.out, &error))?;
         let folder = self.out.display();
         tell(format_args!(
             "wrote ca.crt, tls.crt and tls.key to {folder}"

@@ -8,8 +8,20 @@ use super::{
     report::{Ended, Failure, print},
 };
 
+const MORE: &str = "\
+Examples:
+  # in this shell
+  source <(berth completions bash)
+  # in every fish
+  berth completions fish > ~/.config/fish/completions/berth.fish
+
+Exit codes:
+  0  they are printed
+  2  there is no such shell";
+
 /// Print what a shell completes: source <(berth completions bash)
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 pub(super) struct Completions {
     /// The shell
     shell: Shell,

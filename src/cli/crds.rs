@@ -11,8 +11,18 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use super::report::{Ended, Failure, print};
 use berth_core::api;
 
+const MORE: &str = "\
+Examples:
+  berth crds | kubectl apply -f -
+  berth crds --out deploy/crds
+
+Exit codes:
+  0  they are printed or written
+  2  the flags are wrong, or the files cannot be written";
+
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 pub(super) struct Crds {
     /// Write a file for each into this folder instead
     #[arg(long, value_name = "DIR")]
@@ -23,8 +33,9 @@ impl Crds {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let definitions = api::crds();
         match self.out {
-            Some(folder) => write(&folder, &definitions)
-                .map_err(|error| Failure::usage(format!("--out {}: {error}", folder.display())))?,
+            Some(folder) => {
+                write(&folder, &definitions).map_err(|error| Failure::out(&folder, &error))?;
+            }
             None => print(documents(&definitions).map_err(Failure::usage)?)?,
         }
         Ok(Ended::Fine)

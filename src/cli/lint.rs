@@ -14,7 +14,14 @@ use berth_manifests::{
 
 mod format;
 
-const EXIT_CODES: &str = "\
+const MORE: &str = "\
+Examples:
+  berth lint --table table.yaml
+  # annotations of a pull request; errors alone make the exit code 1
+  berth lint --table tables -o github --fail-on error
+  # what a finding means
+  berth lint --explain BRT008
+
 Exit codes:
   0  nothing is found that --fail-on counts
   1  something is
@@ -25,7 +32,7 @@ Exit codes:
 ///
 /// A comment on or above the line of a finding, or of its object, suppresses it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = MORE)]
 #[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
 pub(super) struct Lint {
     /// How to print the findings
@@ -38,9 +45,9 @@ pub(super) struct Lint {
     #[arg(long, value_name = "CODE", value_parser = code)]
     explain: Option<&'static Code>,
     #[command(flatten)]
-    table: TableOptions,
-    #[command(flatten)]
     color: ColorOption,
+    #[command(flatten)]
+    table: TableOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -18,11 +18,21 @@ mod reporter;
 mod run;
 mod shown;
 
-const EXIT_CODES: &str = "\
+const MORE: &str = "\
+Examples:
+  # what changes in the Pods of a file
+  berth preview --table table.yaml -f deployment.yaml
+  # in those of a chart
+  helm template NAME CHART | berth preview --table table.yaml -n ai -f -
+  # the manifests with the change
+  berth preview --table table.yaml -o yaml -f deployment.yaml
+  # annotations of a pull request, also of warnings, for all that a folder holds
+  berth preview --table table.yaml -o github --fail-on warning -R -f manifests
+
 Exit codes:
   0  the API server takes every Pod, also where berth changes it or warns
-  1  a Pod is denied, or the API server would not take an object; a change with --exit-code; a warning with \
---fail-on warning
+  1  a Pod is denied, or the API server would not take an object;
+     with --exit-code a change, with --fail-on warning a warning
   2  the flags are wrong
   3  something cannot be read or written, or standard input is empty";
 
@@ -37,30 +47,42 @@ Exit codes:
 /// A comment with a reason suppresses a finding, on or above its line, or above its document:
 /// `# berth-preview: allow SurgeNeedsGpu the pool has a spare GPU`
 #[derive(Args, Debug)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = MORE)]
 pub(super) struct Preview {
-    #[command(flatten)]
-    table: TableOptions,
     /// A file of manifests, a folder of such files, or - for standard input; repeatable
     #[arg(
         short,
         long,
         value_name = "FILE|DIR|-",
-        required_unless_present = "file"
+        required_unless_present = "file",
+        help_heading = "Manifests"
     )]
     filename: Vec<PathBuf>,
     /// A file without -f, to say how it is named
     #[arg(hide = true, value_name = "FILE")]
     file: Vec<PathBuf>,
     /// Read the folders in a folder, too
-    #[arg(short = 'R', long)]
+    #[arg(short = 'R', long, help_heading = "Manifests")]
     recursive: bool,
     /// The namespace of documents that name none
-    #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = namespace)]
+    #[arg(
+        short,
+        long,
+        value_name = "NAME",
+        default_value = "default",
+        value_parser = namespace,
+        help_heading = "Manifests"
+    )]
     namespace: String,
     /// A namespace that the webhook's configuration excludes, beside kube-system and kube-node-lease: berth's own;
     /// repeatable
-    #[arg(long, value_name = "NAME", default_value = "berth", value_parser = namespace)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "berth",
+        value_parser = namespace,
+        help_heading = "Manifests"
+    )]
     exclude_namespace: Vec<String>,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "diff")]
@@ -73,6 +95,8 @@ pub(super) struct Preview {
     fail_on: FailOn,
     #[command(flatten)]
     color: ColorOption,
+    #[command(flatten)]
+    table: TableOptions,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

@@ -5,6 +5,7 @@ use std::{
     fmt,
     io::{self, ErrorKind, IsTerminal, Write},
     os::fd::AsFd,
+    path::Path,
     process::ExitCode,
 };
 
@@ -135,6 +136,14 @@ impl Failure {
     /// The flags do not make sense together, or the system does not give what they ask for.
     pub(crate) fn usage(error: impl fmt::Display) -> Self {
         Self::new(2, error)
+    }
+
+    /// A folder that --out names does not take the files.
+    pub(crate) fn out(folder: &Path, error: &io::Error) -> Self {
+        let (folder, error) = (folder.display(), files::plain(error));
+        Self::usage(format_args!(
+            "--out {folder}: {error}; name a folder that can be written to"
+        ))
     }
 
     /// Input cannot be read.

@@ -26,19 +26,25 @@ use berth_manifests::{
 
 mod junit;
 
-/// What a case looks like.
-const CASE: &str = "\
-A case is a file NAME.yaml:
+const MORE: &str = "\
+Cases:
+  # each is a file NAME.yaml
+  namespace: ai          # of the Pod; else what the Pod says, or default
+  pod: deployment.yaml   # a manifest in the case's folder, or the Pod itself
+  expect:                # any of these; without denied, the Pod is allowed
+    pool: rtx-2070       # or several, joined by commas
+    container: whisper   # the one that has the GPU; null where none has
+    warnings: []         # words, as RuntimeClassKept
+    unchanged: InPlace   # or OptedOut, NoClass: there is no patch
+    denied: TooManyGpus  # the reason, one of docs/reasons.md
+    patched: {...}       # the whole Pod after admission
 
-  namespace: ai                # where the Pod is created; otherwise what the Pod says, or default
-  pod: whisper-deployment.yaml # a manifest, from the case's folder; or the Pod itself, written here
-  expect:                      # any of these; without denied, the Pod must be allowed
-    pool: rtx-2070             # or several, joined by commas
-    container: whisper         # the one that has the GPU; null where none has
-    warnings: []               # words, as RuntimeClassKept
-    unchanged: InPlace         # or OptedOut, NoClass: there is no patch
-    denied: TooManyGpus        # the reason, one of docs/reasons.md
-    patched: {...}             # the whole Pod after admission
+Examples:
+  berth test cases
+  # expect what is found now
+  berth test cases --update
+  # a report for CI
+  berth test cases -o junit > report.xml
 
 Exit codes:
   0  every case holds
@@ -51,22 +57,11 @@ Exit codes:
 /// The answer is that of the function which the server runs. Exit code 1 says that a case does not hold, 3 that a file
 /// cannot be read; the other cases are run all the same.
 #[derive(Args, Debug)]
-#[command(after_long_help = CASE)]
+#[command(after_long_help = MORE)]
 pub(super) struct Test {
     /// A folder of cases, with those in it, or one case; repeatable
     #[arg(value_name = "DIR", required = true)]
     paths: Vec<PathBuf>,
-    /// The table of every case; otherwise it is table.yaml, or the folder table, beside the case or in the nearest
-    /// folder above
-    #[arg(
-        long,
-        env = "BERTH_TABLE",
-        value_name = "FILE|DIR",
-        value_delimiter = ','
-    )]
-    table: Vec<PathBuf>,
-    #[command(flatten)]
-    settings: SettingsOptions,
     /// Expect what was found, and rewrite the cases that do not hold
     #[arg(long)]
     update: bool,
@@ -75,6 +70,18 @@ pub(super) struct Test {
     output: Format,
     #[command(flatten)]
     color: ColorOption,
+    /// The table of every case; otherwise it is table.yaml, or the folder table, beside the case or in the nearest
+    /// folder above
+    #[arg(
+        long,
+        env = "BERTH_TABLE",
+        value_name = "FILE|DIR",
+        value_delimiter = ',',
+        help_heading = "Table"
+    )]
+    table: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsOptions,
 }
 
 /// How the cases are printed.

@@ -9,8 +9,18 @@ use berth_core::{
     review::API_VERSION,
 };
 
+const MORE: &str = "\
+Examples:
+  berth version
+  berth version -o json
+
+Exit codes:
+  0  it is printed
+  2  the flags are wrong";
+
 /// Print the version, and those of the APIs that it speaks
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 pub(super) struct Version {
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]

@@ -71,7 +71,8 @@ pub struct Limits {
         long,
         env = "BERTH_MAX_BODY_BYTES",
         value_name = "BYTES",
-        default_value = "10485760"
+        default_value = "10485760",
+        value_parser = at_least_one
     )]
     pub max_body_bytes: usize,
     /// Time for a request's body; longer is a 408
