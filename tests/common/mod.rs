@@ -17,6 +17,7 @@ pub mod bounds;
 pub mod client;
 pub mod overlays;
 pub mod process;
+pub mod terminal;
 pub mod volume;
 
 /// A path of the project.

@@ -3,7 +3,7 @@
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
 //! string. A duplicate key is an error here, as it is to the API server.
 
-use std::{fmt, ops::Range, rc::Rc};
+use std::{borrow::Cow, fmt, ops::Range, rc::Rc};
 
 use serde_json::{Map, Value};
 
@@ -28,7 +28,7 @@ pub struct Error {
 }
 
 /// What is said of a tab where YAML takes none.
-const TAB: &str = "not YAML: a tab indents this line";
+const TAB: &str = "not YAML: tabs disallowed as indentation";
 
 impl Error {
     /// What the parser says of a place. It is a line early for a tab, which is found here again.
@@ -40,7 +40,10 @@ impl Error {
                 span: tab..tab + 1,
             },
             None => Self {
-                message: format!("not YAML: {info}"),
+                message: format!(
+                    "not YAML: {}",
+                    plain(info, text.get(at..).unwrap_or_default())
+                ),
                 span: at..at,
             },
         }
@@ -61,6 +64,17 @@ impl Error {
         } else {
             "write it as kubectl would read it"
         }
+    }
+}
+
+/// What the parser says, but with a character as JSON writes it.
+fn plain<'i>(info: &'i str, from: &str) -> Cow<'i, str> {
+    let character = from.chars().next().map(String::from).unwrap_or_default();
+    if info.starts_with("unexpected character") && !character.is_empty() {
+        let character = berth_core::shown::quoted(&character);
+        Cow::Owned(format!("unexpected character {character}"))
+    } else {
+        Cow::Borrowed(info)
     }
 }
 

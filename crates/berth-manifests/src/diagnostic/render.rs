@@ -6,6 +6,7 @@ use miette::{
     LabeledSpan, MietteError, MietteHandler, MietteHandlerOpts, MietteSpanContents, ReportHandler,
     SourceCode, SourceSpan, SpanContents,
 };
+use textwrap::{WordSeparator, WordSplitter};
 
 use super::{Diagnostic, Place, Severity, printable};
 use crate::yaml::Span;
@@ -23,7 +24,12 @@ impl Renderer {
     pub fn new(columns: Option<usize>) -> Self {
         let options = MietteHandlerOpts::new().color(true).terminal_links(false);
         let options = match columns {
-            Some(columns) => options.width(columns),
+            // between words alone: a name that is broken can be neither found nor copied
+            Some(columns) => options
+                .width(columns)
+                .break_words(false)
+                .word_separator(WordSeparator::AsciiSpace)
+                .word_splitter(WordSplitter::NoHyphenation),
             None => options.wrap_lines(false),
         };
         Self(options.build())
