@@ -152,7 +152,7 @@ fn what_cannot_be_read_is_said_and_the_other_cases_are_run() {
     let (code, out, err) = test(folder.path(), &["."]);
     assert_eq!((code, &*out), (3, "ok      ./a.yaml\n1 passed\n"), "{err}");
     assert!(
-        err.contains("a tab indents this line") && err.contains("b.yaml:2:1"),
+        err.contains("tabs disallowed as indentation") && err.contains("b.yaml:2:1"),
         "{err}"
     );
     // a table is refused once, not for every case
@@ -175,4 +175,57 @@ fn without_cases_or_a_table_it_says_what_to_do() {
     assert!(code == 2 && err.contains("say --table"), "{err}");
     let (code, _, err) = test(no_table.path(), &[]);
     assert!(code == 2 && err.contains("<DIR>"), "{err}");
+}
+
+#[test]
+fn a_report_for_ci_has_a_test_for_each_case_and_for_what_cannot_be_read() {
+    let wrong = case("{pool: q}");
+    let folder = folder(&[
+        ("table.yaml", TABLE),
+        ("a.yaml", &case("{pool: p}")),
+        ("b/c&d.yaml", &wrong),
+        ("e.yaml", "pod: [\n"),
+    ]);
+    let (code, out, _) = test(folder.path(), &[".", "-o", "junit"]);
+    assert_eq!(code, 3);
+    let out = out
+        .split(" time=\"")
+        .map(|it| it.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.'));
+    let out = out.collect::<Vec<_>>().join(" t=\"");
+    let out: Vec<&str> = out.lines().map(str::trim).collect();
+    let begins =
+        |at: usize, text: &str| assert!(out[at].starts_with(text), "{at}: {text}: {out:#?}");
+    begins(0, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>");
+    begins(
+        1,
+        "<testsuites name=\"berth test\" tests=\"3\" failures=\"1\" errors=\"1\" t=",
+    );
+    begins(
+        2,
+        "<testsuite name=\".\" tests=\"2\" failures=\"0\" errors=\"1\" t=",
+    );
+    begins(
+        3,
+        "<testcase name=\"a\" classname=\".\" file=\"./a.yaml\" t=\"\"/>",
+    );
+    begins(
+        4,
+        "<testcase name=\"e\" classname=\".\" file=\"./e.yaml\" t=\"\">",
+    );
+    begins(5, "<error message=\"not YAML: ");
+    begins(
+        8,
+        "<testsuite name=\"./b\" tests=\"1\" failures=\"1\" errors=\"0\" t=",
+    );
+    begins(
+        9,
+        "<testcase name=\"c&amp;d\" classname=\"./b\" file=\"./b/c&amp;d.yaml\" t=",
+    );
+    begins(10, "<failure message=\"");
+    let all = out.join("\n");
+    assert!(
+        all.contains("- pool: q&#10;  + pool: p&#10;</failure>"),
+        "{all}"
+    );
+    assert!(all.ends_with("</testsuite>\n</testsuites>"), "{all}");
 }

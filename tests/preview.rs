@@ -404,8 +404,12 @@ fn a_denied_pods_document_passes_as_it_was_with_the_reason() {
 #[test]
 fn one_bad_file_among_good_ones_is_named_and_the_others_are_shown() {
     let folder = tempfile::tempdir().expect("a folder");
-    let bad: [(&str, &[u8], &str); 8] = [
-        ("a-tab.yaml", b"a:\n\tb: 1\n", "a tab indents this line"),
+    let bad: [(&str, &[u8], &str); 9] = [
+        (
+            "a-tab.yaml",
+            b"a:\n\tb: 1\n",
+            "tabs disallowed as indentation",
+        ),
         ("b-template.yaml", b"a: {{ .Values.x }}\n", "helm template"),
         ("c-binary.yaml", b"\x00\xff\xfe\x01", "not UTF-8"),
         ("d-twice.yaml", b"a: 1\na: 2\n", "duplicate key"),
@@ -413,6 +417,11 @@ fn one_bad_file_among_good_ones_is_named_and_the_others_are_shown() {
         ("f-alias.yaml", b"a: *b\n", "unknown anchor"),
         ("g-open.json", b"{\"a\": 1", "not YAML"),
         ("h-endless.yaml", b"a: &a [*a]\n", "never ends"),
+        (
+            "i-escape.yaml",
+            b"a: \x1b\n",
+            "unexpected character \"\\u001b\"",
+        ),
     ];
     for (name, text, _) in bad {
         fs::write(folder.path().join(name), text).expect("a file");
@@ -669,4 +678,79 @@ fn a_namespace_that_opts_out_counts_for_the_whole_file() {
         "{}",
         ran.prose
     );
+}
+
+#[test]
+fn github_gets_an_annotation_for_each_finding_and_few_of_the_same() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).expect("a file");
+    write("a.yaml", &POD.replace(": whisper}", ": wisper}"));
+    write(
+        "b.yaml",
+        &POD.replace(": whisper}", ": whisper, berth.dev/gpus: \"2\"}"),
+    );
+    write("c.yaml", "a: [\n");
+    write(
+        "d.yaml",
+        &vec![POD.replace(": whisper}", ": wisper}"); 20].join("---\n"),
+    );
+    let ran = command()
+        .args(["preview", "--table", arg(&path("examples/homelab.yaml"))])
+        .args(["-f", ".", "-o", "github"])
+        .current_dir(folder.path())
+        .output()
+        .expect("berth starts");
+    assert_eq!(ran.status.code(), Some(3));
+    assert_eq!(String::from_utf8_lossy(&ran.stderr), "");
+    let data = String::from_utf8(ran.stdout).expect("UTF-8");
+    let lines: Vec<&str> = data.lines().collect();
+    let begins =
+        |at: usize, text: &str| assert!(lines[at].starts_with(text), "{text}: {}", lines[at]);
+    begins(
+        0,
+        "::error file=a.yaml,line=5,endLine=5,col=38,endColumn=44,title=ClassUnavailable::whisper-6d: ClassUnavailable: ",
+    );
+    begins(
+        1,
+        "::warning file=b.yaml,line=5,endLine=5,col=47,endColumn=61,title=UnknownKey::",
+    );
+    begins(2, "::error file=c.yaml,line=");
+    assert_eq!(lines.len(), 13, "{data}");
+    let last = "::error title=ClassUnavailable::the same in 11 more places";
+    assert_eq!(lines.last(), Some(&last));
+}
+
+#[test]
+fn a_file_that_is_not_utf_8_is_told_at_its_first_byte() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("x.yaml");
+    fs::write(&file, b"a: 1\n---\nb: \xe9t\xe9\n").expect("a file");
+    let ran = preview(&["-f", arg(&file), "-o", "json"]);
+    assert_eq!(ran.code, 3);
+    let found = &json(&ran)["findings"];
+    let found = found
+        .as_array()
+        .and_then(|all| all.iter().find(|it| it["topic"].is_null()));
+    let found = found.expect("the error");
+    assert_eq!(
+        (&found["line"], &found["column"]),
+        (&3.into(), &4.into()),
+        "{found}"
+    );
+    assert!(ran.prose.contains("x.yaml:3:4]"), "{}", ran.prose);
+}
+
+#[test]
+fn twenty_thousand_objects_with_one_mistake_are_one_finding() {
+    let mut config = "apiVersion: v1\nkind: ConfigMap\n---\n".to_owned();
+    config.push_str(&"a: 1\n---\n".repeat(20_000));
+    let ran = preview_of(&config, &["-o", "json"]);
+    assert_eq!(ran.code, 1);
+    assert_eq!(
+        ran.prose.matches("it has no apiVersion and kind").count(),
+        1
+    );
+    let again = "NotAnObject: the same in 19999 more places: ";
+    assert!(ran.prose.contains(again), "{}", ran.prose);
+    assert!(ran.prose.lines().count() < 20, "{}", ran.prose);
 }

@@ -190,7 +190,8 @@ const SUBDOMAIN: Syntax = Syntax {
 const LABEL_VALUE: Syntax = Syntax {
     holds: super::syntax::is_label_value,
     name: "a label value",
-    help: "use at most 63 letters, digits, -, _ and ., with a letter or digit at both ends",
+    help: "use at most 63 letters, digits, -, _ and ., with a letter or digit at both ends: there is no label value of \
+           another form",
 };
 const DNS_LABEL: Syntax = Syntax {
     holds: super::syntax::is_dns_label,

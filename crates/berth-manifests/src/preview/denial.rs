@@ -119,6 +119,9 @@ fn help(message: &str, value: &Value) -> Option<String> {
         _ if is_expected("an object") => "write each entry as key: value, on a line of its own",
         _ if is_expected("an array") => "write a list: a line with - for each item",
         _ if is_expected("a boolean") => "write true or false, without quotes",
+        _ if message.contains("not a quantity") => {
+            "no quantity has this form; write a number without a unit, as 1"
+        }
         _ if is_expected("a quantity") => "write a number, as 1, 500m or 2Gi",
         _ => return None,
     };

@@ -113,3 +113,6 @@ fn only_wrong(mut preview: Preview) -> Preview {
         ..preview
     }
 }
+
+#[cfg(test)]
+mod tests;

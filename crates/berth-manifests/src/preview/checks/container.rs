@@ -44,8 +44,9 @@ fn is_denied(pod: &PodPreview, path: &str) -> bool {
     pod.denials.iter().any(|denial| denial.field == field)
 }
 
-/// A name of the wrong type is a matter of the Pod's shape.
+/// A name or a container of the wrong type is a matter of the Pod's shape.
 fn has_no_name(container: &Value) -> bool {
     let name = &container["name"];
-    name.is_null() || name == ""
+    let is_container = container.is_object() || container.is_null();
+    is_container && (name.is_null() || name == "")
 }
