@@ -1,11 +1,10 @@
-//! A case: a table, namespaces, Nodes, a review of a Pod's creation, and two counts of what is free; and what berth makes of it.
+//! A case: a table, namespaces, Nodes, a review of a Pod's creation, and two pictures of what is free; and what berth makes of it.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
-    free_gpus::FreeGpus,
-    labels::{Labels, Namespaces, Nodes},
+    labels::{Labels, Namespaces},
     outcome::{Reason, Warning},
     review::review,
     table::{Settings, compile},
@@ -18,6 +17,7 @@ use serde_json::{Value, json};
 use crate::{
     draw::Draw,
     json_text::Style,
+    live::{Free, Picture},
     nodes,
     pod::{pod, unknown},
     table::Table,
@@ -34,8 +34,8 @@ pub(crate) struct Case {
     pub(crate) pod: Value,
     /// The request without its object.
     pub(crate) request: Value,
-    /// Free GPUs by pool, on the first pass and on the second.
-    pub(crate) free: [Vec<(String, u64)>; 2],
+    /// What is known of the pools, on the first pass and on the second.
+    pub(crate) free: [BTreeMap<String, Free>; 2],
     /// The labels of the namespaces that are known.
     pub(crate) namespaces: Vec<(String, Labels)>,
     /// The labels of the Nodes that are known.
@@ -91,8 +91,7 @@ impl Case {
 
     /// The view of the first pass (0) or the second (1).
     pub(crate) fn view(&self, pass: usize) -> View {
-        self.view_from(0)
-            .with_free(FreeGpus::new(self.free[pass].clone()))
+        self.view_of(0, self.free[pass].clone())
     }
 
     /// The same with the pools of one group for the class, and no others.
@@ -111,8 +110,8 @@ impl Case {
         case
     }
 
-    /// The view without any count of free GPUs, its table from the documents in another order.
-    pub(crate) fn view_from(&self, first: usize) -> View {
+    /// The view in which that is known of the pools, its table from the documents in another order.
+    pub(crate) fn view_of(&self, first: usize, free: BTreeMap<String, Free>) -> View {
         let settings = Settings {
             namespaces: NamespaceLabels::All,
             ..Settings::default()
@@ -121,7 +120,10 @@ impl Case {
         assert!(problems.is_empty(), "the generator made {problems:?}");
         View::from(table)
             .with_namespaces(Namespaces::new(self.namespaces.clone()))
-            .with_nodes(Nodes::new(self.nodes.clone()))
+            .with_live(Arc::new(Picture {
+                free,
+                nodes: self.nodes.iter().cloned().collect(),
+            }))
     }
 
     /// The review's bytes.
@@ -239,18 +241,11 @@ pub(crate) fn apply(pod: &mut Value, patch: &Value) {
     json_patch::patch(pod, &operations).expect("the patch applies");
 }
 
-fn free(draw: &mut Draw<'_>, table: &Table) -> Vec<(String, u64)> {
-    let mut free = Vec::new();
-    for pool in &table.pools {
-        let name = pool["metadata"]["name"].as_str().unwrap_or_default();
-        match draw.below(4) {
-            0 => {}
-            1 => free.push((name.to_owned(), 0)),
-            2 => free.push((name.to_owned(), 1)),
-            _ => free.push((name.to_owned(), 8)),
-        }
-    }
-    free
+fn free(draw: &mut Draw<'_>, table: &Table) -> BTreeMap<String, Free> {
+    let names = table.pools.iter();
+    let names = names.map(|pool| pool["metadata"]["name"].as_str().unwrap_or_default());
+    let known = names.filter_map(|name| Some((name.to_owned(), Free::draw(draw)?)));
+    known.collect()
 }
 
 /// The labels of a namespace, which a class may select by.

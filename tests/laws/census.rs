@@ -195,8 +195,11 @@ fn the_generator_makes_every_reason_every_warning_and_every_branch() {
     });
     let counts = counts.into_inner();
     println!("{counts:#?}");
+    // the tables of the cases have no problem; `objects` has tests of those that have
+    let of_cases = |reason: &&Reason| **reason != Reason::ClassNotReady;
     let reasons = Reason::ALL
         .iter()
+        .filter(of_cases)
         .filter(|reason| reason.verdict() != Verdict::Error);
     let reasons = reasons.map(|reason| (reason.as_str(), OF_EACH_REASON));
     let branches = BRANCHES.iter().map(|(name, _)| (*name, OF_EACH_BRANCH));

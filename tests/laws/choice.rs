@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::{
     case::{Admission, Case},
     effective_request, every_amount, hold, is_named,
+    live::Free,
     nodes::elements,
     validation::quantity,
 };
@@ -40,7 +41,8 @@ fn should_be_chosen(case: &Case, candidates: &[Admission]) -> usize {
     let first = |holds: &dyn Fn(&Admission) -> bool| candidates.iter().position(holds);
     first(&|it| it.patch.is_none())
         .or_else(|| first(&lacks_the_annotation_alone))
-        .or_else(|| first(&|it| has_room(case, it)))
+        .or_else(|| first(&|it| has_room(case, it, false)))
+        .or_else(|| first(&|it| has_room(case, it, true)))
         .unwrap_or(0)
 }
 
@@ -50,13 +52,18 @@ fn lacks_the_annotation_alone(admission: &Admission) -> bool {
     paths.all(|path| path.starts_with("/metadata/annotations"))
 }
 
-/// Whether one pool has as many free GPUs as the Pod asks for in the end; a pool of which nothing is known has room.
-fn has_room(case: &Case, admission: &Admission) -> bool {
-    admission.pools.iter().any(|name| {
-        let resource: &Value = &case.table.pool(name)["spec"]["resourceName"];
-        let asked = effective_request(&admission.result, resource);
-        let mut known = case.free[0].iter();
-        let free = known.find(|(pool, _)| pool == name);
-        free.is_none_or(|(_, free)| f64::from(u32::try_from(*free).expect("few")) >= asked)
-    })
+/// Whether one pool has as many free GPUs as the Pod asks for in the end, and, unless that is no matter, no Pod waits for
+/// them; if nothing is known of a pool, there is room.
+fn has_room(case: &Case, admission: &Admission, if_wanted: bool) -> bool {
+    let resource: &Value = &case.table.pool(&admission.pools[0])["spec"]["resourceName"];
+    let asked = effective_request(&admission.result, resource);
+    let known = |name: &String| case.free[0].get(name).copied();
+    let fits = |free: Free| f64::from(u32::try_from(free.gpus).expect("few")) >= asked;
+    asked <= 0.0
+        || admission.pools.iter().any(|name| known(name).is_none())
+        || admission
+            .pools
+            .iter()
+            .filter_map(known)
+            .any(|free| fits(free) && (if_wanted || !free.is_wanted))
 }

@@ -4,7 +4,7 @@
 //! chance; `BERTH_SEED` sets another seed, a number or `random`, and a failure prints the seed with the smallest case
 //! found.
 
-use std::{env, hash::BuildHasher};
+use std::{collections::BTreeMap, env, hash::BuildHasher};
 
 use proptest::{
     prelude::{ProptestConfig, Strategy, TestCaseError},
@@ -13,7 +13,7 @@ use proptest::{
 };
 use serde_json::Value;
 
-use berth_core::{free_gpus::FreeGpus, outcome::Reason};
+use berth_core::outcome::Reason;
 
 use case::{Case, admit};
 use json_text::Style;
@@ -32,6 +32,7 @@ mod draw;
 mod fuzz;
 mod json_text;
 mod keeps;
+mod live;
 mod nodes;
 mod pod;
 mod table;
@@ -79,7 +80,7 @@ fn law_2_the_result_is_admitted_again_without_a_patch_whatever_is_free() {
             return Ok(());
         }
         let again = case.body_of(&first.result, Style::new(0));
-        let nothing_known = case.view_from(case.rotation);
+        let nothing_known = case.view_of(case.rotation, BTreeMap::new());
         for view in [case.view(1), case.view(0), nothing_known] {
             let second = admit(&again, &view);
             prop_assert_eq!(second.message, None, "{:#}", first.result);
@@ -144,8 +145,7 @@ fn law_5_the_same_bytes_and_table_get_the_same_answer_dry_run_or_not() {
     hold(|case| {
         let body = case.body();
         let first = admit(&body, &case.view(0));
-        let free = FreeGpus::new(case.free[0].iter().rev().cloned());
-        let reordered = case.view_from(case.rotation).with_free(free);
+        let reordered = case.view_of(case.rotation, case.free[0].clone());
         prop_assert_eq!(&admit(&body, &reordered).text(), &first.text());
         let [wet, dry] = [false, true].map(|dry| {
             let mut case = case.clone();

@@ -31,6 +31,9 @@ use schema::{
 
 pub mod bounds;
 mod schema;
+mod status;
+
+pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassStatus};
 
 /// One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.
 #[derive(CustomResource, Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
@@ -41,12 +44,43 @@ mod schema;
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
     doc = "One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.",
+    status = "GPUPoolStatus",
+    shortname = "gpool",
     printcolumn(name = "Resource", type_ = "string", json_path = ".spec.resourceName"),
-    printcolumn(name = "Memory", type_ = "string", json_path = ".spec.memoryPerGPU"),
+    printcolumn(name = "Nodes", type_ = "integer", json_path = ".status.nodes.matched"),
+    printcolumn(
+        name = "GPUs",
+        type_ = "integer",
+        json_path = ".status.gpus.allocatable"
+    ),
+    printcolumn(name = "Free", type_ = "integer", json_path = ".status.gpus.free"),
+    printcolumn(
+        name = "Waiting",
+        type_ = "integer",
+        json_path = ".status.gpus.waiting"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Memory",
+        type_ = "string",
+        json_path = ".spec.memoryPerGPU",
+        priority = 1
+    ),
     printcolumn(
         name = "Sharing",
         type_ = "string",
-        json_path = ".spec.sharing.strategy"
+        json_path = ".spec.sharing.strategy",
+        priority = 1
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
     ),
     printcolumn(
         name = "Age",
@@ -102,6 +136,9 @@ pub struct GPUPoolSpec {
     /// How one GPU is shared by several Pods.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
+    /// How far an autoscaler may grow the pool, if one may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
     /// The runtime class that a Pod needs on these nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
@@ -192,6 +229,17 @@ pub enum SharingStrategy {
     MPS,
 }
 
+/// How far an autoscaler may grow a pool.
+#[derive(Clone, Copy, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Autoscaling {
+    /// The most GPUs that the pool has when it has grown. Up to it berth may choose the pool though no GPU is free: the
+    /// autoscaler adds a node.
+    #[serde(rename = "maxGPUs")]
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_gpus: u32,
+}
+
 /// An environment variable: a name and a value only.
 #[derive(Clone, Debug, Deserialize, Eq, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -218,8 +266,23 @@ pub struct EnvVar {
     doc = "What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs.",
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("the name is a Pod label's value, and must be a DNS label: at most 63 lower-case letters, digits and -"),
-    printcolumn(name = "Pools", type_ = "string", json_path = ".spec.pools[*].name"),
+    status = "WorkloadClassStatus",
+    shortname = "wclass",
+    printcolumn(name = "Pools", type_ = "string", json_path = ".status.poolNames"),
     printcolumn(name = "GPUs", type_ = "integer", json_path = ".spec.gpus.default"),
+    printcolumn(name = "Running", type_ = "integer", json_path = ".status.pods.running"),
+    printcolumn(name = "Waiting", type_ = "integer", json_path = ".status.pods.waiting"),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].status"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Ready\")].reason",
+        priority = 1
+    ),
     printcolumn(name = "Rationale", type_ = "string", json_path = ".spec.rationale", priority = 1),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp")
 )]

@@ -1,4 +1,4 @@
-//! The labels of namespaces and of Nodes, as far as they are known.
+//! The labels of namespaces, as far as they are known.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -10,10 +10,6 @@ pub type Labels = BTreeMap<String, String>;
 /// The labels of namespaces, by the namespace's name.
 #[derive(Clone, Debug, Default)]
 pub struct Namespaces(HashMap<String, Labels>);
-
-/// The labels of Nodes, by the Node's name.
-#[derive(Clone, Debug, Default)]
-pub struct Nodes(HashMap<String, Labels>);
 
 /// A namespace as far as it is known: its name is a label of its own.
 #[derive(Clone, Copy, Debug)]
@@ -33,19 +29,6 @@ impl Namespaces {
     pub fn of_name<'v>(&'v self, name: &'v str) -> Namespace<'v> {
         let labels = self.0.get(name);
         Namespace { name, labels }
-    }
-}
-
-impl Nodes {
-    /// The Nodes given, each with its labels.
-    pub fn new(nodes: impl IntoIterator<Item = (String, Labels)>) -> Self {
-        Self(nodes.into_iter().collect())
-    }
-
-    /// The labels of a Node that is known.
-    #[must_use]
-    pub fn labels(&self, name: &str) -> Option<&Labels> {
-        self.0.get(name)
     }
 }
 

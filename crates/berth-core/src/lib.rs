@@ -22,7 +22,9 @@ pub mod validate;
 pub mod labels;
 pub mod table;
 
-pub mod free_gpus;
+pub mod objects;
+
+pub mod live;
 pub mod view;
 
 pub mod review;

@@ -41,6 +41,8 @@ pub const HOSTNAME_LABEL: &str = "kubernetes.io/hostname";
 pub const OS_LABEL: &str = "kubernetes.io/os";
 /// What [`OS_LABEL`] and a Pod's `os.name` say for Windows.
 pub const WINDOWS: &str = "windows";
+/// What the scheduler puts before a DeviceClass's name to make an extended resource of it (DRA).
+pub const DEVICE_CLASS_PREFIX: &str = "deviceclass.resource.kubernetes.io/";
 /// The label that every namespace has, with its name as the value.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 

@@ -103,6 +103,9 @@ reasons! {
     /// No such class, or not open to the namespace.
     ClassUnavailable: Denied 403 =>
         "Use one of the classes that the message lists, or ask for the namespace to be added to the class's `namespaceSelector`.",
+    /// The class has a problem, or one of its pools has.
+    ClassNotReady: Denied 403 =>
+        "Wait for the class's owner to fix it: `kubectl get workloadclass NAME -o yaml` says in its conditions what is wrong.",
     /// `nodeName` bypasses the scheduler.
     NodeNameSet: Denied 403 =>
         "Remove `nodeName`, and use only the label, or a `nodeSelector`.",

@@ -4,6 +4,7 @@
 use crate::{
     accelerators::Vendor,
     json::Text,
+    live::Choice,
     outcome::Warning,
     shown,
     table::{Group, Preference, Rendered},
@@ -36,6 +37,8 @@ pub struct Placement<'a> {
     pub kept_scheduler: Option<Kept<'a>>,
     /// The annotation that records the choice (rule 25).
     pub annotation: Annotation,
+    /// How the group was chosen, where there was a choice between groups or another class has one (rule 0).
+    pub choice: Option<Choice>,
     /// Whether a `DaemonSet` made the Pod: its controller judges nodes by the template (rule 3).
     pub is_of_daemon_set: bool,
 }

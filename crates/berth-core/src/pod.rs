@@ -17,6 +17,8 @@ object! {
 object! {
     /// A Pod's metadata.
     Metadata {
+        /// The name, which a controller leaves to the API server.
+        name: Text<'a> = "name",
         /// The prefix of a name that the API server makes up after us.
         generate_name: Text<'a> = "generateName",
         /// Labels.
@@ -35,6 +37,8 @@ object! {
         kind: Text<'a> = "kind",
         /// The owner's name.
         name: Text<'a> = "name",
+        /// The owner's uid.
+        uid: Text<'a> = "uid",
         /// Whether this one manages the Pod.
         controller: bool = "controller",
     }
@@ -220,6 +224,22 @@ impl<'a> Pod<'a> {
     pub fn controller(&self) -> Option<&OwnerReference<'a>> {
         let owners = list(&self.metadata.as_ref()?.owner_references);
         owners.iter().find(|owner| owner.is_controller())
+    }
+}
+
+impl Pod<'_> {
+    /// What tells the Pod from others while it has no uid: its controller's uid, else the prefix of its name, else its
+    /// name. The stored Pod has the same.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        let Some(metadata) = &self.metadata else {
+            return "";
+        };
+        let controller = self.controller().map(|owner| text(&owner.uid));
+        let prefix = text(&metadata.generate_name);
+        let known = [controller.unwrap_or_default(), prefix];
+        let known = known.into_iter().find(|it| !it.is_empty());
+        known.unwrap_or_else(|| text(&metadata.name))
     }
 }
 

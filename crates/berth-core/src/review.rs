@@ -9,8 +9,9 @@ use crate::{
     outcome::{Denial, Reason, Warning},
     patch,
     placement::Placement,
-    pod::{Pod, text},
-    rules, shown,
+    pod::Pod,
+    rules::{self, Creation},
+    shown,
     table::AllocationTable,
     view::View,
 };
@@ -133,7 +134,7 @@ fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
     let decision = match class_label(&view.table, labels, annotations) {
-        Ok(class) => place(pod, class, text(&request.namespace), view),
+        Ok(class) => place(pod, class, request.creation(), view),
         Err(reason @ Reason::NoClass) => Decision::allow(reason),
         Err(reason) => return Decision::allow(reason),
     };
@@ -143,12 +144,12 @@ fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
     }
 }
 
-fn place<'a>(pod: &Pod<'a>, class: &str, namespace: &str, view: &'a View) -> Decision<'a> {
-    let allocation = match rules::authorise(view, class, namespace) {
+fn place<'a>(pod: &Pod<'a>, class: &str, creation: Creation<'_>, view: &'a View) -> Decision<'a> {
+    let allocation = match rules::authorise(view, class, creation.namespace) {
         Ok(allocation) => allocation,
         Err(denial) => return Decision::deny(denial),
     };
-    let decision = match rules::place(pod, view, allocation) {
+    let decision = match rules::place(pod, creation, view, allocation) {
         Ok(placement) => Decision::place(placement),
         Err(denial) => Decision::deny(denial),
     };

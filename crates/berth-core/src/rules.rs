@@ -4,6 +4,7 @@
 
 use crate::{
     labels::Labels,
+    live::{Plan, Wish},
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
     pod::{Pod, Spec, list, text},
@@ -35,14 +36,24 @@ struct Context<'a> {
     view: &'a View,
     class: &'a Allocation,
     group: &'a Group,
-    /// The labels of the Node that `nodeName` has chosen already (rule 29).
-    node: Option<&'a Labels>,
+    /// Whether the Node that `nodeName` has chosen already is of the group; none without one (rule 29).
+    is_on_node: Option<bool>,
+}
+
+/// What the request says of a Pod that is created.
+#[derive(Clone, Copy, Debug)]
+pub struct Creation<'a> {
+    /// The namespace: the object's own may be empty (rule 30).
+    pub namespace: &'a str,
+    /// Whether nothing is stored in the end.
+    pub dry_run: bool,
 }
 
 /// Chooses the group, and decides what its Pod needs (rule 0): the first group for which nothing is to do, else the first
-/// for which only our annotation is missing, else the first with room, else the first.
+/// for which only our annotation is missing, else by the room that the groups have.
 pub fn place<'a>(
     pod: &Pod<'a>,
+    creation: Creation<'_>,
     view: &'a View,
     class: &'a Allocation,
 ) -> Result<Placement<'a>, Denial> {
@@ -57,7 +68,7 @@ pub fn place<'a>(
             view,
             class,
             group,
-            node,
+            is_on_node: node.as_ref().map(|labels| group.selects(labels)),
         };
         match in_group(pod, spec, context) {
             Ok(placement) if placement.changes_nothing() => return Ok(placement),
@@ -68,11 +79,40 @@ pub fn place<'a>(
     if placements.is_empty() {
         return Err(joined(class, groups, denials));
     }
-    let in_place = placements.iter().position(Placement::is_in_place);
-    let has_room = |it: &Placement<'_>| view.free.have_room(it.group, it.gpus);
-    let with_room = || placements.iter().position(has_room);
-    let chosen = in_place.or_else(with_room).unwrap_or(0);
-    Ok(placements.swap_remove(chosen))
+    if let Some(in_place) = placements.iter().position(Placement::is_in_place) {
+        return Ok(placements.swap_remove(in_place));
+    }
+    Ok(with_room(placements, pod, creation, view, class))
+}
+
+/// The first group with room (rule 0). A class whose groups no class chooses between asks nobody: there is one.
+fn with_room<'a>(
+    mut placements: Vec<Placement<'a>>,
+    pod: &Pod<'a>,
+    creation: Creation<'_>,
+    view: &View,
+    class: &Allocation,
+) -> Placement<'a> {
+    if !class.is_chosen_between {
+        return placements.swap_remove(0);
+    }
+    let plan = |it: &Placement<'a>| Plan {
+        group: it.group,
+        gpus: it.gpus,
+    };
+    let plans: Vec<Plan<'_>> = placements.iter().map(plan).collect();
+    let choice = view.live.choose(&Wish {
+        namespace: creation.namespace,
+        owner: pod.owner(),
+        class,
+        plans: &plans,
+        dry_run: creation.dry_run,
+    });
+    let chosen = choice.plan.min(placements.len() - 1);
+    Placement {
+        choice: Some(choice),
+        ..placements.swap_remove(chosen)
+    }
 }
 
 /// Every rule of a group, in order.
@@ -82,8 +122,9 @@ fn in_group<'a>(
     context: Context<'a>,
 ) -> Result<Placement<'a>, Denial> {
     let group = context.group;
-    let affinity = match context.node {
-        Some(labels) => selects(labels, spec, context).map(|()| NodeAffinity::default())?,
+    let affinity = match context.is_on_node {
+        Some(true) => NodeAffinity::default(),
+        Some(false) => return Err(not_of_group(spec, context)),
         None => node_affinity::decide(spec, context)?,
     };
     let taints = tolerations::decide(spec, group)?;
@@ -100,16 +141,13 @@ fn in_group<'a>(
         scheduler: bundle::scheduler(spec, context.class),
         kept_scheduler: bundle::kept_scheduler(spec, context.class),
         annotation: annotation::decide(pod, group),
+        choice: None,
         is_of_daemon_set: controller.is_some_and(|owner| text(&owner.kind) == "DaemonSet"),
     })
 }
 
 /// Rule 29: what `nodeName` says bypasses the scheduler, so the Node must be known.
-fn node<'a>(
-    spec: &Spec<'_>,
-    view: &'a View,
-    class: &Allocation,
-) -> Result<Option<&'a Labels>, Denial> {
+fn node(spec: &Spec<'_>, view: &View, class: &Allocation) -> Result<Option<Labels>, Denial> {
     let name = text(&spec.node_name);
     if name.is_empty() {
         return Ok(None);
@@ -122,17 +160,14 @@ fn node<'a>(
             class.name
         )
     };
-    let labels = view.nodes.labels(name);
+    let labels = view.live.node(name);
     let labels = labels.ok_or_else(|| Denial::new(Reason::NodeNameSet, message()))?;
     Ok(Some(labels))
 }
 
-/// Rule 29: the Node is one of the group's.
-fn selects(labels: &Labels, spec: &Spec<'_>, context: Context<'_>) -> Result<(), Denial> {
-    if context.group.selects(labels) {
-        return Ok(());
-    }
-    Err(Denial::of_group(
+/// Rule 29: the Node is none of the group's.
+fn not_of_group(spec: &Spec<'_>, context: Context<'_>) -> Denial {
+    Denial::of_group(
         Reason::NodeNameSet,
         format!(
             "spec.nodeName {:?} is not a Node of ",
@@ -145,7 +180,7 @@ fn selects(labels: &Labels, spec: &Spec<'_>, context: Context<'_>) -> Result<(),
         ),
         " or ",
         ": remove nodeName and use the label alone, or name a Node of the pool".to_owned(),
-    ))
+    )
 }
 
 /// Rule 32, of containers.

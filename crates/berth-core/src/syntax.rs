@@ -49,6 +49,14 @@ pub fn is_extended_resource(text: &str) -> bool {
         && is_qualified_name(text)
 }
 
+/// The name under which the scheduler gives any device of a DeviceClass, as an extended resource: the class's name after
+/// [`DEVICE_CLASS_PREFIX`](crate::names::DEVICE_CLASS_PREFIX).
+#[must_use]
+pub fn is_device_class_resource(text: &str) -> bool {
+    let class = text.strip_prefix(crate::names::DEVICE_CLASS_PREFIX);
+    class.is_some_and(|class| is_dns_subdomain(class) && is_qualified_name(text))
+}
+
 /// An environment variable's name: printable ASCII without `=`.
 #[must_use]
 pub fn is_env_name(text: &str) -> bool {

@@ -9,7 +9,7 @@ use std::{
 
 use crate::{
     accelerators::Kind,
-    api::TaintEffect,
+    api::{Taint, TaintEffect},
     labels::{Labels, Namespace},
     names::CLASS_LABEL,
     selector::{Requirement, Selector},
@@ -20,6 +20,7 @@ mod compile;
 mod group;
 
 pub use compile::compile;
+pub(crate) use compile::compile_each;
 
 /// What the operator may set beside the manifests.
 #[derive(Clone, Debug)]
@@ -62,7 +63,23 @@ pub struct AllocationTable {
     companions: HashSet<String>,
     /// The injected containers that the operator adds.
     injected: HashSet<String>,
-    pools: usize,
+    /// Sorted by name.
+    pools: Vec<Pool>,
+}
+
+/// A pool as the live picture counts it; what a Pod needs there is in the [`Group`].
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// The pool's name.
+    pub name: String,
+    /// The extended resource.
+    pub resource: String,
+    /// What its nodes have in common.
+    pub requirements: Vec<Requirement>,
+    /// The taints that its nodes carry.
+    pub taints: Vec<Taint>,
+    /// How many GPUs an autoscaler may bring the pool to, if it may grow.
+    pub max_gpus: Option<u64>,
 }
 
 /// What a workload class gets.
@@ -82,6 +99,11 @@ pub struct Allocation {
     pub namespaces: Option<Selector>,
     /// The scheduler, with its JSON.
     pub scheduler: Option<Rendered>,
+    /// Whether there is a choice between groups: the class has several, or uses a pool of a class that has. Only then
+    /// does a review ask for room (rule 0).
+    pub is_chosen_between: bool,
+    /// Why the class cannot be used, in a few words: a pool is missing, say. It then has no group (rule 31).
+    pub not_ready: Option<String>,
 }
 
 /// The pools of a class that ask the same of the Pod itself, for Pods of one operating system: what no Pod can OR.
@@ -197,7 +219,18 @@ impl AllocationTable {
     /// How many pools there are.
     #[must_use]
     pub fn pool_count(&self) -> usize {
-        self.pools
+        self.pools.len()
+    }
+
+    /// The pools, sorted by name.
+    #[must_use]
+    pub fn pools(&self) -> &[Pool] {
+        &self.pools
+    }
+
+    /// The classes, sorted by name.
+    pub fn classes(&self) -> impl Iterator<Item = &Allocation> {
+        self.names.iter().filter_map(|name| self.classes.get(name))
     }
 
     /// The names of the classes that a namespace may use, sorted.

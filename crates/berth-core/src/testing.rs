@@ -6,11 +6,14 @@
     reason = "it is for tests, which fail by a panic"
 )]
 
+use std::{collections::BTreeMap, sync::Arc};
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
-    free_gpus::FreeGpus,
+    labels::Labels,
+    live::{Choice, Live, Plan, Room, Wish},
     manifest::{Document, Manifest},
     names::{CLASS_LABEL, GROUP, VERSION},
     outcome::Reason,
@@ -93,10 +96,40 @@ pub fn one_pool() -> View {
     view(&[pool("p", json!({})), class("c", &["p"], json!({}))])
 }
 
+/// A picture that says what the test says.
+#[derive(Debug, Default)]
+pub struct Said {
+    /// Free GPUs by pool, of which the best of a group counts; of others nothing is known.
+    pub free: BTreeMap<String, u64>,
+    /// The labels of the Nodes.
+    pub nodes: BTreeMap<String, Labels>,
+}
+
+impl Live for Said {
+    fn choose(&self, wish: &Wish<'_>) -> Choice {
+        let of_pool = |pool: &String, gpus: u64| match self.free.get(pool) {
+            None => Room::Unknown,
+            Some(free) if *free >= gpus => Room::Enough,
+            Some(_) => Room::None,
+        };
+        Choice::between(wish.plans, |plan: &Plan<'_>| {
+            let mut rooms = plan.group.pools.iter().map(|pool| of_pool(pool, plan.gpus));
+            rooms.find(|room| *room != Room::None).unwrap_or(Room::None)
+        })
+    }
+
+    fn node(&self, name: &str) -> Option<Labels> {
+        self.nodes.get(name).cloned()
+    }
+}
+
 /// A view with counts of free GPUs by pool.
 pub fn with_free(view: View, free: &[(&str, u64)]) -> View {
     let free = free.iter().map(|(pool, free)| ((*pool).to_owned(), *free));
-    view.with_free(FreeGpus::new(free))
+    view.with_live(Arc::new(Said {
+        free: free.collect(),
+        ..Said::default()
+    }))
 }
 
 /// A Pod of class `c` with one container `main` and the spec's fields given.

@@ -11,7 +11,7 @@ use crate::{
         GPUPool, WorkloadClass,
         bounds::{MAX_KEY, MAX_QUANTITY, MAX_REQUIREMENTS, MAX_VALUES},
     },
-    manifest::{Document, Manifest, Problem},
+    manifest::{Cause, Document, Manifest, Problem},
     shown,
 };
 
@@ -35,13 +35,26 @@ pub struct Valid<'a> {
     pub pools: Vec<&'a GPUPool>,
     /// A kind of workload, and the pools that it may use.
     pub classes: Vec<&'a WorkloadClass>,
+    /// The classes that have a problem, but of which is known who may use them; with the first problem. They are no part
+    /// of a table from files, which has no problems.
+    pub not_ready: Vec<(&'a WorkloadClass, String)>,
 }
 
 /// Checks every document. An object with a problem is left out, and so is a class whose pool is.
 #[must_use]
 pub fn validate(documents: &[Document], known: NamespaceLabels) -> (Valid<'_>, Vec<Problem>) {
+    validate_without(documents, known, &[])
+}
+
+/// The same where further pools, given by name, are left out already.
+pub(crate) fn validate_without<'a>(
+    documents: &'a [Document],
+    known: NamespaceLabels,
+    left_out: &'a [String],
+) -> (Valid<'a>, Vec<Problem>) {
     let mut problems = Problems::default();
-    let (mut pools, mut left_out) = (BTreeMap::new(), BTreeSet::new());
+    let mut pools = BTreeMap::new();
+    let mut left_out: BTreeSet<&str> = left_out.iter().map(String::as_str).collect();
     let mut names = Names::default();
     for (origin, pool) in documents.iter().filter_map(as_pool) {
         let mut found = Found::new(origin);
@@ -55,21 +68,26 @@ pub fn validate(documents: &[Document], known: NamespaceLabels) -> (Valid<'_>, V
         }
         problems.0.extend(found.problems);
     }
-    let mut classes = BTreeMap::new();
+    let (mut classes, mut not_ready) = (BTreeMap::new(), BTreeMap::new());
     let mut names = Names::default();
     for (origin, class) in documents.iter().filter_map(as_class) {
         let mut found = Found::new(origin);
-        names.take(&class.metadata, "WorkloadClass", &mut found);
+        let is_new = names.take(&class.metadata, "WorkloadClass", &mut found);
         class::check(class, &pools, &left_out, &mut found);
+        let others = found.problems.len();
         class::namespaces(&class.spec, known, &mut found);
+        let is_known = found.problems.len() == others;
         if found.is_empty() {
             classes.insert(name(&class.metadata), class);
+        } else if is_known && is_new && super::syntax::is_dns_label(name(&class.metadata)) {
+            not_ready.insert(name(&class.metadata), (class, found.in_words()));
         }
         problems.0.extend(found.problems);
     }
     let valid = Valid {
         pools: pools.into_values().collect(),
         classes: classes.into_values().collect(),
+        not_ready: not_ready.into_values().collect(),
     };
     problems.0.sort_by_key(|problem| problem.origin);
     (valid, problems.0)
@@ -122,8 +140,19 @@ impl Found {
         message: impl Into<String>,
         help: impl Into<String>,
     ) {
+        self.add_for(Cause::Invalid, field, message, help);
+    }
+
+    fn add_for(
+        &mut self,
+        cause: Cause,
+        field: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.problems.push(Problem {
             origin: self.origin,
+            cause,
             field: field.into(),
             message: message.into(),
             help: help.into(),
@@ -160,6 +189,22 @@ impl Found {
             _ => return,
         };
         self.add(field, message, help);
+    }
+
+    /// The first problem, for somebody who cannot see the object.
+    fn in_words(&self) -> String {
+        let Some(first) = self.problems.first() else {
+            return String::new();
+        };
+        let place = match first.cause {
+            Cause::Invalid => format!("{}: ", first.field),
+            _ => String::new(),
+        };
+        let more = match self.problems.len() - 1 {
+            0 => String::new(),
+            more => format!(" (+{more} more)"),
+        };
+        format!("{place}{}{more}", first.message)
     }
 
     /// Adds a problem unless the rule holds for the text.

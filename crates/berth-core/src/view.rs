@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    free_gpus::FreeGpus,
-    labels::{Namespace, Namespaces, Nodes},
+    labels::{Namespace, Namespaces},
+    live::{Live, NothingKnown},
     table::AllocationTable,
 };
 
@@ -14,12 +14,11 @@ use crate::{
 pub struct View {
     /// The classes and their pools.
     pub table: Arc<AllocationTable>,
-    /// Free GPUs; without any, nothing is known and every pool has room.
-    pub free: Arc<FreeGpus>,
     /// The labels of the namespaces that are known.
     pub namespaces: Arc<Namespaces>,
-    /// The Nodes that are known.
-    pub nodes: Arc<Nodes>,
+    /// The Nodes, and how full they are. It changes at every Pod, and is asked seldom: by the choice between the groups
+    /// of a class, and for a Pod with `nodeName`.
+    pub live: Arc<dyn Live>,
 }
 
 /// What a table from files knows: no namespace's labels, no Node, and of no pool how full it is.
@@ -27,19 +26,17 @@ impl From<AllocationTable> for View {
     fn from(table: AllocationTable) -> Self {
         Self {
             table: Arc::new(table),
-            free: Arc::default(),
             namespaces: Arc::default(),
-            nodes: Arc::default(),
+            live: Arc::new(NothingKnown),
         }
     }
 }
 
 impl View {
-    /// The same view with other counts of free GPUs.
+    /// The same view with another picture of the cluster.
     #[must_use]
-    pub fn with_free(self, free: FreeGpus) -> Self {
-        let free = Arc::new(free);
-        Self { free, ..self }
+    pub fn with_live(self, live: Arc<dyn Live>) -> Self {
+        Self { live, ..self }
     }
 
     /// The same view with the labels of these namespaces.
@@ -47,13 +44,6 @@ impl View {
     pub fn with_namespaces(self, namespaces: Namespaces) -> Self {
         let namespaces = Arc::new(namespaces);
         Self { namespaces, ..self }
-    }
-
-    /// The same view with these Nodes.
-    #[must_use]
-    pub fn with_nodes(self, nodes: Nodes) -> Self {
-        let nodes = Arc::new(nodes);
-        Self { nodes, ..self }
     }
 
     /// A namespace by its name.

@@ -9,7 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use berth_core::{
     api::{GPUPool, WorkloadClass},
-    manifest::{Document, Manifest, Problem},
+    manifest::{Cause, Document, Manifest, Problem},
     names::HOSTNAME_LABEL,
     selector::{Operator, Requirement, Selector},
 };
@@ -86,6 +86,7 @@ impl Found {
     ) {
         self.0.push(Problem {
             origin,
+            cause: Cause::default(),
             field: field.into(),
             message: message.into(),
             help: help.into(),

@@ -74,3 +74,36 @@ fn merge(mut schema: serde_json::Value, description: &str) -> serde_json::Value 
     schema["description"] = json!(description);
     schema
 }
+
+/// Conditions, merged by their type, with the bounds that their own type lacks.
+pub(super) fn conditions(_: &mut schemars::SchemaGenerator) -> Schema {
+    let text = |max: u32, description: &str| json!({"type": "string", "maxLength": max, "description": description});
+    let schema = json!({
+        "type": "array",
+        "maxItems": 16,
+        "x-kubernetes-list-type": "map",
+        "x-kubernetes-list-map-keys": ["type"],
+        "items": {
+            "type": "object",
+            "required": ["type", "status", "lastTransitionTime", "reason", "message"],
+            "properties": {
+                "type": text(316, "The condition."),
+                "status": {
+                    "description": "Whether it holds.",
+                    "type": "string", "enum": ["True", "False", "Unknown"],
+                },
+                "observedGeneration": {
+                    "description": "The generation of the spec that the condition is about.",
+                    "type": "integer", "format": "int64", "minimum": 0,
+                },
+                "lastTransitionTime": {
+                    "description": "When the status last changed.",
+                    "type": "string", "format": "date-time",
+                },
+                "reason": text(1024, "Why, in a word."),
+                "message": text(32768, "Why, in a sentence, and what to do."),
+            },
+        },
+    });
+    schema.try_into().expect("an object is a schema")
+}

@@ -8,6 +8,7 @@
 use crate::{
     json::{self, Map, Raw, Text, object},
     pod::{Pod, text},
+    rules::Creation,
 };
 
 use super::{API_VERSION, Error};
@@ -122,6 +123,14 @@ impl<'a, O> Request<'a, O> {
             ) == ("", "v1", "pods")
         });
         pods && text(&self.operation) == "CREATE" && text(&self.subresource).is_empty()
+    }
+
+    /// What the rules are told of the request.
+    pub(super) fn creation(&self) -> Creation<'_> {
+        Creation {
+            namespace: text(&self.namespace),
+            dry_run: self.dry_run.unwrap_or_default(),
+        }
     }
 
     /// The object, and the request without it.

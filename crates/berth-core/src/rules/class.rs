@@ -38,12 +38,19 @@ pub fn authorise<'v>(
     let allocation = table
         .class(class)
         .filter(|allocation| allocation.is_open_to(namespace));
-    allocation.ok_or_else(|| {
+    let allocation = allocation.ok_or_else(|| {
         Denial::new(
             Reason::ClassUnavailable,
             unavailable(table, class, namespace),
         )
-    })
+    })?;
+    match &allocation.not_ready {
+        None => Ok(allocation),
+        Some(problem) => Err(Denial::new(
+            Reason::ClassNotReady,
+            format!("workload class {class:?} is not ready: {problem}"),
+        )),
+    }
 }
 
 fn unavailable(table: &AllocationTable, class: &str, namespace: Namespace<'_>) -> String {

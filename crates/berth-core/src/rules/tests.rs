@@ -1,13 +1,15 @@
 //! Rules 0, 3, 29 and 32: what is asked before and around the rules of a group.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use crate::{
-    labels::{Namespaces, Nodes},
+    labels::Namespaces,
     names::HOSTNAME_LABEL,
     outcome::Reason,
     table::{Settings, compile},
-    testing::{NAMESPACE, admit, class, one_pool, pod, pool, view, with_free},
+    testing::{NAMESPACE, Said, admit, class, one_pool, pod, pool, view, with_free},
     validate::NamespaceLabels,
     view::View,
 };
@@ -191,7 +193,10 @@ fn a_node_that_is_chosen_already_must_be_known_and_of_a_pool() {
     let labels = |hostname: &str| [(HOSTNAME_LABEL.to_owned(), hostname.to_owned())].into();
     let nodes = [("n1", "nvidia-node"), ("n2", "elsewhere")];
     let nodes = nodes.map(|(name, hostname)| (name.to_owned(), labels(hostname)));
-    let view = two_vendors().with_nodes(Nodes::new(nodes));
+    let view = two_vendors().with_live(Arc::new(Said {
+        nodes: nodes.into(),
+        ..Said::default()
+    }));
     let on = |node: &str| admit(&view, &pod(json!({"nodeName": node})));
     // the second group has it: all that the Pod needs there, and no node affinity
     let admitted = on("n1").expect("admitted");

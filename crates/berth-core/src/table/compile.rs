@@ -5,42 +5,73 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::Serialize;
 
-use super::{Allocation, AllocationTable, Group, Rendered, Settings};
+use super::{Allocation, AllocationTable, Group, Pool, Rendered, Settings};
 use crate::{
     api::{GPUPool, Gpus, WorkloadClass},
     manifest::{Document, Problem},
     selector::Selector,
-    validate::{Valid, validate},
+    validate::{Valid, validate, validate_without},
 };
 
 /// Compiles the documents. What has a problem is left out and named.
 #[must_use]
 pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable, Vec<Problem>) {
     let (valid, problems) = validate(documents, settings.namespaces);
+    let ready = Valid {
+        not_ready: Vec::new(),
+        ..valid
+    };
+    (table(&ready, settings), problems)
+}
+
+/// The same for objects of which each stands alone: a class with a problem is in the table as one that is not ready, if
+/// it is known who may use it. The undecodable are the names of pools that no document was made of.
+#[must_use]
+pub(crate) fn compile_each(
+    documents: &[Document],
+    settings: &Settings,
+    undecodable: &[String],
+) -> (AllocationTable, Vec<Problem>) {
+    let (valid, problems) = validate_without(documents, settings.namespaces, undecodable);
+    (table(&valid, settings), problems)
+}
+
+fn table(valid: &Valid<'_>, settings: &Settings) -> AllocationTable {
     let pools: BTreeMap<&str, &GPUPool> = valid
         .pools
         .iter()
         .map(|pool| (name(&pool.metadata), *pool))
         .collect();
-    let classes: Vec<Allocation> = valid
-        .classes
-        .iter()
-        .map(|class| allocation(class, &pools))
+    let ready = valid.classes.iter().map(|class| (*class, None));
+    let not_ready = valid.not_ready.iter();
+    let all = ready.chain(not_ready.map(|(class, problem)| (*class, Some(problem))));
+    let mut classes: BTreeMap<String, Allocation> = all
+        .map(|(class, problem)| allocation(class, &pools, problem))
+        .map(|class| (class.name.clone(), class))
         .collect();
-    let table = AllocationTable {
-        revision: revision(&valid, settings),
+    mark_choices(&mut classes);
+    AllocationTable {
+        revision: revision(valid, settings),
         class_label: settings.class_label.clone(),
-        names: classes.iter().map(|class| class.name.clone()).collect(),
-        classes: classes
-            .into_iter()
-            .map(|class| (class.name.clone(), class))
-            .collect(),
+        names: classes.keys().cloned().collect(),
+        classes: classes.into_iter().collect(),
         resources: resources(&valid.pools, settings),
         companions: settings.companion_resources.iter().cloned().collect(),
         injected: settings.injected_containers.iter().cloned().collect(),
-        pools: valid.pools.len(),
-    };
-    (table, problems)
+        pools: valid.pools.iter().map(|pool| Pool::of(pool)).collect(),
+    }
+}
+
+/// Marks the classes with several groups, and those that share a pool with one of them: their Pods take from what the
+/// choice counts.
+fn mark_choices(classes: &mut BTreeMap<String, Allocation>) {
+    let several = classes.values().filter(|class| class.groups.len() > 1);
+    let pools = several.flat_map(|class| &class.groups);
+    let pools: HashSet<String> = pools.flat_map(|group| group.pools.clone()).collect();
+    for class in classes.values_mut() {
+        let mut used = class.groups.iter().flat_map(|group| &group.pools);
+        class.is_chosen_between = used.any(|pool| pools.contains(pool));
+    }
 }
 
 /// The names that the operator adds, in any order; nothing where there are none.
@@ -73,11 +104,14 @@ fn resources(pools: &[&GPUPool], settings: &Settings) -> HashSet<String> {
         .collect()
 }
 
-fn allocation(class: &WorkloadClass, pools: &BTreeMap<&str, &GPUPool>) -> Allocation {
+fn allocation(
+    class: &WorkloadClass,
+    pools: &BTreeMap<&str, &GPUPool>,
+    problem: Option<&String>,
+) -> Allocation {
     let spec = &class.spec;
-    let used: Vec<&GPUPool> = spec
-        .pools
-        .iter()
+    let of_ready = spec.pools.iter().filter(|_| problem.is_none());
+    let used: Vec<&GPUPool> = of_ready
         .filter_map(|pool| pools.get(pool.name.as_str()).copied())
         .collect();
     let gpus = spec.gpus.unwrap_or(Gpus {
@@ -96,6 +130,8 @@ fn allocation(class: &WorkloadClass, pools: &BTreeMap<&str, &GPUPool>) -> Alloca
             .as_ref()
             .map(|selector| Selector::new(selector).expect("validated")),
         scheduler: spec.scheduler_name.as_deref().map(Rendered::string),
+        is_chosen_between: false,
+        not_ready: problem.cloned(),
     }
 }
 
@@ -125,10 +161,15 @@ fn revision(valid: &Valid<'_>, settings: &Settings) -> String {
         .classes
         .iter()
         .map(|class| json(&(name(&class.metadata), &class.spec)));
+    let not_ready = valid
+        .not_ready
+        .iter()
+        .map(|(class, problem)| json(&(name(&class.metadata), &class.spec, problem)));
     let mut hasher = fnv::FnvHasher::default();
     for part in pools
         .chain(["\n".to_owned()])
         .chain(classes)
+        .chain(not_ready)
         .chain([settings.class_label.clone()])
         .chain(names(settings))
     {

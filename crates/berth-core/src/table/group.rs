@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Alternative, Group, Os, Preference, Rendered, TolerableTaint, compile};
+use super::{Alternative, Group, Os, Pool, Preference, Rendered, TolerableTaint, compile};
 use crate::{
     api::{GPUPool, Taint, TaintEffect},
     json::pointer_segment,
@@ -63,6 +63,20 @@ impl Group {
             required: required(&alternatives),
             alternatives,
             taints: taints(pools),
+        }
+    }
+}
+
+impl Pool {
+    /// A pool as it is counted.
+    pub(super) fn of(pool: &GPUPool) -> Self {
+        let spec = &pool.spec;
+        Self {
+            name: pool.metadata.name.clone().unwrap_or_default(),
+            resource: spec.resource_name.clone(),
+            requirements: requirements(pool),
+            taints: spec.taints.clone(),
+            max_gpus: spec.autoscaling.map(|it| u64::from(it.max_gpus)),
         }
     }
 }

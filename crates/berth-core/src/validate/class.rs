@@ -10,6 +10,7 @@ use crate::{
         GPUPool, SharingStrategy, WorkloadClass, WorkloadClassSpec,
         bounds::{MAX_CONTAINER_NAMES, MAX_GPUS, MAX_POOLS, MAX_RATIONALE, MIN_GPUS},
     },
+    manifest::Cause,
     names::NAMESPACE_NAME_LABEL,
     rules::MAX_ENTRIES,
     selector::Selector,
@@ -96,13 +97,15 @@ fn references<'a>(
             used.push((i, *pool));
         } else if left_out.contains(wanted) {
             let message = format!("GPUPool {wanted:?} is invalid");
-            found.add(
+            found.add_for(
+                Cause::PoolNotAccepted,
                 field,
                 message,
                 "fix the pool: the class is then served again",
             );
         } else {
-            found.add(
+            found.add_for(
+                Cause::PoolNotFound,
                 field,
                 format!("there is no GPUPool {wanted:?}"),
                 known(wanted, pools),
@@ -152,7 +155,8 @@ fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
     };
     if let Some((_, pool)) = used.iter().find(shared).filter(|_| max > 1) {
         let pool = name(&pool.metadata);
-        found.add(
+        found.add_for(
+            Cause::SharedMaximum,
             if gpus.max.is_some() {
                 "spec.gpus.max"
             } else {
@@ -177,7 +181,8 @@ fn groups(used: &[Used<'_>], found: &mut Found) {
                 if pool.spec.resource_name == shared && other.spec.resource_name == shared {
                     continue;
                 }
-                found.add(
+                found.add_for(
+                    Cause::AliasConflict,
                     format!("spec.pools[{i}].name"),
                     format!(
                         "{shared:?} is a name of pool {:?} and of pool {:?}, which need different things of a Pod",

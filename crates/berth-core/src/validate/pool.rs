@@ -12,11 +12,11 @@ use crate::{
         },
     },
     selector::Selector,
-    syntax::{is_env_name, is_extended_resource, is_qualified_name},
+    syntax::{is_device_class_resource, is_env_name, is_extended_resource, is_qualified_name},
 };
 
 const RESOURCE: Syntax = Syntax {
-    holds: is_extended_resource,
+    holds: |text| is_extended_resource(text) || is_device_class_resource(text),
     name: "an extended resource",
     help: "name the resource that the device plugin advertises, as nvidia.com/gpu",
 };

@@ -14,7 +14,7 @@ use crate::{
     },
 };
 use berth_core::{
-    manifest::{Document, Manifest, Problem},
+    manifest::{Cause, Document, Manifest, Problem},
     validate::{NamespaceLabels, validate},
 };
 
@@ -135,6 +135,7 @@ fn no_class(files: &[SourceText], decoded: &Decoded, documents: &[Document]) -> 
                 field: "metadata.name".to_owned(),
                 message: message.to_owned(),
                 help: help.to_owned(),
+                cause: Cause::default(),
             }),
         }
     } else {
