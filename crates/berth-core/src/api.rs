@@ -354,6 +354,13 @@ pub fn crds() -> Vec<CustomResourceDefinition> {
 }
 
 impl TaintEffect {
+    /// The effect that Kubernetes writes so.
+    #[must_use]
+    pub fn of(text: &str) -> Option<Self> {
+        let all = [Self::NoSchedule, Self::PreferNoSchedule, Self::NoExecute];
+        all.into_iter().find(|effect| effect.as_str() == text)
+    }
+
     /// The effect as Kubernetes writes it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -24,6 +24,8 @@ pub mod table;
 
 pub mod objects;
 
+pub mod fleet;
+pub mod ledger;
 pub mod live;
 pub mod view;
 

@@ -40,6 +40,12 @@ impl Quantity {
         self.0 == 0
     }
 
+    /// The whole number at or below it; 0 where it is negative.
+    #[must_use]
+    pub fn floor(self) -> u64 {
+        u64::try_from(self.0 / ONE).unwrap_or_default()
+    }
+
     /// The whole number that it is, if it is one and not negative.
     #[must_use]
     pub fn whole(self) -> Option<u64> {

@@ -1,0 +1,294 @@
+//! The cluster as it is counted: Nodes, the Pods that use or want GPUs, and the pools of the table.
+//!
+//! Every [`Change`] moves the counts by what it changes, so that a question about a group costs as much as there are
+//! different amounts, and not a look at each node. A Pod that asks for a GPU costs 64 bytes with its place in the map:
+//! names, demands and tolerations are kept once and named by a number.
+//!
+//! Words: a node is usable by a pool if the pool selects it, it is ready and not cordoned, and every hard taint that it
+//! has is one of the pool's. A Pod waits if it has no node, no gate, and is not being deleted.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+use crate::{
+    api::PodCounts,
+    labels::Labels,
+    names::DEVICE_CLASS_PREFIX,
+    table::{AllocationTable, Group},
+};
+use interner::Interner;
+use nodes::Node;
+use pods::{Pod, Reach, Uid};
+use pools::PoolRule;
+pub(crate) use pools::{Set, SetId};
+
+pub(crate) mod counted;
+mod demand;
+mod interner;
+mod nodes;
+mod pods;
+mod pools;
+mod seen;
+mod survey;
+
+pub use counted::Histogram;
+pub use seen::{
+    ContainerView, NodeSpecView, NodeStatusView, NodeView, PodSpecView, PodStatusView, PodView,
+    ResourcesView, SeenNode, SeenPod, Tolerated,
+};
+pub use survey::{Example, PoolSurvey};
+
+/// Something that a watch says.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// A list of all objects of a kind begins. What is known stays in force meanwhile.
+    RelistBegins(Kind),
+    /// The list is complete: what was not in it is gone.
+    RelistEnds(Kind),
+    /// A Pod that is not finished, in a list or by itself.
+    Pod(Box<SeenPod>),
+    /// A Pod that is deleted or finished.
+    PodGone {
+        /// Its uid.
+        uid: String,
+    },
+    /// A Node, in a list or by itself.
+    Node(Box<SeenNode>),
+    /// A Node that is deleted.
+    NodeGone {
+        /// Its name.
+        name: String,
+    },
+    /// Every DeviceClass, by name, with the extended resource that it provides besides that of its own name.
+    DeviceClasses(Vec<(String, Option<String>)>),
+}
+
+/// What is listed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Kind {
+    /// Nodes.
+    Node,
+    /// Pods.
+    Pod,
+}
+
+/// The cluster as it is counted.
+#[derive(Clone, Debug)]
+pub struct Fleet {
+    table: Arc<AllocationTable>,
+    names: Interner<str>,
+    demands: Interner<[(u32, u32)]>,
+    reaches: Interner<Reach>,
+    /// The sets of pools that the Pods of a reach may go to.
+    reached: HashMap<u32, Arc<[SetId]>>,
+    nodes: HashMap<u32, Node>,
+    pods: HashMap<Uid, Pod>,
+    /// The node on which room is made for a Pod that waits.
+    nominated: HashMap<Uid, u32>,
+    classes: HashMap<Arc<str>, PodCounts>,
+    device_classes: Vec<(String, Option<String>)>,
+    pools: Vec<PoolRule>,
+    sets: Vec<Set>,
+    /// The sets of a group's name, one for each resource.
+    sets_of_name: HashMap<String, Vec<SetId>>,
+    has_nodes: bool,
+    has_pods: bool,
+}
+
+impl Fleet {
+    /// Nothing seen yet.
+    #[must_use]
+    pub fn new(table: Arc<AllocationTable>) -> Self {
+        let mut fleet = Self {
+            table,
+            names: Interner::default(),
+            demands: Interner::default(),
+            reaches: Interner::default(),
+            reached: HashMap::new(),
+            nodes: HashMap::new(),
+            pods: HashMap::new(),
+            nominated: HashMap::new(),
+            classes: HashMap::new(),
+            device_classes: Vec::new(),
+            pools: Vec::new(),
+            sets: Vec::new(),
+            sets_of_name: HashMap::new(),
+            has_nodes: false,
+            has_pods: false,
+        };
+        fleet.count_by_table();
+        fleet
+    }
+
+    /// The same cluster, counted by another table. It looks at every node, so it is made beside the one in force.
+    #[must_use]
+    pub fn with_table(&self, table: Arc<AllocationTable>) -> Self {
+        let mut fleet = Self {
+            table,
+            ..self.clone()
+        };
+        fleet.count_by_table();
+        fleet
+    }
+
+    /// The table that it is counted by.
+    #[must_use]
+    pub fn table(&self) -> &AllocationTable {
+        &self.table
+    }
+
+    /// Whether Nodes and Pods were listed once, so that a count says something.
+    #[must_use]
+    pub const fn is_synced(&self) -> bool {
+        self.has_nodes && self.has_pods
+    }
+
+    /// Takes a change, and says whether it is the first sight of a Pod.
+    pub fn apply(&mut self, change: &Change) -> bool {
+        match change {
+            Change::RelistBegins(Kind::Node) => {
+                self.nodes.values_mut().for_each(Node::unlist);
+            }
+            Change::RelistBegins(Kind::Pod) => {
+                self.pods.values_mut().for_each(Pod::unlist);
+            }
+            Change::RelistEnds(Kind::Node) => {
+                let gone = self.nodes.iter().filter(|(_, node)| node.is_gone());
+                let gone: Vec<u32> = gone.map(|(id, _)| *id).collect();
+                gone.into_iter().for_each(|id| self.remove_node(id));
+                self.has_nodes = true;
+            }
+            Change::RelistEnds(Kind::Pod) => {
+                let gone = self.pods.iter().filter(|(_, pod)| !pod.is_listed());
+                let gone: Vec<Uid> = gone.map(|(uid, _)| *uid).collect();
+                gone.into_iter().for_each(|uid| self.remove_pod(uid));
+                self.has_pods = true;
+            }
+            Change::Pod(pod) => return self.put_pod(pod),
+            Change::PodGone { uid } => self.remove_pod(Uid::of(uid)),
+            Change::Node(node) => self.put_node(node),
+            Change::NodeGone { name } => {
+                if let Some(id) = self.names.find(name) {
+                    self.remove_node(id);
+                }
+            }
+            Change::DeviceClasses(classes) => {
+                self.device_classes.clone_from(classes);
+                self.mark_provided();
+            }
+        }
+        false
+    }
+
+    /// How many Pods are kept.
+    #[must_use]
+    pub fn pod_count(&self) -> usize {
+        self.pods.len()
+    }
+
+    /// How many Nodes are known.
+    #[must_use]
+    pub fn node_count(&self) -> usize {
+        self.nodes.values().filter(|node| node.is_known()).count()
+    }
+
+    /// The labels of a Node that is known.
+    #[must_use]
+    pub fn node_labels(&self, name: &str) -> Option<Labels> {
+        let node = self.nodes.get(&self.names.find(name)?)?;
+        let text = |id: u32| self.names.get(id).unwrap_or_default().to_owned();
+        let labels = node.labels()?.iter();
+        Some(
+            labels
+                .map(|(key, value)| (text(*key), text(*value)))
+                .collect(),
+        )
+    }
+
+    /// The Pods of a class.
+    #[must_use]
+    pub fn class_pods(&self, class: &str) -> PodCounts {
+        self.classes.get(class).copied().unwrap_or_default()
+    }
+
+    /// The devices of a resource that a node has free for a Pod of the same priority as those for which room is made.
+    #[must_use]
+    pub fn free(&self, node: &str, resource: &str) -> u32 {
+        let node = self.names.find(node).and_then(|id| self.nodes.get(&id));
+        let of = |node: &Node| {
+            Some(
+                node.numbers_with_nominated(self.names.find(resource)?)
+                    .free(),
+            )
+        };
+        node.and_then(of).unwrap_or_default()
+    }
+
+    /// Whether a node is usable by a pool.
+    #[must_use]
+    pub fn usable(&self, node: &str, pool: &str) -> bool {
+        let node = self.names.find(node).and_then(|id| self.nodes.get(&id));
+        let pool = self.pools.iter().position(|it| it.name == pool);
+        let (Some(node), Some(pool)) = (node, pool) else {
+            return false;
+        };
+        node.pools
+            .iter()
+            .any(|it| it.pool as usize == pool && it.is_usable)
+    }
+
+    /// The set in which a group is counted, if the table in force has it.
+    pub(crate) fn set_of(&self, group: &Group) -> Option<SetId> {
+        let sets = self.sets_of_name.get(&group.name.text)?;
+        let resource = self.names.find(&group.resource)?;
+        let of_resource = |id: &&SetId| self.set(**id).is_some_and(|it| it.resource == resource);
+        sets.iter().find(of_resource).copied()
+    }
+
+    pub(crate) fn set(&self, id: SetId) -> Option<&Set> {
+        self.sets.get(id as usize)
+    }
+
+    /// How many sets there are.
+    pub(crate) fn set_count(&self) -> usize {
+        self.sets.len()
+    }
+
+    /// The sets of a resource that have one of these pools.
+    pub(crate) fn sets_with(&self, resource: &str, pools: &[String]) -> Vec<SetId> {
+        let Some(resource) = self.names.find(resource) else {
+            return Vec::new();
+        };
+        let of_pools = self.pools.iter().filter(|it| pools.contains(&it.name));
+        let sets: HashSet<SetId> = of_pools.flat_map(|it| it.sets.iter().copied()).collect();
+        let of_resource = |id: &SetId| self.set(*id).is_some_and(|it| it.resource == resource);
+        sets.into_iter().filter(of_resource).collect()
+    }
+
+    /// The pools of a set.
+    pub(crate) fn pools_of(&self, set: &Set) -> impl Iterator<Item = &PoolRule> {
+        set.pools
+            .iter()
+            .filter_map(|pool| self.pools.get(*pool as usize))
+    }
+
+    /// Marks the sets whose resource a DeviceClass provides.
+    fn mark_provided(&mut self) {
+        let own = self.device_classes.iter();
+        let mut provided: HashSet<String> = own
+            .map(|(name, _)| format!("{DEVICE_CLASS_PREFIX}{name}"))
+            .collect();
+        let extended = self.device_classes.iter();
+        provided.extend(extended.filter_map(|(_, resource)| resource.clone()));
+        let names = &self.names;
+        for set in &mut self.sets {
+            let name = names.get(set.resource).unwrap_or_default();
+            set.is_provided = provided.contains(name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

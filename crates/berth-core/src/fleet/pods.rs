@@ -1,0 +1,353 @@
+//! The Pods that use or want GPUs, or are of a class.
+
+use std::{hash::Hasher, sync::Arc};
+
+use super::{Fleet, SeenPod, Tolerated, interner::NONE, nodes::Use, pools::SetId};
+use crate::api::{PodCounts, Taint, TaintEffect};
+
+/// A Pod's uid as a number: the API server's are UUIDs.
+#[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Uid([u32; 4]);
+
+/// A Pod; what several have in common is kept once.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pod {
+    /// The node that it is bound to, where it asks for something.
+    node: u32,
+    demand: u32,
+    reach: u32,
+    state: State,
+    is_listed: bool,
+}
+
+/// How far a Pod is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum State {
+    /// It has a node, and its GPUs until it is gone.
+    Bound,
+    /// The scheduler looks for a node.
+    Waiting,
+    /// A gate keeps the scheduler from it.
+    Gated,
+    /// It is being deleted and has no node: the scheduler leaves it.
+    Leaving,
+}
+
+/// What decides where a Pod that waits may go; of a Pod that has a node, the class alone.
+#[derive(Clone, Debug, Eq, Hash, PartialEq)]
+pub(super) struct Reach {
+    class: Option<Arc<str>>,
+    /// The pools that berth recorded.
+    pools: Option<String>,
+    tolerations: Vec<Tolerated>,
+}
+
+impl Fleet {
+    /// Counts a Pod as it is now, and says whether it was not known.
+    pub(super) fn put_pod(&mut self, seen: &SeenPod) -> bool {
+        let uid = Uid::of(&seen.uid);
+        let is_new = !self.pods.contains_key(&uid);
+        // what is in use by both keeps its number
+        let pod = self.pod(seen);
+        self.remove_pod(uid);
+        if let Some(pod) = pod {
+            self.pods.insert(uid, pod);
+            self.count_pod(pod, true);
+            let nominated = seen
+                .nominated
+                .as_ref()
+                .filter(|_| pod.state == State::Waiting);
+            if let Some(node) = nominated {
+                self.nominate(uid, pod, node);
+            }
+        }
+        is_new
+    }
+
+    pub(super) fn remove_pod(&mut self, uid: Uid) {
+        let Some(pod) = self.pods.remove(&uid) else {
+            return;
+        };
+        if let Some(node) = self.nominated.remove(&uid) {
+            self.use_by(
+                pod,
+                node,
+                Use {
+                    is_nominated: true,
+                    is_more: false,
+                },
+            );
+        }
+        self.count_pod(pod, false);
+        if let Some(demand) = self.demands.release(pod.demand) {
+            for (resource, _) in &*demand {
+                self.names.release(*resource);
+            }
+        }
+        if self.reaches.release(pod.reach).is_some() {
+            self.reached.remove(&pod.reach);
+        }
+    }
+
+    /// A Pod as it is kept, if it asks for a device or is of a class.
+    fn pod(&mut self, seen: &SeenPod) -> Option<Pod> {
+        if seen.demand.is_empty() && seen.class.is_none() {
+            return None;
+        }
+        let state = seen.state();
+        let reach = Reach::of(seen, state);
+        let (reach, is_new) = self.reaches.acquire(&reach, || Arc::new(reach.clone()));
+        if is_new {
+            let sets = self.reaches.get(reach).map(|it| self.sets_within_reach(it));
+            self.reached.insert(reach, sets.unwrap_or_default());
+        }
+        let node = match &seen.node {
+            Some(node) if !seen.demand.is_empty() => self.node_id(node),
+            _ => NONE,
+        };
+        Some(Pod {
+            node,
+            demand: self.demand(&seen.demand),
+            reach,
+            state,
+            is_listed: true,
+        })
+    }
+
+    /// The number of a demand, which keeps the names of its resources.
+    fn demand(&mut self, demand: &[(String, u32)]) -> u32 {
+        let names = &mut self.names;
+        let numbers: Vec<(u32, u32)> = demand
+            .iter()
+            .map(|(name, amount)| (names.name(name), *amount))
+            .collect();
+        let (id, is_new) = self.demands.acquire(&numbers, || Arc::from(&*numbers));
+        if !is_new {
+            for (resource, _) in numbers {
+                self.names.release(resource);
+            }
+        }
+        id
+    }
+
+    fn nominate(&mut self, uid: Uid, pod: Pod, node: &str) {
+        if self
+            .demands
+            .get(pod.demand)
+            .is_some_and(|demand| !demand.is_empty())
+        {
+            let node = self.node_id(node);
+            self.nominated.insert(uid, node);
+            self.use_by(
+                pod,
+                node,
+                Use {
+                    is_nominated: true,
+                    is_more: true,
+                },
+            );
+        }
+    }
+
+    /// Counts a Pod, or takes it out of the counts.
+    fn count_pod(&mut self, pod: Pod, is_more: bool) {
+        self.count_in_class(pod, is_more);
+        match pod.state {
+            State::Bound => self.use_by(
+                pod,
+                pod.node,
+                Use {
+                    is_nominated: false,
+                    is_more,
+                },
+            ),
+            State::Waiting => self.wait(pod, is_more),
+            State::Gated | State::Leaving => {}
+        }
+    }
+
+    fn count_in_class(&mut self, pod: Pod, is_more: bool) {
+        let Some(class) = self.reaches.get(pod.reach).and_then(|it| it.class.clone()) else {
+            return;
+        };
+        let counts = self.classes.entry(Arc::clone(&class)).or_default();
+        let count = match pod.state {
+            State::Bound => &mut counts.running,
+            State::Waiting => &mut counts.waiting,
+            State::Gated => &mut counts.gated,
+            State::Leaving => return,
+        };
+        if is_more {
+            *count += 1;
+        } else {
+            *count -= 1;
+        }
+        if *counts == PodCounts::default() {
+            self.classes.remove(&class);
+        }
+    }
+
+    fn use_by(&mut self, pod: Pod, node: u32, how: Use) {
+        let demand: Vec<(u32, u32)> = self.demands.get(pod.demand).unwrap_or_default().to_vec();
+        for (resource, amount) in demand {
+            self.use_node(node, resource, amount, how);
+        }
+    }
+
+    fn wait(&mut self, pod: Pod, is_more: bool) {
+        let Self {
+            reached,
+            demands,
+            sets,
+            ..
+        } = self;
+        let demand = demands.get(pod.demand).unwrap_or_default();
+        for id in reached.get(&pod.reach).into_iter().flat_map(|it| it.iter()) {
+            let Some(set) = sets.get_mut(*id as usize) else {
+                continue;
+            };
+            for (_, amount) in demand
+                .iter()
+                .filter(|(resource, _)| *resource == set.resource)
+            {
+                if is_more {
+                    set.counted.waiting.add(*amount);
+                } else {
+                    set.counted.waiting.remove(*amount);
+                }
+            }
+        }
+    }
+
+    /// Counts every Pod that waits, where none is counted yet.
+    pub(super) fn count_waiting(&mut self) {
+        let waiting = self.pods.values().filter(|pod| pod.state == State::Waiting);
+        let waiting: Vec<Pod> = waiting.copied().collect();
+        for pod in waiting {
+            self.wait(pod, true);
+        }
+    }
+
+    /// The sets that have a pool to which a Pod may go: those that berth recorded for a class of the table, else those
+    /// whose hard taints it tolerates.
+    pub(super) fn sets_within_reach(&self, reach: &Reach) -> Arc<[SetId]> {
+        let class = reach
+            .class
+            .as_deref()
+            .and_then(|class| self.table.class(class));
+        let recorded = reach.pools.as_ref().filter(|_| class.is_some());
+        let rules = self.pools.iter().zip(self.table.pools());
+        let within = rules.filter(|(rule, pool)| match recorded {
+            Some(names) => names.split(',').any(|name| name == rule.name),
+            None => reach.tolerates(&pool.taints),
+        });
+        let mut sets: Vec<SetId> = within.flat_map(|(rule, _)| rule.sets.clone()).collect();
+        sets.sort_unstable();
+        sets.dedup();
+        sets.into()
+    }
+}
+
+impl Reach {
+    fn of(seen: &SeenPod, state: State) -> Self {
+        let class = seen.class.as_deref().map(Arc::from);
+        if state == State::Waiting {
+            Self {
+                class,
+                pools: seen.pools.clone(),
+                tolerations: seen.tolerations.clone(),
+            }
+        } else {
+            Self {
+                class,
+                pools: None,
+                tolerations: Vec::new(),
+            }
+        }
+    }
+
+    fn tolerates(&self, taints: &[Taint]) -> bool {
+        let hard = taints
+            .iter()
+            .filter(|it| it.effect != TaintEffect::PreferNoSchedule);
+        let tolerated = |taint: &Taint| {
+            let value = taint.value.as_deref().unwrap_or_default();
+            let effect = taint.effect.as_str();
+            self.tolerations
+                .iter()
+                .any(|it| it.tolerates(&taint.key, value, effect))
+        };
+        hard.into_iter().all(tolerated)
+    }
+}
+
+impl SeenPod {
+    const fn state(&self) -> State {
+        if self.node.is_some() {
+            State::Bound
+        } else if self.is_leaving {
+            State::Leaving
+        } else if self.is_gated {
+            State::Gated
+        } else {
+            State::Waiting
+        }
+    }
+}
+
+impl Pod {
+    pub(super) const fn unlist(&mut self) {
+        self.is_listed = false;
+    }
+
+    pub(super) const fn is_listed(&self) -> bool {
+        self.is_listed
+    }
+}
+
+impl Uid {
+    /// The UUID, or of any other text a hash that is as good as one.
+    pub(super) fn of(text: &str) -> Self {
+        let digits = || text.bytes().filter(|it| *it != b'-');
+        let value = match u128::from_str_radix(&text.replace('-', ""), 16) {
+            Ok(value) if digits().count() == 32 => value,
+            _ => {
+                let half = |seed: u8| {
+                    let mut hasher = fnv::FnvHasher::default();
+                    hasher.write_u8(seed);
+                    hasher.write(text.as_bytes());
+                    u128::from(hasher.finish())
+                };
+                half(0) << 64 | half(1)
+            }
+        };
+        let part = |i: u32| u32::try_from(value >> (32 * i) & u128::from(u32::MAX)).unwrap_or(0);
+        Self([part(0), part(1), part(2), part(3)])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_costs_64_bytes_with_its_place_in_the_map() {
+        // a map is filled to between 7/16 and 7/8, and has a byte more for each place
+        let place = size_of::<(Uid, Pod)>() + 1;
+        assert!(place * 3 / 2 <= 64, "{place}");
+    }
+
+    #[test]
+    fn a_uid_is_read_as_a_number_and_any_other_text_has_one_of_its_own() {
+        let uuid = "705ab4f5-6393-11e8-b7cc-42010a800002";
+        assert_eq!(
+            Uid::of(uuid),
+            Uid([0x0a80_0002, 0xb7cc_4201, 0x6393_11e8, 0x705a_b4f5])
+        );
+        assert_ne!(Uid::of(""), Uid::of("x"));
+        assert_ne!(
+            Uid::of("+05ab4f5639311e8b7cc42010a800002"),
+            Uid::of("05ab4f5639311e8b7cc42010a800002")
+        );
+    }
+}
