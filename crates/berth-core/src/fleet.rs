@@ -194,6 +194,12 @@ impl Fleet {
         self.nodes.values().filter(|node| node.is_known()).count()
     }
 
+    /// How many names, demands and ways to be placed are kept: what memory grows with, besides the Pods and Nodes.
+    #[must_use]
+    pub fn kept(&self) -> [usize; 3] {
+        [self.names.len(), self.demands.len(), self.reaches.len()]
+    }
+
     /// The labels of a Node that is known.
     #[must_use]
     pub fn node_labels(&self, name: &str) -> Option<Labels> {

@@ -88,7 +88,6 @@ impl<T: ?Sized + Eq + Hash> Interner<T> {
     }
 
     /// How many values there are.
-    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.ids.len()
     }

@@ -47,10 +47,14 @@ impl Fleet {
     pub(super) fn put_pod(&mut self, seen: &SeenPod) -> bool {
         let uid = Uid::of(&seen.uid);
         let is_new = !self.pods.contains_key(&uid);
-        // what is in use by both keeps its number
+        // before the old one goes: what both have in common is kept
         let pod = self.pod(seen);
         self.remove_pod(uid);
-        if let Some(pod) = pod {
+        if let Some(mut pod) = pod {
+            // after the old one went, which may have been the last to use its node
+            if let Some(node) = seen.node.as_ref().filter(|_| !seen.demand.is_empty()) {
+                pod.node = self.node_id(node);
+            }
             self.pods.insert(uid, pod);
             self.count_pod(pod, true);
             let nominated = seen
@@ -101,12 +105,8 @@ impl Fleet {
             let sets = self.reaches.get(reach).map(|it| self.sets_within_reach(it));
             self.reached.insert(reach, sets.unwrap_or_default());
         }
-        let node = match &seen.node {
-            Some(node) if !seen.demand.is_empty() => self.node_id(node),
-            _ => NONE,
-        };
         Some(Pod {
-            node,
+            node: NONE,
             demand: self.demand(&seen.demand),
             reach,
             state,

@@ -1,0 +1,294 @@
+//! A burst of Pods over two vendors' pools, as a ReplicaSet makes them: one replica with its ledger decides, the API
+//! server stores, the watch shows, and the scheduler binds.
+
+use std::{collections::BinaryHeap, sync::Arc, time::Duration};
+
+use berth_core::{
+    fleet::{Change, Kind, SeenNode, SeenPod},
+    ledger::Ledger,
+    live::{Plan, Room, Wish},
+    table::AllocationTable,
+};
+
+use crate::{
+    tables::{self, AMD, NVIDIA},
+    world::Dice,
+};
+
+/// What happens to a Pod after it was decided, at a time in microseconds; the earliest first.
+#[derive(Eq, PartialEq)]
+struct Step {
+    at: u64,
+    pod: usize,
+    what: What,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum What {
+    Review,
+    Schedule,
+    Watch,
+    WatchBound,
+}
+
+impl Ord for Step {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (other.at, other.pod).cmp(&(self.at, self.pod))
+    }
+}
+
+impl PartialOrd for Step {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+struct Burst {
+    table: Arc<AllocationTable>,
+    ledger: Ledger,
+    /// The nodes of each vendor, with what is free on them.
+    free: [Vec<u32>; 2],
+    pods: Vec<Placed>,
+    dice: Dice,
+}
+
+/// A Pod that was decided.
+#[derive(Clone, Copy)]
+struct Placed {
+    vendor: usize,
+    gpus: u32,
+    node: Option<usize>,
+    room: Room,
+}
+
+const VENDORS: [(&str, &str); 2] = [("amd", AMD), ("nvidia", NVIDIA)];
+
+impl Burst {
+    fn new(seed: u64, free: [Vec<u32>; 2]) -> Self {
+        let pools = VENDORS.map(|(name, resource)| tables::pool(name, resource, name));
+        let table = tables::table(&pools, &[tables::class("c", &["amd", "nvidia"])]);
+        let mut ledger = Ledger::new(Arc::clone(&table));
+        for kind in [Kind::Node, Kind::Pod] {
+            ledger.apply(&Change::RelistBegins(kind));
+            ledger.apply(&Change::RelistEnds(kind));
+        }
+        for ((name, resource), nodes) in VENDORS.iter().zip(&free) {
+            for (i, gpus) in nodes.iter().enumerate() {
+                ledger.apply(&Change::Node(Box::new(SeenNode {
+                    name: format!("{name}-{i}"),
+                    labels: [("kind".to_owned(), (*name).to_owned())].into(),
+                    allocatable: vec![((*resource).to_owned(), *gpus)],
+                    is_ready: true,
+                    ..SeenNode::default()
+                })));
+            }
+        }
+        Self {
+            table,
+            ledger,
+            free,
+            pods: Vec::new(),
+            dice: Dice(seed),
+        }
+    }
+
+    /// Creates Pods of one size, in batches of 1, 2, 4 …, and says which of them wait in the end.
+    fn run(&mut self, count: usize, size: impl Fn(&mut Dice) -> u32) -> Vec<Placed> {
+        let mut steps = BinaryHeap::new();
+        let (mut made, mut batch, mut at) = (0, 1, 0);
+        while made < count {
+            for pod in made..count.min(made + batch) {
+                let gpus = size(&mut self.dice);
+                self.pods.push(Placed {
+                    vendor: 0,
+                    gpus,
+                    node: None,
+                    room: Room::None,
+                });
+                steps.push(Step {
+                    at: at + self.dice.below(1_500),
+                    pod,
+                    what: What::Review,
+                });
+            }
+            (made, batch, at) = (count.min(made + batch), batch * 2, at + 8_000);
+        }
+        while let Some(step) = steps.pop() {
+            self.step(&step, &mut steps);
+        }
+        self.pods
+            .iter()
+            .copied()
+            .filter(|pod| pod.node.is_none())
+            .collect()
+    }
+
+    fn step(&mut self, step: &Step, steps: &mut BinaryHeap<Step>) {
+        let Step { at, pod, what } = *step;
+        let mut then = |delay: u64, what: What| {
+            steps.push(Step {
+                at: at + delay,
+                pod,
+                what,
+            })
+        };
+        match what {
+            What::Review => {
+                self.review(pod, Duration::from_micros(at));
+                let stored = 1_500 + self.dice.below(4_500);
+                then(stored + 5_000 + self.dice.below(35_000), What::Watch);
+                then(stored + self.dice.below(10_000), What::Schedule);
+            }
+            What::Schedule => {
+                self.schedule(pod);
+                then(5_000 + self.dice.below(35_000), What::WatchBound);
+            }
+            What::Watch | What::WatchBound => self.see(pod),
+        }
+    }
+
+    fn review(&mut self, pod: usize, now: Duration) {
+        let class = self.table.class("c").expect("there");
+        let gpus = u64::from(self.pods[pod].gpus);
+        let plans: Vec<Plan<'_>> = class
+            .groups
+            .iter()
+            .map(|group| Plan { group, gpus })
+            .collect();
+        let wish = Wish {
+            namespace: "ai",
+            owner: "rs",
+            class,
+            plans: &plans,
+            dry_run: false,
+        };
+        let dry = Wish {
+            dry_run: true,
+            ..wish
+        };
+        // P5
+        let before = self.ledger.len();
+        let peeked = self.ledger.choose(&dry, now);
+        assert_eq!(self.ledger.len(), before);
+        let rooms: Vec<Room> = plans
+            .iter()
+            .map(|it| self.ledger.room(it.group, it.gpus))
+            .collect();
+        let choice = self.ledger.choose(&wish, now);
+        assert_eq!(choice, peeked);
+        // P2
+        let passed = &rooms[..choice.plan];
+        assert!(
+            passed
+                .iter()
+                .all(|room| matches!(room, Room::Perhaps | Room::None)),
+            "{rooms:?}"
+        );
+        (self.pods[pod].vendor, self.pods[pod].room) = (choice.plan, choice.room);
+    }
+
+    /// The scheduler takes any node that fits: here the last, which may be the worst.
+    fn schedule(&mut self, pod: usize) {
+        let placed = &mut self.pods[pod];
+        let nodes = &mut self.free[placed.vendor];
+        if let Some(node) = nodes.iter().rposition(|free| *free >= placed.gpus) {
+            nodes[node] -= placed.gpus;
+            placed.node = Some(node);
+        }
+    }
+
+    fn see(&mut self, pod: usize) {
+        let Placed {
+            vendor, gpus, node, ..
+        } = self.pods[pod];
+        let (pool, resource) = VENDORS[vendor];
+        self.ledger.apply(&Change::Pod(Box::new(SeenPod {
+            uid: format!("00000000-0000-0000-0000-{pod:012}"),
+            namespace: "ai".to_owned(),
+            owner: "rs".to_owned(),
+            class: Some("c".to_owned()),
+            pools: Some(pool.to_owned()),
+            node: node.map(|node| format!("{pool}-{node}")),
+            demand: vec![(resource.to_owned(), gpus)],
+            ..SeenPod::default()
+        })));
+    }
+}
+
+/// Nodes of 1 to 8 GPUs, so many together.
+fn nodes(gpus: u32, dice: &mut Dice) -> Vec<u32> {
+    let (mut left, mut nodes) = (gpus, Vec::new());
+    while left > 0 {
+        let gpus = left.min(1 + u32::try_from(dice.below(8)).expect("small"));
+        nodes.push(gpus);
+        left -= gpus;
+    }
+    nodes
+}
+
+#[test]
+fn a_burst_over_two_vendors_leaves_none_pending_that_could_run() {
+    for (amd, nvidia, pending) in [
+        (50, 50, 0),
+        (60, 60, 0),
+        (10, 90, 0),
+        (3, 97, 0),
+        (40, 50, 10),
+    ] {
+        for seed in 0..100 {
+            let mut dice = Dice(seed);
+            let free = [nodes(amd, &mut dice), nodes(nvidia, &mut dice)];
+            let mut burst = Burst::new(seed, free);
+            let waiting = burst.run(100, |_| 1);
+            assert_eq!(waiting.len(), pending, "{amd} + {nvidia}, seed {seed}");
+            // P4
+            assert!(burst.ledger.is_empty());
+            // P2: the first vendor is filled first
+            let of_amd = burst.pods.iter().filter(|pod| pod.vendor == 0).count();
+            assert_eq!(
+                of_amd,
+                usize::try_from(amd).expect("small") + pending,
+                "seed {seed}"
+            );
+        }
+    }
+}
+
+/// P1: a Pod that nobody promised a place may take the place of one that was; as many are placed as were promised.
+#[test]
+fn as_many_pods_of_one_size_have_a_node_as_there_are_places() {
+    for seed in 0..400 {
+        let mut dice = Dice(seed);
+        let free = [nodes(60, &mut dice), nodes(60, &mut dice)];
+        let size = 1 + u32::try_from(dice.below(4)).expect("small");
+        let places = free.iter().flatten().map(|free| free / size);
+        let places = usize::try_from(places.sum::<u32>()).expect("small");
+        let mut burst = Burst::new(seed, free);
+        let waiting = burst.run(80, |_| size);
+        assert_eq!(
+            waiting.len(),
+            80_usize.saturating_sub(places),
+            "seed {seed}, size {size}"
+        );
+        let promised = burst.pods.iter().filter(|pod| pod.room == Room::Enough);
+        assert_eq!(promised.count(), 80.min(places), "seed {seed}, size {size}");
+    }
+}
+
+/// P1 of sizes that differ: of the Pods on a vendor's nodes, none was left out that was promised a place, as long as no
+/// other came that was not.
+#[test]
+fn a_promise_is_kept_whatever_the_sizes_and_the_scheduler() {
+    for seed in 0..400 {
+        let mut dice = Dice(seed);
+        let free = [nodes(60, &mut dice), nodes(60, &mut dice)];
+        let mut burst = Burst::new(seed, free);
+        burst.run(30, |dice| 1 + u32::try_from(dice.below(4)).expect("small"));
+        for vendor in 0..2 {
+            let of_vendor = || burst.pods.iter().filter(|pod| pod.vendor == vendor);
+            if of_vendor().all(|pod| pod.room == Room::Enough) {
+                assert!(of_vendor().all(|pod| pod.node.is_some()), "seed {seed}");
+            }
+        }
+    }
+}
