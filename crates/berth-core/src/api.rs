@@ -151,6 +151,16 @@ pub struct GPUPoolSpec {
 }
 
 impl GPUPoolSpec {
+    /// How many Pods share one GPU.
+    #[must_use]
+    pub fn sharers(&self) -> u32 {
+        let sharing = self
+            .sharing
+            .filter(|it| it.strategy != SharingStrategy::None);
+        let replicas = sharing.and_then(|sharing| sharing.replicas);
+        replicas.unwrap_or(1).max(1)
+    }
+
     /// Whether another pool asks the same of the Pod itself, so that both are of one group (rule 0): aliases and
     /// environment as sets.
     #[must_use]

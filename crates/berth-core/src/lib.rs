@@ -27,6 +27,9 @@ pub mod objects;
 pub mod fleet;
 pub mod ledger;
 pub mod live;
+
+pub mod conditions;
+pub mod lease;
 pub mod view;
 
 pub mod review;
@@ -43,6 +46,7 @@ pub mod outcome;
 
 pub mod accelerators;
 pub mod json;
+pub mod memory;
 pub mod quantity;
 pub mod selector;
 pub mod shown;

@@ -29,104 +29,25 @@ struct Need<'m> {
 
 pub(super) fn memory_budget(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
-        let Some(budget) = Budget::of(pool) else {
-            continue;
-        };
-        let users = manifests.classes.iter().map(|(_, class)| *class);
-        let users =
-            users.filter(|class| class.spec.pools.iter().any(|it| it.name == name_of(pool)));
-        let mut needs: Vec<Need<'_>> = users.filter_map(Need::of).collect();
-        needs.sort_by(|a, b| b.bytes.cmp(&a.bytes).then(a.class.cmp(b.class)));
-        if budget.together > 1 {
-            needs.truncate(budget.together);
-        }
-        for meeting in needs
-            .chunks(budget.together)
-            .filter(|it| total(it) > budget.bytes)
-        {
-            let classes: Vec<String> = meeting.iter().map(Need::to_string).collect();
+        let classes = manifests.classes.iter();
+        let classes =
+            classes.filter_map(|(_, class)| Some((class.metadata.name.as_deref()?, &class.spec)));
+        for over in memory::overcommitted(name_of(pool), &pool.spec, classes) {
             found.add(
                 *origin,
                 "spec.memoryPerGPU",
-                format!(
-                    "{} on one GPU of pool {:?} is more than {}",
-                    classes.join(" and "),
-                    name_of(pool),
-                    budget.text
-                ),
+                over,
                 "lower gpuMemory, share by fewer replicas, or move a class to another pool",
             );
         }
     }
 }
 
-impl Budget {
-    fn of(pool: &GPUPool) -> Option<Self> {
-        let quantity = &pool.spec.memory_per_gpu.as_ref()?.0;
-        let (bytes, replicas) = (memory(quantity)?, sharers(pool));
-        let strategy = pool.spec.sharing.map(|sharing| sharing.strategy);
-        Some(if strategy == Some(SharingStrategy::MPS) {
-            Self {
-                bytes: bytes / u64::from(replicas),
-                together: 1,
-                text: format!("an equal share of {quantity} by {replicas}"),
-            }
-        } else {
-            Self {
-                bytes,
-                together: usize::try_from(replicas).unwrap_or(usize::MAX),
-                text: format!("its {quantity}"),
-            }
-        })
-    }
-}
-
-impl<'m> Need<'m> {
-    /// What a class expects of one GPU. A Pod that has several spreads over them: each is its own then.
-    fn of(class: &'m WorkloadClass) -> Option<Self> {
-        let text = &class.spec.gpu_memory.as_ref()?.0;
-        let gpus = class.spec.gpus.and_then(|gpus| gpus.default);
-        Some(Self {
-            bytes: memory(text)?.div_ceil(u64::from(gpus.unwrap_or(1).max(1))),
-            class: class.metadata.name.as_deref()?,
-            text,
-        })
-    }
-}
-
-impl fmt::Display for Need<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({})", self.class, self.text)
-    }
-}
-
-fn total(needs: &[Need<'_>]) -> u64 {
-    needs
-        .iter()
-        .fold(0, |sum, need| sum.saturating_add(need.bytes))
-}
-
-/// How many Pods share a GPU of the pool.
-fn sharers(pool: &GPUPool) -> u32 {
-    let sharing = pool
-        .spec
-        .sharing
-        .filter(|it| it.strategy != SharingStrategy::None);
-    sharing
-        .and_then(|sharing| sharing.replicas)
-        .unwrap_or(1)
-        .max(1)
-}
-
-fn memory(quantity: &str) -> Option<u64> {
-    Quantity::parse(quantity)?.whole()
-}
-
 /// Where a GPU is shared under its own name, feature discovery appends `-SHARED` to its product.
 pub(super) fn shared_product(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
         let spec = &pool.spec;
-        if sharers(pool) == 1 || spec.resource_name == "nvidia.com/gpu.shared" {
+        if spec.sharers() == 1 || spec.resource_name == "nvidia.com/gpu.shared" {
             continue;
         }
         for (field, product) in requirements("spec.nodeSelector", spec.node_selector.as_ref()) {
