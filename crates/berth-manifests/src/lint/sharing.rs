@@ -1,31 +1,10 @@
 //! GPUs that several Pods share: their memory, and their name.
 
-use std::fmt;
-
 use super::{Found, Manifests, name_of, requirements};
-use berth_core::{
-    api::{GPUPool, SharingStrategy, WorkloadClass},
-    quantity::Quantity,
-    selector::Operator,
-};
+use berth_core::{memory, selector::Operator};
 
 /// The label by which NVIDIA's feature discovery names the product.
 const PRODUCT: &str = "nvidia.com/gpu.product";
-
-/// The memory of a pool's GPU, for those that meet on it.
-struct Budget {
-    bytes: u64,
-    /// So many classes may meet within these bytes; with one, each is judged by itself.
-    together: usize,
-    text: String,
-}
-
-/// The memory that a class expects.
-struct Need<'m> {
-    bytes: u64,
-    class: &'m str,
-    text: &'m str,
-}
 
 pub(super) fn memory_budget(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
