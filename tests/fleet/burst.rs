@@ -130,7 +130,7 @@ impl Burst {
                 at: at + delay,
                 pod,
                 what,
-            })
+            });
         };
         match what {
             What::Review => {

@@ -23,7 +23,7 @@ const CLASSES: [&str; 4] = ["x", "y", "z", "w"];
 const RESOURCES: [&str; 3] = [NVIDIA, AMD, "example.com/other"];
 const RECORDED: [&str; 8] = ["a", "c", "b", "a,b,d", "d", "a,c", "gone", "b,nothing"];
 
-/// Chance that repeats: SplitMix64.
+/// Chance that repeats: `SplitMix64`.
 pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
@@ -115,9 +115,8 @@ impl World {
             115..120 => Change::NodeGone {
                 name: node_name(dice).to_owned(),
             },
-            120..124 => Change::RelistBegins(kind),
             124..130 if self.list[place(kind)].is_some() => Change::RelistEnds(kind),
-            124..130 => Change::RelistBegins(kind),
+            120..130 => Change::RelistBegins(kind),
             130..134 => {
                 let classes = [("nvidia", Some(NVIDIA.to_owned())), ("gpu.amd.com", None)];
                 let classes = classes.into_iter().filter(|_| dice.percent(30));

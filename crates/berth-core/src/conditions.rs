@@ -80,7 +80,7 @@ fn of_pool(
         let pools = class.spec.iter().flat_map(|spec| &spec.pools);
         pools.into_iter().any(|it| it.name == pool.name)
     };
-    let users = compiled.classes.iter().filter(uses);
+    let classes = compiled.classes.iter().filter(uses);
     let mut findings = vec![
         ("Accepted", accepted(pool.refusal.as_ref())),
         ("Ready", ready.clone()),
@@ -99,7 +99,7 @@ fn of_pool(
         nodes: survey.map(|it| it.nodes),
         gpus: survey.map(|it| it.gpus),
         unknown: survey.map(|it| if it.is_provided { it.empty.count } else { 0 }),
-        classes: users
+        classes: classes
             .map(|class| class.name.clone())
             .take(CLASSES)
             .collect(),

@@ -157,13 +157,17 @@ impl Fleet {
             Change::RelistEnds(Kind::Node) => {
                 let gone = self.nodes.iter().filter(|(_, node)| node.is_gone());
                 let gone: Vec<u32> = gone.map(|(id, _)| *id).collect();
-                gone.into_iter().for_each(|id| self.remove_node(id));
+                for id in gone {
+                    self.remove_node(id);
+                }
                 self.has_nodes = true;
             }
             Change::RelistEnds(Kind::Pod) => {
                 let gone = self.pods.iter().filter(|(_, pod)| !pod.is_listed());
                 let gone: Vec<Uid> = gone.map(|(uid, _)| *uid).collect();
-                gone.into_iter().for_each(|uid| self.remove_pod(uid));
+                for uid in gone {
+                    self.remove_pod(uid);
+                }
                 self.has_pods = true;
             }
             Change::Pod(pod) => return self.put_pod(pod),
@@ -295,6 +299,3 @@ impl Fleet {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

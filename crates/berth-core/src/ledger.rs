@@ -268,6 +268,3 @@ impl Key {
         Self(hasher.finish())
     }
 }
-
-#[cfg(test)]
-mod tests;
