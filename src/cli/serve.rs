@@ -1,16 +1,18 @@
 //! `berth serve`.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions,
+    SettingsOptions,
     report::{Ended, Failure},
 };
+use berth_manifests::table_files::TableFiles;
 use berth_server::{
     metrics::Metrics,
-    server::{self, Error, Options},
+    server::{self, Error, Options, TableSource},
+    sources::cluster,
     telemetry,
 };
 
@@ -25,7 +27,9 @@ use berth_server::{
 #[derive(Args, Debug)]
 pub(super) struct Serve {
     #[command(flatten)]
-    table: TableOptions,
+    table: TableFrom,
+    #[command(flatten)]
+    cluster: cluster::Options,
     #[command(flatten)]
     options: Options,
     /// What to log: error, warn, info, debug or trace, or by module as berth=debug,hyper=info
@@ -38,14 +42,65 @@ pub(super) struct Serve {
     log_level: String,
 }
 
+/// Where the table comes from.
+#[derive(Args, Debug)]
+#[group(skip)]
+#[command(next_help_heading = "Table")]
+struct TableFrom {
+    /// Where the table comes from: files, or the GPUPools and WorkloadClasses of the cluster
+    #[arg(
+        long,
+        env = "BERTH_TABLE_SOURCE",
+        value_name = "SOURCE",
+        default_value = "files"
+    )]
+    table_source: SourceName,
+    /// A file of GPUPools and WorkloadClasses, or a folder of such files; repeatable
+    #[arg(
+        long,
+        env = "BERTH_TABLE",
+        value_name = "FILE|DIR",
+        required_unless_present = "table_source",
+        value_delimiter = ','
+    )]
+    table: Vec<PathBuf>,
+    #[command(flatten)]
+    settings: SettingsOptions,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+enum SourceName {
+    Files,
+    Cluster,
+}
+
+impl TableFrom {
+    fn source(self, cluster: cluster::Options) -> Result<TableSource, &'static str> {
+        match (self.table_source, self.table.is_empty()) {
+            (SourceName::Files, false) => Ok(TableSource::Files(TableFiles {
+                paths: self.table,
+                settings: self.settings.into(),
+            })),
+            (SourceName::Cluster, true) => Ok(TableSource::Cluster(cluster, self.settings.into())),
+            (SourceName::Files, true) => {
+                Err("--table-source files needs --table FILE|DIR; or use --table-source cluster")
+            }
+            (SourceName::Cluster, false) => {
+                Err("--table is of no use with --table-source cluster: remove one of them")
+            }
+        }
+    }
+}
+
 impl Serve {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let metrics = Arc::new(Metrics::default());
         let dropped = metrics.log_lines_dropped.clone();
         // the last to be dropped: whatever is logged until then is written
         let _log = telemetry::init(&self.log_level, dropped).map_err(Failure::usage)?;
+        let source = self.table.source(self.cluster).map_err(Failure::usage)?;
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::usage)?;
-        let serving = server::run(self.options, self.table.into(), metrics);
+        let serving = server::run(self.options, source, metrics);
         let served = runtime.block_on(serving);
         served.map_err(|error| match error {
             Error::Ended { .. } => Failure::bug(error),

@@ -50,6 +50,7 @@ mod plugins;
 mod reinvocation;
 mod restarts;
 mod seed;
+mod source;
 mod stand;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.

@@ -48,6 +48,23 @@ struct Revision {
     revision: String,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct KindLabel {
+    kind: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WatchError {
+    kind: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Judgement {
+    kind: &'static str,
+    accepted: &'static str,
+}
+
 /// What is read again when it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
@@ -85,6 +102,10 @@ pub struct Metrics {
     invalid_since: Family<SourceLabel, Gauge<f64, AtomicU64>>,
     not_ready: Family<ReasonLabel, Gauge>,
     certificate_not_after: Gauge<i64, AtomicI64>,
+    watch_relists: Family<KindLabel, Counter>,
+    watch_errors: Family<WatchError, Counter>,
+    watch_contact: Family<KindLabel, Gauge<f64, AtomicU64>>,
+    objects: Family<Judgement, Gauge>,
     /// Reviews that are being read or answered.
     pub in_flight: Gauge,
     /// Bytes of bodies and answers, as the budget counts them.
@@ -118,6 +139,10 @@ impl Default for Metrics {
             invalid_since: Family::default(),
             not_ready: Family::default(),
             certificate_not_after: Gauge::default(),
+            watch_relists: Family::default(),
+            watch_errors: Family::default(),
+            watch_contact: Family::default(),
+            objects: Family::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
             panics: Counter::default(),
@@ -144,6 +169,7 @@ impl Metrics {
         let ours = registry.sub_registry_with_prefix("berth");
         self.register_reviews(ours);
         self.register_sources(ours);
+        self.register_watches(ours);
         self.register_connections(ours);
         let help =
             "Lines of the log that were dropped, because standard error is not read, or too slowly";
@@ -188,6 +214,18 @@ impl Metrics {
         let help = "When the serving certificate expires";
         let name = "certificate_not_after_timestamp_seconds";
         r.register(name, help, self.certificate_not_after.clone());
+    }
+
+    fn register_watches(&self, r: &mut Registry) {
+        let help = "Complete lists of a kind, the first included";
+        r.register("watch_relists", help, self.watch_relists.clone());
+        let help = "Lists and watches that failed, by the API server's code; 0 is no answer";
+        r.register("watch_errors", help, self.watch_errors.clone());
+        let help = "When the API server last answered a list or watch of a kind";
+        let name = "watch_last_contact_timestamp_seconds";
+        r.register(name, help, self.watch_contact.clone());
+        let help = "Objects of a kind, by whether they are in the table";
+        r.register("objects", help, self.objects.clone());
     }
 
     fn register_connections(&self, r: &mut Registry) {
@@ -275,6 +313,34 @@ impl Metrics {
     fn count_reload(&self, source: Source, result: &'static str) {
         let source = source.as_str();
         self.reloads.get_or_create(&Reload { source, result }).inc();
+    }
+
+    /// Counts a complete list of a kind.
+    pub fn relisted(&self, kind: &'static str) {
+        self.watch_relists.get_or_create(&KindLabel { kind }).inc();
+    }
+
+    /// Counts a list or watch that failed; code 0 where nothing answered.
+    pub fn watch_failed(&self, kind: &'static str, code: u16) {
+        self.watch_errors
+            .get_or_create(&WatchError { kind, code })
+            .inc();
+    }
+
+    /// The API server has answered a list or watch of a kind.
+    pub fn contacted(&self, kind: &'static str) {
+        let contact = self.watch_contact.get_or_create(&KindLabel { kind });
+        contact.set(seconds(SystemTime::now()));
+    }
+
+    /// Shows how many objects of a kind there are, and how many of them are in the table.
+    pub fn objects(&self, kind: &'static str, accepted: usize, all: usize) {
+        for (word, n) in [("true", accepted), ("false", all - accepted)] {
+            let accepted = word;
+            self.objects
+                .get_or_create(&Judgement { kind, accepted })
+                .set(count(n));
+        }
     }
 
     /// The text of a scrape, in the OpenMetrics format.

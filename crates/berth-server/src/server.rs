@@ -22,13 +22,14 @@ use crate::{
     admin::{self, Admin},
     drain::{self, Signals},
     metrics::Metrics,
-    process, sources,
+    process,
+    sources::{self, cluster},
     state::ServerState,
     tls::{self, Tls},
     watch::{self, Watch},
     webhook::{self, Webhook},
 };
-use berth_core::review::review;
+use berth_core::{review::review, table::Settings};
 use berth_manifests::table_files::TableFiles;
 
 /// How long the start waits for the table and the certificate, which may lie on a disk that does not answer. After
@@ -78,6 +79,9 @@ pub enum Error {
     /// The flags of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::Error),
+    /// No way to the cluster.
+    #[error(transparent)]
+    Cluster(#[from] cluster::ConnectError),
     /// An address cannot be had.
     #[error("{flag} {address}: {source}; stop what listens there, or choose another address")]
     Bind {
@@ -103,6 +107,54 @@ pub enum Error {
     },
 }
 
+/// Where the table comes from.
+#[derive(Debug)]
+pub enum TableSource {
+    /// Files of manifests.
+    Files(TableFiles),
+    /// The cluster's own objects.
+    Cluster(cluster::Options, Settings),
+}
+
+/// What follows the table, until it is dropped.
+enum Following {
+    Files(Watch),
+    Cluster(cluster::Following),
+}
+
+impl TableSource {
+    async fn follow(
+        self,
+        files: sources::files::Options,
+        state: Arc<ServerState>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Following, Error> {
+        Ok(match self {
+            Self::Files(table) => Following::Files(sources::files::follow(
+                table,
+                files,
+                state,
+                metrics,
+                watch::POLL,
+            )?),
+            Self::Cluster(options, settings) => {
+                Following::Cluster(cluster::follow(&options, settings, state, metrics).await?)
+            }
+        })
+    }
+}
+
+impl Following {
+    /// Waits for the first reading of files. Nobody waits for a cluster's lists: until they have come, the server is not
+    /// ready, and says so.
+    async fn first(&mut self) {
+        match self {
+            Self::Files(watch) => watch.first().await,
+            Self::Cluster(_) => {}
+        }
+    }
+}
+
 /// Both ports, bound.
 struct Bound {
     webhook: TcpListener,
@@ -116,7 +168,7 @@ struct Parts {
 }
 
 /// Serves until a signal, and drains. A second signal ends at once.
-pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> Result<(), Error> {
+pub async fn run(options: Options, table: TableSource, metrics: Arc<Metrics>) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     process::raise_open_files(options.connections.max_connections);
     let tls = Tls::new(options.tls.clone())?;
@@ -149,13 +201,9 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
     );
     // first, since it says why the others do not serve
     let admin = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
-    let mut table = sources::files::follow(
-        table,
-        options.table,
-        Arc::clone(&state),
-        Arc::clone(&metrics),
-        watch::POLL,
-    )?;
+    let mut table = table
+        .follow(options.table, Arc::clone(&state), Arc::clone(&metrics))
+        .await?;
     let mut certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
     let server = limits.server(bound.webhook, acceptor, webhook.clone())?;
     let mut parts = Parts {
@@ -195,7 +243,7 @@ pub async fn run(options: Options, table: TableFiles, metrics: Arc<Metrics>) -> 
 }
 
 /// Waits until the table and the certificate have been read once, so that who waits for `listening` finds them in force.
-async fn first_reading(table: &mut Watch, certificate: &mut Watch) {
+async fn first_reading(table: &mut Following, certificate: &mut Watch) {
     let both = async {
         table.first().await;
         certificate.first().await;

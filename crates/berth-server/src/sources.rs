@@ -13,6 +13,7 @@ use crate::{
     state::ServerState,
 };
 
+pub mod cluster;
 pub mod files;
 
 /// What came of reading a source.

@@ -174,6 +174,11 @@ impl ControlPlane {
         self.kubeconfig_of("admin", Some("system:masters"))
     }
 
+    /// A kubeconfig file for a user who has the rights that a test binds to the name, and no other.
+    pub fn kubeconfig_without_rights(&self, user: &str) -> Result<PathBuf, Error> {
+        self.kubeconfig_of(user, None)
+    }
+
     /// A kubeconfig file for a user; made once.
     fn kubeconfig_of(&self, user: &str, group: Option<&str>) -> Result<PathBuf, Error> {
         let name = format!("{}.kubeconfig", user.replace(':', "-"));

@@ -1,0 +1,146 @@
+//! The table from the cluster's own objects, and what is seen of the cluster beside it.
+//!
+//! ```text
+//!   GPUPool, WorkloadClass, Namespace ─▶ contact ─▶ objects ─▶ Publisher ─▶ view
+//!   Node, Pod, DeviceClass ───────────▶ contact ─▶ picture ───────────────▶ view.live
+//! ```
+//!
+//! The source never ends the process: without the definitions, the rights or the API server, the replica stays alive, and
+//! says why it is not ready. What was once in force stays in force through all of these.
+
+use std::{path::PathBuf, sync::Arc};
+
+use clap::{Args, ValueEnum};
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
+    runtime::watcher,
+};
+use tokio::{sync::mpsc, task::JoinSet};
+
+use self::{
+    client::Clients,
+    contact::Contact,
+    objects::{News, Objects},
+    picture::Picture,
+};
+use super::Publisher;
+use crate::{metrics::Metrics, state::ServerState};
+use berth_core::{
+    api::{GPUPool, WorkloadClass},
+    table::Settings,
+    validate::NamespaceLabels,
+};
+
+mod client;
+mod contact;
+mod objects;
+mod picture;
+
+pub use client::ConnectError;
+
+/// So many changes wait for whoever takes them; then the watches wait, and the API server keeps the rest.
+const WAITING: usize = 1024;
+/// The API server ends a watch after so many seconds, and the next one shows whether the rights are still there.
+const WATCH_SECONDS: u32 = 50;
+
+/// How the cluster is reached, and what of it is used.
+#[derive(Args, Clone, Debug)]
+#[group(skip)]
+#[command(next_help_heading = "Cluster")]
+pub struct Options {
+    // the right to read Pods shows every literal value of an environment variable
+    /// Whether Nodes and Pods are watched. Without them berth needs no right to read Pods, always takes the first pool of
+    /// a class that fits, and denies every Pod of a class with spec.nodeName
+    #[arg(
+        long,
+        env = "BERTH_LIVE",
+        value_name = "ON|OFF",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub live: Switch,
+    /// The kubeconfig file; in a Pod, its service account if none is given
+    #[arg(long, env = "BERTH_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context, if not its current one
+    #[arg(
+        long,
+        env = "BERTH_CONTEXT",
+        value_name = "NAME",
+        requires = "kubeconfig"
+    )]
+    pub context: Option<String>,
+}
+
+/// Whether something is done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum Switch {
+    /// It is.
+    On,
+    /// It is not.
+    Off,
+}
+
+/// The watches, which end when this is dropped.
+#[derive(Debug)]
+pub struct Following {
+    _tasks: JoinSet<()>,
+}
+
+/// Follows the cluster from now on. Nothing is in force yet when this returns.
+pub async fn follow(
+    options: &Options,
+    settings: Settings,
+    state: Arc<ServerState>,
+    metrics: Arc<Metrics>,
+) -> Result<Following, ConnectError> {
+    let settings = Settings {
+        namespaces: NamespaceLabels::All,
+        ..settings
+    };
+    let clients = Clients::connect(options).await?;
+    let mut tasks = JoinSet::new();
+    let picture = match options.live {
+        Switch::On => Some(picture::start(
+            &mut tasks,
+            &clients,
+            &settings,
+            Arc::clone(&state),
+            &metrics,
+        )),
+        Switch::Off => None,
+    };
+    let publisher = Publisher::new(state, Arc::clone(&metrics));
+    watch_table(&mut tasks, &clients, settings, publisher, picture, &metrics);
+    Ok(Following { _tasks: tasks })
+}
+
+fn watch_table(
+    tasks: &mut JoinSet<()>,
+    clients: &Clients,
+    settings: Settings,
+    publisher: Publisher,
+    picture: Option<Picture>,
+    metrics: &Arc<Metrics>,
+) {
+    let (news, coming) = mpsc::channel(WAITING);
+    let contact = |kind| Contact::new(kind, Arc::clone(metrics));
+    let kind = |resource: ApiResource| -> Api<DynamicObject> {
+        Api::all_with(clients.watches.clone(), &resource)
+    };
+    let pools = kind(ApiResource::erase::<GPUPool>(&()));
+    tasks.spawn(contact("GPUPool").follow(pools, config(), news.clone(), News::Pools));
+    let classes = kind(ApiResource::erase::<WorkloadClass>(&()));
+    tasks.spawn(contact("WorkloadClass").follow(classes, config(), news.clone(), News::Classes));
+    let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(clients.watches.clone());
+    tasks.spawn(contact("Namespace").follow(namespaces, config(), news, News::Namespaces));
+    let objects = Objects::new(settings, Arc::clone(metrics), publisher, picture);
+    tasks.spawn(objects.publish(coming));
+}
+
+/// How every kind is watched.
+fn config() -> watcher::Config {
+    watcher::Config::default().timeout(WATCH_SECONDS)
+}
