@@ -252,6 +252,7 @@ async fn the_table_follows_the_cluster_and_a_bad_object_is_left_out_alone() {
     replica
         .answers("ml", "default", is_told("is not available in namespace"))
         .await;
+    a_namespace_names_a_class(&replica).await;
     let metrics = replica.get("/metrics").await;
     for line in [
         r#"berth_objects{kind="WorkloadClass",accepted="true"} 3"#,
@@ -260,6 +261,47 @@ async fn the_table_follows_the_cluster_and_a_bad_object_is_left_out_alone() {
     ] {
         assert!(metrics.contains(line), "{line}: {metrics}");
     }
+}
+
+/// For the Pods that name none themselves. A namespace that was not seen yet is an error after which the API server asks
+/// again, where it matters.
+async fn a_namespace_names_a_class(replica: &Replica) {
+    replica.kubectl(&["create", "namespace", "whole"]).await;
+    let none = replica.answer(None, "default").await;
+    assert_eq!(none, Ok(String::new()), "no class");
+    let label = [
+        "label",
+        "namespace",
+        "whole",
+        "berth.dev/workload-class=vllm",
+    ];
+    replica.kubectl(&label).await;
+    let began = Instant::now();
+    let placed =
+        async || (replica.answer(None, "whole").await.as_deref() == Ok("amd")).then_some(());
+    assert!(
+        eventually(placed).await.is_some(),
+        "{:?}",
+        replica.answer(None, "whole").await
+    );
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    // its own wins
+    assert_eq!(
+        replica.answer(Some("bad"), "whole").await,
+        Ok("missing".to_owned())
+    );
+    for class in [None, Some("ml"), Some("no-such-class")] {
+        let unseen = replica.answer(class, "too-new").await;
+        assert!(
+            is_told("503 Service Unavailable namespace \"too-new\" is new")(&unseen),
+            "{unseen:?}"
+        );
+    }
+    // whoever may use it everywhere does not wait
+    assert_eq!(
+        replica.answer(Some("vllm"), "too-new").await,
+        Ok("amd".to_owned())
+    );
 }
 
 #[tokio::test]

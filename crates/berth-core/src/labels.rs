@@ -9,26 +9,46 @@ pub type Labels = BTreeMap<String, String>;
 
 /// The labels of namespaces, by the namespace's name.
 #[derive(Clone, Debug, Default)]
-pub struct Namespaces(HashMap<String, Labels>);
+pub struct Namespaces {
+    labels: HashMap<String, Labels>,
+    /// Whether a namespace that is not among them is new, and will be.
+    is_all: bool,
+}
 
 /// A namespace as far as it is known: its name is a label of its own.
 #[derive(Clone, Copy, Debug)]
 pub struct Namespace<'v> {
     name: &'v str,
     labels: Option<&'v Labels>,
+    is_new: bool,
 }
 
 impl Namespaces {
     /// The namespaces given, each with its labels.
     pub fn new(namespaces: impl IntoIterator<Item = (String, Labels)>) -> Self {
-        Self(namespaces.into_iter().collect())
+        Self {
+            labels: namespaces.into_iter().collect(),
+            is_all: false,
+        }
+    }
+
+    /// Every namespace of a cluster, as a watch shows them: one that is not among them has just been made.
+    pub fn all(namespaces: impl IntoIterator<Item = (String, Labels)>) -> Self {
+        Self {
+            is_all: true,
+            ..Self::new(namespaces)
+        }
     }
 
     /// A namespace by its name, which is all that is known of some.
     #[must_use]
     pub fn of_name<'v>(&'v self, name: &'v str) -> Namespace<'v> {
-        let labels = self.0.get(name);
-        Namespace { name, labels }
+        let labels = self.labels.get(name);
+        Namespace {
+            name,
+            labels,
+            is_new: self.is_all && labels.is_none(),
+        }
     }
 }
 
@@ -37,6 +57,12 @@ impl<'v> Namespace<'v> {
     #[must_use]
     pub const fn name(&self) -> &'v str {
         self.name
+    }
+
+    /// Whether it is too new to be seen, so that its labels will be known in a moment.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The value of one of its labels.

@@ -160,6 +160,8 @@ reasons! {
     BodyTooSlow: Error 408,
     /// No table has been loaded yet.
     NoTable: Error 503,
+    /// The labels of the Pod's namespace are not known yet: it has just been made.
+    NamespaceUnknown: Error 503,
     /// Too many reviews at once.
     Overloaded: Error 503,
     /// The API server's deadline passed.

@@ -9,7 +9,7 @@ use crate::{
     outcome::{Denial, Reason, Warning},
     patch,
     placement::Placement,
-    pod::Pod,
+    pod::{Pod, text},
     rules::{self, Creation},
     shown,
     table::AllocationTable,
@@ -27,7 +27,7 @@ pub use subject::{Owner, Subject};
 /// The API version of the reviews that are read and written.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// Why a body cannot be answered with a review; an HTTP 400.
+/// Why a body cannot be answered with a review; an HTTP 400, but for one.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not text.
@@ -44,13 +44,19 @@ pub enum Error {
     /// No uid to answer to.
     #[error("request.uid must have 1 to 256 bytes")]
     Uid,
+    /// The namespace is too new; an HTTP 503, after which the API server asks again.
+    #[error("{0}")]
+    NamespaceUnknown(String),
 }
 
 impl Error {
-    /// The one reason for all of them.
+    /// The word for it.
     #[must_use]
     pub const fn reason(&self) -> Reason {
-        Reason::BadReview
+        match self {
+            Self::NamespaceUnknown(_) => Reason::NamespaceUnknown,
+            Self::NotUtf8(_) | Self::Json(_) | Self::NotAReview | Self::Uid => Reason::BadReview,
+        }
     }
 }
 
@@ -88,6 +94,20 @@ pub fn review<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
     };
     let request = envelope.request()?;
     let decision = decide(&request, view);
+    answered(request, decision, view)
+}
+
+/// The answer, unless there can be none yet.
+fn answered<'a>(
+    request: Request<'a, Pod<'a>>,
+    decision: Decision<'a>,
+    view: &View,
+) -> Result<Answer<'a>, Error> {
+    if decision.reason == Reason::NamespaceUnknown {
+        return Err(Error::NamespaceUnknown(
+            decision.message.unwrap_or_default(),
+        ));
+    }
     Ok(answer(request, decision, view))
 }
 
@@ -96,14 +116,16 @@ fn reread<'a>(body: &'a str, view: &'a View) -> Result<Answer<'a>, Error> {
     let request = json::parse::<Envelope<'a, Raw<'a>>>(body)?.request()?;
     let (object, request) = request.without_object();
     let decision = match object {
-        Some(object) if request.creates_pod() => misshapen(object.0, &view.table)?,
+        Some(object) if request.creates_pod() => {
+            misshapen(object.0, text(&request.namespace), view)?
+        }
         _ => decide(&request, view),
     };
-    Ok(answer(request, decision, view))
+    answered(request, decision, view)
 }
 
 /// A Pod that has not the shape that berth reads, unless it is none of ours.
-fn misshapen<'a>(object: &str, table: &AllocationTable) -> Result<Decision<'a>, Error> {
+fn misshapen<'a>(object: &str, namespace: &str, view: &View) -> Result<Decision<'a>, Error> {
     let error = json::parse::<Pod<'_>>(object)
         .err()
         .ok_or(Error::NotAReview)?;
@@ -112,8 +134,15 @@ fn misshapen<'a>(object: &str, table: &AllocationTable) -> Result<Decision<'a>, 
     }
     let named = json::parse::<Named<'_>>(object).ok();
     let metadata = named.map(|named| named.metadata.unwrap_or_default());
-    let exempt = metadata
-        .and_then(|it| class_label(table, it.labels.as_ref(), it.annotations.as_ref()).err());
+    let exempt = metadata.and_then(|it| {
+        let own = class_label(&view.table, it.labels.as_ref(), it.annotations.as_ref());
+        match own {
+            Err(Reason::NoClass) => class_of_namespace(view, namespace)
+                .is_ok_and(|class| class.is_none())
+                .then_some(Reason::NoClass),
+            other => other.err(),
+        }
+    });
     let field = match error.path().trim_start_matches('.') {
         "" => "the Pod",
         field => field,
@@ -135,7 +164,11 @@ fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
     let decision = match class_label(&view.table, labels, annotations) {
         Ok(class) => place(pod, class, request.creation(), view),
-        Err(reason @ Reason::NoClass) => Decision::allow(reason),
+        Err(reason @ Reason::NoClass) => match class_of_namespace(view, text(&request.namespace)) {
+            Ok(Some(class)) => place(pod, class, request.creation(), view),
+            Ok(None) => Decision::allow(reason),
+            Err(denial) => Decision::deny(denial),
+        },
         Err(reason) => return Decision::allow(reason),
     };
     Decision {
@@ -175,6 +208,15 @@ fn class_label<'p>(
     label(table.class_label())
         .map(|class| &**class)
         .ok_or(Reason::NoClass)
+}
+
+/// The class that a namespace names for those of its Pods that name none themselves.
+fn class_of_namespace<'v>(view: &'v View, namespace: &'v str) -> Result<Option<&'v str>, Denial> {
+    let namespace = view.namespace(namespace);
+    if namespace.is_new() {
+        return Err(rules::unseen(namespace));
+    }
+    Ok(namespace.label(view.table.class_label()))
 }
 
 /// Writes the answer. A denial says which table it comes from: two replicas may hold two for a moment (rule 33).

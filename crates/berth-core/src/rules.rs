@@ -24,6 +24,7 @@ mod target;
 mod tolerations;
 
 pub use class::authorise;
+pub(crate) use class::unseen;
 
 /// A Pod may have so many containers, of every kind together (rule 32).
 const MAX_CONTAINERS: usize = 100;

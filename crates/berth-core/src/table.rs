@@ -11,7 +11,7 @@ use crate::{
     accelerators::Kind,
     api::{Taint, TaintEffect},
     labels::{Labels, Namespace},
-    names::CLASS_LABEL,
+    names::{CLASS_LABEL, NAMESPACE_NAME_LABEL},
     selector::{Requirement, Selector},
     validate::NamespaceLabels,
 };
@@ -242,6 +242,12 @@ impl AllocationTable {
         self.class_names().filter(open)
     }
 
+    /// Whether a class is for namespaces with a label besides the one with their name.
+    #[must_use]
+    pub fn selects_by_labels(&self) -> bool {
+        self.classes.values().any(Allocation::selects_by_labels)
+    }
+
     /// The allocation of a class.
     #[must_use]
     pub fn class(&self, name: &str) -> Option<&Allocation> {
@@ -282,6 +288,15 @@ impl Allocation {
     pub fn is_open_to(&self, namespace: Namespace<'_>) -> bool {
         let selector = self.namespaces.as_ref();
         selector.is_none_or(|selector| selector.matches(|key| namespace.label(key)))
+    }
+
+    /// Whether it takes more than a namespace's name to say who may use the class.
+    #[must_use]
+    pub fn selects_by_labels(&self) -> bool {
+        let requirements = self.namespaces.iter().flat_map(Selector::requirements);
+        requirements
+            .into_iter()
+            .any(|requirement| requirement.key != NAMESPACE_NAME_LABEL)
     }
 
     /// Whether a resource is a GPU of one of the groups, under its own name or an alias.

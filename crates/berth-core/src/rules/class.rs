@@ -35,9 +35,14 @@ pub fn authorise<'v>(
         );
         return Err(Denial::new(Reason::LabelSyntax, message));
     }
-    let allocation = table
-        .class(class)
-        .filter(|allocation| allocation.is_open_to(namespace));
+    // as long as that is not known, an unknown class gets the same answer as one that may be closed
+    let undecided = |by_labels: bool| namespace.is_new() && by_labels;
+    let allocation = table.class(class).filter(|allocation| {
+        !undecided(allocation.selects_by_labels()) && allocation.is_open_to(namespace)
+    });
+    if allocation.is_none() && undecided(table.selects_by_labels()) {
+        return Err(unseen(namespace));
+    }
     let allocation = allocation.ok_or_else(|| {
         Denial::new(
             Reason::ClassUnavailable,
@@ -51,6 +56,15 @@ pub fn authorise<'v>(
             format!("workload class {class:?} is not ready: {problem}"),
         )),
     }
+}
+
+/// A namespace whose labels are not seen yet: the API server is told to ask again.
+pub(crate) fn unseen(namespace: Namespace<'_>) -> Denial {
+    let message = format!(
+        "namespace {:?} is new, and its labels are not known yet; try again in a second",
+        shown::name(namespace.name())
+    );
+    Denial::new(Reason::NamespaceUnknown, message)
 }
 
 fn unavailable(table: &AllocationTable, class: &str, namespace: Namespace<'_>) -> String {

@@ -200,7 +200,7 @@ impl Objects {
         if changed.namespaces {
             let labels = namespaces.iter();
             let labels = labels.map(|(name, labels)| (name.clone(), labels.clone()));
-            self.labels = Arc::new(Namespaces::new(labels));
+            self.labels = Arc::new(Namespaces::all(labels));
         }
         let compiled = if changed.table || self.table.is_none() {
             let (pools, classes, settings) =
