@@ -119,7 +119,7 @@ pub enum TableSource {
 /// What follows the table, until it is dropped.
 enum Following {
     Files(Watch),
-    Cluster(cluster::Following),
+    Cluster { _watches: cluster::Following },
 }
 
 impl TableSource {
@@ -137,9 +137,9 @@ impl TableSource {
                 metrics,
                 watch::POLL,
             )?),
-            Self::Cluster(options, settings) => {
-                Following::Cluster(cluster::follow(&options, settings, state, metrics).await?)
-            }
+            Self::Cluster(options, settings) => Following::Cluster {
+                _watches: cluster::follow(&options, settings, state, metrics).await?,
+            },
         })
     }
 }
@@ -150,7 +150,7 @@ impl Following {
     async fn first(&mut self) {
         match self {
             Self::Files(watch) => watch.first().await,
-            Self::Cluster(_) => {}
+            Self::Cluster { .. } => {}
         }
     }
 }

@@ -271,8 +271,7 @@ impl Service {
         deadline.check()?;
         let state = &self.webhook.state;
         let view = state.view();
-        let no_table = || HttpError::no_table(&state.no_table());
-        let view = view.as_deref().ok_or_else(no_table)?;
+        let view = view.as_deref().ok_or_else(HttpError::no_table)?;
         let review = self.webhook.review;
         let answer = catch_unwind(AssertUnwindSafe(|| review(body, view))).map_err(|_| {
             self.webhook.metrics.panics.inc();

@@ -1,4 +1,4 @@
-//! The cluster as it is counted: Nodes, Pods and DeviceClasses, and the decisions that they do not show yet.
+//! The cluster as it is counted: Nodes, Pods and every DeviceClass, and the decisions that they do not show yet.
 //!
 //! One task applies every change, so none can come between a fleet that is counted aside and the moment it is put in
 //! force. The lock is held for one change or one question, never across an await or a count from scratch.
@@ -183,7 +183,7 @@ impl Counting {
         match spawn_blocking(move || fleet.with_table(table)).await {
             Ok(fleet) => self.counted.ledger().put_fleet(fleet),
             Err(error) => {
-                tracing::error!(%error, "GPUs are counted by an older table: a bug in berth")
+                tracing::error!(%error, "GPUs are counted by an older table: a bug in berth");
             }
         }
     }
