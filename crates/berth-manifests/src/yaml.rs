@@ -1,7 +1,7 @@
 //! YAML as kubectl reads it, with the span of everything in its text.
 //!
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
-//! string. A duplicate key is an error here, as it is to the API server.
+//! string. Of a key that is there twice, kubectl takes the last one; where a text is ours, that is an error.
 
 use std::{borrow::Cow, fmt, ops::Range, rc::Rc};
 
@@ -12,7 +12,7 @@ mod emit;
 mod reader;
 mod scalar;
 
-pub use reader::{comments, parse, read};
+pub use reader::{Read, comments, parse, read};
 
 /// Bytes of the text.
 pub type Span = Range<usize>;
@@ -310,6 +310,25 @@ mod tests {
     }
 
     #[test]
+    fn of_a_key_that_is_there_twice_the_last_one_counts() {
+        let large: String = (0..100).map(|i| format!("k{}: {i}\n", i % 99)).collect();
+        for (text, expected) in [
+            ("a: 1\nb: 2\na: 3\n", json!({"a": 3, "b": 2})),
+            ("a: {x: 1}\na: {z: 1}\n", json!({"a": {"z": 1}})),
+        ] {
+            let read = super::read(text);
+            assert_eq!(read.documents[0].to_json(), expected);
+            assert!(read.errors.is_empty());
+            assert_eq!(&text[read.duplicates[0].span.clone()], "a");
+        }
+        let read = super::read(&large);
+        assert_eq!(read.documents[0].to_json()["k0"], 99);
+        assert_eq!(read.duplicates.len(), 1);
+        let many = "a: 1\n".repeat(1000);
+        assert_eq!(super::read(&many).duplicates.len(), 20);
+    }
+
+    #[test]
     fn what_cannot_be_read_says_where() {
         assert_eq!(refusal("a: 1\nb: 2\na: 3").1, "a");
         assert!(
@@ -351,14 +370,20 @@ mod tests {
     #[test]
     fn all_that_is_wrong_is_told_and_the_rest_is_read() {
         let text = "a: 1\na: 2\nb: .inf\nc: {d: 1, d: 2}\n<<: 3\ne: 5\n";
-        let (documents, errors) = super::read(text);
-        let told: Vec<&str> = errors.iter().map(|it| &text[it.span.clone()]).collect();
-        assert_eq!(told, ["a", ".inf", "d", "3"]);
-        let read: Vec<Value> = documents.iter().map(Node::to_json).collect();
-        assert_eq!(read, [json!({"a": 1, "b": null, "c": {"d": 1}, "e": 5})]);
-        let many = "a: 1\n".repeat(1_000);
-        assert_eq!(super::read(&many).1.len(), 20);
-        assert_eq!(super::read("a: 1\na: 2\nb: [").1.len(), 2);
+        let read = super::read(text);
+        let told = |errors: &[Error]| -> Vec<&str> {
+            errors.iter().map(|it| &text[it.span.clone()]).collect()
+        };
+        assert_eq!(told(&read.errors), [".inf", "3"]);
+        assert_eq!(told(&read.duplicates), ["a", "d"]);
+        let documents: Vec<Value> = read.documents.iter().map(Node::to_json).collect();
+        assert_eq!(
+            documents,
+            [json!({"a": 2, "b": null, "c": {"d": 2}, "e": 5})]
+        );
+        let many = "- .inf\n".repeat(1_000);
+        assert_eq!(super::read(&many).errors.len(), 20);
+        assert_eq!(super::read("a: .inf\nb: [").errors.len(), 2);
     }
 
     /// In time and memory that grow with the text alone, or the test takes minutes.

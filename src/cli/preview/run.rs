@@ -124,7 +124,7 @@ impl<'t> Run<'t> {
             self.progress
                 .at(format_args!("reading {}", document.path.display()));
             if may_opt_out(&document) {
-                let roots = yaml::parse(&document.text).unwrap_or_default();
+                let roots = yaml::read(&document.text).documents;
                 let roots = roots.iter().map(Node::to_json);
                 roots.for_each(|root| self.namespaces.learn(&root));
             }

@@ -51,6 +51,8 @@ pub enum Topic {
     GpuWithoutClass,
     /// A controller adds a container, and so it is not clear which gets the GPU.
     AddedContainer,
+    /// A mapping has a key twice.
+    DuplicateKey,
     /// A comment that should suppress a finding does not.
     Suppression,
 }
@@ -73,6 +75,7 @@ impl Topic {
             Self::NotRendered => "NotRendered",
             Self::GpuWithoutClass => "GpuWithoutClass",
             Self::AddedContainer => "AddedContainer",
+            Self::DuplicateKey => "DuplicateKey",
             Self::Suppression => "Suppression",
         }
     }
@@ -105,7 +108,7 @@ impl Topic {
     }
 
     /// Says it about a field, which is a JSON Pointer in the document.
-    fn of(self, pointer: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    pub(super) fn of(self, pointer: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
         Diagnostic {
             code: Some(self.as_str()),
             severity: self.severity(),

@@ -6,7 +6,7 @@ use super::{Namespaces, Preview, Topic, preview};
 use crate::{
     diagnostic::{Diagnostic, Place, Severity, SourceText},
     suppression::{self, Comment, Form},
-    yaml::{self, Node},
+    yaml::{self, Node, Read},
 };
 use berth_core::view::View;
 use json_patch::Patch;
@@ -38,8 +38,12 @@ impl<'s> Document<'s> {
     /// Reads and previews a document. Its own Namespaces are learned first.
     #[must_use]
     pub fn read(source: &'s SourceText, view: &View, namespaces: &mut Namespaces) -> Self {
-        let (mut roots, errors) = yaml::read(&source.text);
-        let root = roots.pop();
+        let Read {
+            mut documents,
+            errors,
+            duplicates,
+        } = yaml::read(&source.text);
+        let root = documents.pop();
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
         namespaces.learn(&value);
         let mut preview = match &root {
@@ -47,6 +51,8 @@ impl<'s> Document<'s> {
             None => Preview::default(),
         };
         place(&mut preview, source, root.as_ref());
+        let twice = duplicates.into_iter().map(|it| duplicate(source, it));
+        preview.diagnostics.extend(twice);
         suppress(&mut preview.diagnostics, source, root.as_ref());
         let is_readable = errors.is_empty();
         if !is_readable {
@@ -63,6 +69,15 @@ impl<'s> Document<'s> {
             is_readable,
         }
     }
+}
+
+/// What there is to say of a key that is there twice.
+fn duplicate(source: &SourceText, error: yaml::Error) -> Diagnostic {
+    let (what, _) = error.message.split_once(':').unwrap_or((&error.message, ""));
+    let message = format!("{what}: kubectl and helm take the last one, kustomize and Flux none");
+    Topic::DuplicateKey
+        .of("", message, "leave one of them out")
+        .at(source, error.span)
 }
 
 /// Gives each diagnostic of a document the place of its field.

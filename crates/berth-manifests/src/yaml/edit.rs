@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::{
     Entry, Kind, Node, Span, Style,
     emit::{self, Dialect, Layout},
-    parse,
+    read,
 };
 
 /// A text after a change.
@@ -31,8 +31,14 @@ pub fn edit(text: &str, root: &Node, target: &Value) -> Option<Edited> {
     };
     let edited = editor.node(root, target, Parent::Root);
     let text_edited = edited.map(|()| editor.apply());
+    let before = text;
     let is_right = |text: &String| {
-        parse(text).is_ok_and(|documents| matches!(&*documents, [only] if only == target))
+        let now = read(text);
+        // a key that was there twice may still be, and no other
+        let twice = now.duplicates.len();
+        let is_twice = || twice == 0 || twice <= read(before).duplicates.len();
+        let is_meant = matches!(&*now.documents, [only] if only == target);
+        now.errors.is_empty() && is_meant && is_twice()
     };
     if let Some(text) = text_edited.filter(is_right) {
         return Some(Edited {

@@ -21,16 +21,29 @@ const FEW: usize = 32;
 /// So many errors of a text are told at most.
 const MAX_ERRORS: usize = 20;
 
-/// Reads every document of a text; those without content are left out.
-pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
-    let (documents, errors) = read(text);
-    errors.into_iter().next().map_or(Ok(documents), Err)
+/// What was read of a text.
+#[derive(Debug)]
+pub struct Read {
+    /// The documents; those without content are left out.
+    pub documents: Vec<Node>,
+    /// Why not all of it could be read.
+    pub errors: Vec<Error>,
+    /// Keys that a mapping has twice: the last one counts, as it does to kubectl and helm. Twenty are told.
+    pub duplicates: Vec<Error>,
 }
 
-/// Reads every document of a text as far as it can be read, and tells all that is wrong with it: a duplicate key or a
-/// number that is none does not hide what comes after it. Of two equal keys, the first counts.
+/// Reads every document of a text; those without content are left out. A duplicate key is an error.
+pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
+    let read = read(text);
+    let errors = read.errors.into_iter().chain(read.duplicates);
+    let first = errors.min_by_key(|error| error.span.start);
+    first.map_or(Ok(read.documents), Err)
+}
+
+/// Reads every document of a text as far as it can be read, and tells all that is wrong with it: a number that is none
+/// does not hide what comes after it.
 #[must_use]
-pub fn read(text: &str) -> (Vec<Node>, Vec<Error>) {
+pub fn read(text: &str) -> Read {
     // comments are skipped: the parser would bound how many may follow each other
     let options = granit_parser::options! { emit_comments: false };
     Reader {
@@ -43,6 +56,7 @@ pub fn read(text: &str) -> (Vec<Node>, Vec<Error>) {
         deepest: 0,
         end: 0,
         errors: Vec::new(),
+        duplicates: Vec::new(),
     }
     .documents()
 }
@@ -77,6 +91,8 @@ struct Reader<'t> {
     end: usize,
     /// What is wrong, and did not keep the rest from being read.
     errors: Vec<Error>,
+    /// What is there twice.
+    duplicates: Vec<Error>,
 }
 
 /// What an alias stands for: shared, and measured once.
@@ -87,12 +103,16 @@ struct Anchor {
 }
 
 impl<'t> Reader<'t> {
-    fn documents(mut self) -> (Vec<Node>, Vec<Error>) {
+    fn documents(mut self) -> Read {
         let mut documents = Vec::new();
         if let Err(error) = self.all(&mut documents) {
             self.errors.push(error);
         }
-        (documents, self.errors)
+        Read {
+            documents,
+            errors: self.errors,
+            duplicates: self.duplicates,
+        }
     }
 
     fn all(&mut self, documents: &mut Vec<Node>) -> Result<(), Error> {
@@ -215,7 +235,7 @@ impl<'t> Reader<'t> {
     fn mapping(&mut self) -> Result<Kind, Error> {
         self.deeper();
         let (mut entries, mut merged) = (Vec::new(), Vec::new());
-        let mut seen = HashSet::new();
+        let mut seen = HashMap::new();
         loop {
             match self.next()? {
                 (Event::MappingEnd, end) => {
@@ -230,7 +250,7 @@ impl<'t> Reader<'t> {
                     let taken = if is_merge_key {
                         merge(&value, &mut merged)
                     } else {
-                        insert(&mut entries, &mut seen, key, value)
+                        self.insert(&mut entries, &mut seen, key, value)
                     };
                     taken.or_else(|error| self.note(error))?;
                 }
@@ -266,6 +286,47 @@ impl<'t> Reader<'t> {
         })
     }
 
+    /// Takes in a key and its value; a key that is there already gets the new value.
+    fn insert(
+        &mut self,
+        entries: &mut Vec<Entry>,
+        seen: &mut HashMap<String, usize>,
+        key: Node,
+        value: Node,
+    ) -> Result<(), Error> {
+        let key_span = key.span;
+        let key = match key.kind {
+            Kind::Scalar(Value::String(text)) => text,
+            Kind::Scalar(other) => other.to_string(),
+            Kind::Sequence(_) | Kind::Mapping(_) => {
+                let message = "a key must be a string".to_owned();
+                return Err(Error {
+                    message,
+                    span: key_span,
+                });
+            }
+        };
+        let known = known(&key, entries, seen);
+        if known.is_some() && self.duplicates.len() < MAX_ERRORS {
+            let key = berth_core::shown::quoted(&key);
+            self.duplicates.push(Error {
+                message: format!("duplicate key {key}: leave one of them out"),
+                span: key_span.clone(),
+            });
+        }
+        let entry = Entry {
+            key,
+            key_span,
+            value,
+            merged: false,
+        };
+        match known.and_then(|at| entries.get_mut(at)) {
+            Some(earlier) => *earlier = entry,
+            None => entries.push(entry),
+        }
+        Ok(())
+    }
+
     /// Keeps an error after which the rest can be read; one too many ends the reading.
     fn note(&mut self, error: Error) -> Result<(), Error> {
         if self.errors.len() + 1 >= MAX_ERRORS {
@@ -297,50 +358,20 @@ impl From<StructureStyle> for Style {
     }
 }
 
-fn insert(
-    entries: &mut Vec<Entry>,
-    seen: &mut HashSet<String>,
-    key: Node,
-    value: Node,
-) -> Result<(), Error> {
-    let key_span = key.span;
-    let key = match key.kind {
-        Kind::Scalar(Value::String(text)) => text,
-        Kind::Scalar(other) => other.to_string(),
-        Kind::Sequence(_) | Kind::Mapping(_) => {
-            let message = "a key must be a string".to_owned();
-            return Err(Error {
-                message,
-                span: key_span,
-            });
-        }
-    };
-    if is_known(&key, entries, seen) {
-        let key = berth_core::shown::quoted(&key);
-        let message = format!("duplicate key {key}: leave one of them out");
-        return Err(Error {
-            message,
-            span: key_span,
-        });
-    }
-    entries.push(Entry {
-        key,
-        key_span,
-        value,
-        merged: false,
-    });
-    Ok(())
-}
-
-/// Whether a mapping has a key already. The keys of a large one are `seen`: not each is held against all others.
-fn is_known(key: &str, entries: &[Entry], seen: &mut HashSet<String>) -> bool {
+/// The index of a key that a mapping has already. The keys of a large one are `seen`: not each is held against all others.
+fn known(key: &str, entries: &[Entry], seen: &mut HashMap<String, usize>) -> Option<usize> {
     if entries.len() < FEW {
-        return entries.iter().any(|entry| entry.key == key);
+        return entries.iter().position(|entry| entry.key == key);
     }
     if seen.is_empty() {
-        seen.extend(entries.iter().map(|entry| entry.key.clone()));
+        let keys = entries.iter().map(|entry| entry.key.clone());
+        seen.extend(keys.zip(0..));
     }
-    !seen.insert(key.to_owned())
+    let known = seen.get(key).copied();
+    if known.is_none() {
+        seen.insert(key.to_owned(), entries.len());
+    }
+    known
 }
 
 /// Takes in a mapping, or a list of mappings of which the first has the last word.

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::yaml::parse;
 
 /// The text after a JSON Patch, and whether it was written anew.
 fn edited(text: &str, patch: Value) -> (String, bool) {
