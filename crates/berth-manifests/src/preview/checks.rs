@@ -108,7 +108,12 @@ impl Topic {
     }
 
     /// Says it about a field, which is a JSON Pointer in the document.
-    pub(super) fn of(self, pointer: &str, message: impl Into<String>, help: impl Into<String>) -> Diagnostic {
+    pub(super) fn of(
+        self,
+        pointer: &str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> Diagnostic {
         Diagnostic {
             code: Some(self.as_str()),
             severity: self.severity(),

@@ -73,7 +73,10 @@ impl<'s> Document<'s> {
 
 /// What there is to say of a key that is there twice.
 fn duplicate(source: &SourceText, error: yaml::Error) -> Diagnostic {
-    let (what, _) = error.message.split_once(':').unwrap_or((&error.message, ""));
+    let (what, _) = error
+        .message
+        .split_once(':')
+        .unwrap_or((&error.message, ""));
     let message = format!("{what}: kubectl and helm take the last one, kustomize and Flux none");
     Topic::DuplicateKey
         .of("", message, "leave one of them out")

@@ -418,6 +418,59 @@ fn a_rollout_of_argo_that_needs_a_second_set_is_found() {
 }
 
 #[test]
+fn a_rollout_of_others_that_need_a_second_set_is_found() {
+    let lws = |update: Value| {
+        let strategy = json!({"type": "RollingUpdate", "rollingUpdateConfiguration": update});
+        let spec = json!({"rolloutStrategy": strategy, "leaderWorkerTemplate": {"workerTemplate": template()}});
+        object("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet", spec)
+    };
+    let ray = |upgrade: Value| {
+        // the ray container is told of its GPU, so that nothing else is to be said
+        let head = json!({"rayStartParams": {"num-gpus": "1"}, "template": template()});
+        let spec = json!({"upgradeStrategy": upgrade, "rayClusterConfig": {"headGroupSpec": head}});
+        object("ray.io/v1", "RayService", spec)
+    };
+    let kserve = |more: Value| {
+        let mut predictor =
+            json!({"labels": template()["metadata"]["labels"], "containers": [{"name": "main"}]});
+        let fields = predictor.as_object_mut().unwrap();
+        fields.extend(more.as_object().unwrap().clone());
+        object(
+            "serving.kserve.io/v1beta1",
+            "InferenceService",
+            json!({"predictor": predictor}),
+        )
+    };
+    let recreate = json!({"deploymentStrategy": {"type": "Recreate"}});
+    for (document, severity) in [
+        (lws(json!(null)), None),
+        (lws(json!({"maxSurge": 1})), None),
+        (
+            lws(json!({"maxSurge": 1, "maxUnavailable": 0})),
+            Some(Severity::Error),
+        ),
+        (ray(json!(null)), Some(Severity::Note)),
+        (ray(json!({"type": "NewCluster"})), Some(Severity::Error)),
+        (ray(json!({"type": "None"})), None),
+        (kserve(json!({})), Some(Severity::Note)),
+        (kserve(json!({"minReplicas": 0})), None),
+        (kserve(recreate), None),
+        (
+            object(
+                "serving.knative.dev/v1",
+                "Service",
+                json!({"template": template()}),
+            ),
+            Some(Severity::Note),
+        ),
+    ] {
+        let found = previewed(&document).diagnostics.into_iter();
+        let mut found = found.filter(|it| it.code == Some("SurgeNeedsGpu"));
+        assert_eq!(found.next().map(|it| it.severity), severity, "{document}");
+    }
+}
+
+#[test]
 fn a_gpu_without_a_class_is_a_note() {
     let limited = |amount: &str| {
         let container =
