@@ -1,22 +1,29 @@
 //! Between the socket and HTTP: how many connections, and how each begins and ends.
 
 use std::{
+    convert::Infallible,
     future::{Ready, ready},
     io,
     net::{SocketAddr, TcpListener},
     pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::Duration,
 };
 
 use axum::{
-    Router, extract::connect_info::IntoMakeServiceWithConnectInfo, middleware::from_fn_with_state,
+    Extension, Router,
+    extract::ConnectInfo,
+    middleware::{AddExtension, from_fn_with_state},
 };
 use axum_server::{Handle, Server, accept::Accept};
 use clap::Args;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::net::TcpStream;
-use tower::util::MapRequest;
+use tower::{
+    Layer, Service,
+    util::{ServiceFn, service_fn},
+};
 
 use crate::{duration, metrics::Metrics};
 
@@ -27,7 +34,7 @@ mod seats;
 pub use chunks::BoundedChunks;
 pub use connection::Connection;
 pub use seats::Occupant;
-use seats::Seats;
+use seats::{Reservation, Seats};
 
 /// The API server's own pool drops an idle connection after 90 s. Who closes first races with its next POST, which it
 /// does not repeat (fact 1, kubernetes 127335): so never sooner than this.
@@ -152,62 +159,103 @@ impl Gate {
 
     /// The routes as a server takes them. The gate is told of each connection in the order in which they are accepted,
     /// and of their requests.
-    pub(crate) fn services(
-        &self,
-        routes: Router,
-    ) -> MapRequest<
-        IntoMakeServiceWithConnectInfo<Router, SocketAddr>,
-        impl FnMut(SocketAddr) -> SocketAddr + Clone + use<>,
-    > {
+    pub(crate) fn services(&self, routes: Router) -> ServiceFn<impl MakeSeated + use<>> {
         let routes = routes.layer(from_fn_with_state(Arc::clone(&self.seats), seats::follow));
         let gate = self.clone();
-        let services = routes.into_make_service_with_connect_info::<SocketAddr>();
-        MapRequest::new(services, move |peer| {
-            gate.reserve(peer);
-            peer
+        service_fn(move |peer: SocketAddr| {
+            let service = Extension(ConnectInfo(peer)).layer(routes.clone());
+            let reservation = gate.reserve(peer).map(Arc::new);
+            ready(Ok(Seated {
+                service,
+                reservation,
+            }))
         })
     }
 
-    fn reserve(&self, peer: SocketAddr) {
+    fn reserve(&self, peer: SocketAddr) -> Option<Reservation> {
         match self.seats.reserve(peer) {
-            Ok(evicted) => drop(self.meters.evicted.inc_by(evicted)),
+            Ok((reservation, evicted)) => {
+                self.meters.evicted.inc_by(evicted);
+                Some(reservation)
+            }
             Err(full) => {
                 self.meters.refused.inc();
                 tracing::debug!(%peer, error = %full, "a connection is refused");
+                None
             }
         }
     }
 
-    fn admit(&self, stream: TcpStream) -> io::Result<Connection> {
-        stream.set_nodelay(true)?;
-        let seat = self.seats.take(stream.peer_addr()?);
-        let seat = seat.ok_or_else(|| {
+    fn admit(
+        &self,
+        stream: TcpStream,
+        reservation: Option<&Reservation>,
+    ) -> io::Result<Connection> {
+        let seat = reservation.and_then(Reservation::take).ok_or_else(|| {
             io::Error::new(io::ErrorKind::ConnectionRefused, "too many connections")
         })?;
+        stream.set_nodelay(true)?;
         let (time, open) = (self.write_timeout, self.meters.open.clone());
         Ok(Connection::new(stream, seat, time, open))
     }
 }
 
-impl<S> Accept<TcpStream, S> for Gate {
+/// What makes the service of a connection from its peer.
+pub(crate) trait MakeSeated:
+    FnMut(SocketAddr) -> Ready<Result<Seated<Routes>, Infallible>> + Clone
+{
+}
+
+impl<F> MakeSeated for F where
+    F: FnMut(SocketAddr) -> Ready<Result<Seated<Routes>, Infallible>> + Clone
+{
+}
+
+/// The routes for one peer.
+type Routes = AddExtension<Router, ConnectInfo<SocketAddr>>;
+
+/// A service with the seat that is kept for its connection, or none: on the way to the gate, which lets the connection in
+/// or not. What is dropped on the way gives the seat back.
+#[derive(Clone, Debug)]
+pub struct Seated<S> {
+    service: S,
+    reservation: Option<Arc<Reservation>>,
+}
+
+impl<S: Service<R>, R> Service<R> for Seated<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.service.call(request)
+    }
+}
+
+impl<S> Accept<TcpStream, Seated<S>> for Gate {
     type Stream = Connection;
     type Service = S;
     type Future = Ready<io::Result<(Connection, S)>>;
 
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        ready(self.admit(stream).map(|connection| (connection, service)))
+    fn accept(&self, stream: TcpStream, seated: Seated<S>) -> Self::Future {
+        let admitted = self.admit(stream, seated.reservation.as_deref());
+        ready(admitted.map(|connection| (connection, seated.service)))
     }
 }
 
 /// Counts the connections that an acceptor gives up on, and bounds the chunks that come over the others.
 #[derive(Clone, Debug)]
-pub struct Counted<A> {
+pub struct Bounded<A> {
     inner: A,
     metrics: Arc<Metrics>,
     largest_chunk: usize,
 }
 
-impl<A> Counted<A> {
+impl<A> Bounded<A> {
     /// Counts what `inner` gives up on. No chunk is larger than a body may be.
     #[must_use]
     pub fn new(inner: A, metrics: Arc<Metrics>, largest_chunk: usize) -> Self {
@@ -219,7 +267,7 @@ impl<A> Counted<A> {
     }
 }
 
-impl<I, S, A> Accept<I, S> for Counted<A>
+impl<I, S, A> Accept<I, S> for Bounded<A>
 where
     A: Accept<I, S>,
     A::Future: Send + 'static,

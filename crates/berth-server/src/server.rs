@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    accept::{self, Counted, Gate, Meters},
+    accept::{self, Bounded, Gate, Meters},
     admin::{self, Admin},
     drain::{self, Signals},
     metrics::Metrics,
@@ -194,7 +194,7 @@ pub async fn run(options: Options, table: TableSource, metrics: Arc<Metrics>) ->
     let acceptor = RustlsAcceptor::new(tls.config())
         .handshake_timeout(limits.handshake_timeout)
         .acceptor(gate.clone());
-    let acceptor = Counted::new(
+    let acceptor = Bounded::new(
         acceptor,
         Arc::clone(&metrics),
         options.requests.max_body_bytes,

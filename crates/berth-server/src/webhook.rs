@@ -194,14 +194,14 @@ impl Service {
             .try_acquire()
             .map_err(|_| HttpError::overloaded())?;
         if body.bytes.len() <= SMALL {
-            return self.decide(body, arrived, deadline);
+            return self.decide(body, occupant, arrived, deadline);
         }
         let turn = self.turn(deadline).await?;
         let service = Arc::clone(self);
         let deciding = spawn_blocking(move || {
             // here, since the work goes on where the client has gone
             let _turn = turn;
-            service.decide(body, arrived, deadline)
+            service.decide(body, occupant, arrived, deadline)
         });
         deciding.await.map_err(|_| HttpError::panicked())?
     }
@@ -246,6 +246,7 @@ impl Service {
     fn decide(
         &self,
         body: Counted,
+        occupant: Option<Occupant>,
         arrived: Instant,
         deadline: Deadline,
     ) -> Result<Bytes, HttpError> {
@@ -255,6 +256,7 @@ impl Service {
         claim
             .hold_now(answer.len())
             .map_err(|_| HttpError::no_memory())?;
+        claim.answer(occupant, Instant::now());
         let answer = Counted {
             bytes: answer,
             claim,

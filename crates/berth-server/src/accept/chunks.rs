@@ -12,8 +12,11 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// As much of a line as is looked at: a header that has to do with framing is shorter.
+/// As much of a line as is looked at, without what may make it longer and means nothing: spaces, zeros before a number,
+/// and the codings before the last.
 const LINE: usize = 128;
+const CODINGS: &[u8] = b"transfer-encoding:";
+const LENGTH: &[u8] = b"content-length:";
 
 /// A stream that is no longer read after such a chunk.
 #[derive(Debug)]
@@ -132,9 +135,20 @@ impl Framing {
             bytes = rest;
             match first {
                 b'\n' => self.line_ends(),
-                _ if self.line.len() < LINE => self.line.push(first.to_ascii_lowercase()),
-                _ => {}
+                other => self.line_goes_on(other.to_ascii_lowercase()),
             }
+        }
+    }
+
+    fn line_goes_on(&mut self, byte: u8) {
+        let line = &mut self.line;
+        let is_zero = line.strip_prefix(LENGTH).unwrap_or(line) == b"0";
+        match byte {
+            b' ' | b'\t' => {}
+            b',' if line.starts_with(CODINGS) => line.truncate(CODINGS.len()),
+            b'0' if is_zero => {}
+            _ if line.len() < LINE => line.push(byte),
+            _ => {}
         }
     }
 
@@ -159,11 +173,11 @@ impl Framing {
     }
 
     fn header(&mut self, line: &[u8]) {
-        if let Some(value) = line.strip_prefix(b"transfer-encoding:") {
+        if let Some(value) = line.strip_prefix(CODINGS) {
             self.chunked = value.ends_with(b"chunked");
-        } else if let Some(value) = line.strip_prefix(b"content-length:") {
+        } else if let Some(value) = line.strip_prefix(LENGTH) {
             let value = str::from_utf8(value).unwrap_or_default();
-            self.length = value.trim().parse().unwrap_or_default();
+            self.length = value.parse().unwrap_or_default();
         }
     }
 
@@ -225,6 +239,24 @@ mod tests {
             let second = format!("{CHUNKED}2\r\nxx\r\n0\r\nA: b\r\n\r\n{CHUNKED}{size}\r\n");
             assert!(exceeds(&second), "{size}");
         }
+    }
+
+    #[test]
+    fn nothing_that_makes_a_line_longer_hides_it() {
+        let (blank, zeros) = (" \t".repeat(LINE), "0".repeat(2 * LINE));
+        let codings = "gzip,".repeat(LINE);
+        for text in [
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding:{blank}chunked\r\n\r\n100\r\n"),
+            format!("POST / HTTP/1.1\r\nTransfer-Encoding: {codings}chunked\r\n\r\n100\r\n"),
+            format!("{CHUNKED}{zeros}100\r\n"),
+            format!("POST / HTTP/1.1\r\nContent-Length: {zeros}1\r\n\r\nx{CHUNKED}100\r\n"),
+        ] {
+            assert!(exceeds(&text), "{text}");
+        }
+        assert!(!exceeds(&format!("{CHUNKED}{zeros}ff\r\n")));
+        assert!(!exceeds(&format!(
+            "{CHUNKED}{zeros}\r\nA: b\r\n100\r\n\r\n"
+        )));
     }
 
     #[test]

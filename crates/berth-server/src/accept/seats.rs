@@ -4,7 +4,10 @@ use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     task::{Context, Poll},
     time::Instant,
 };
@@ -14,7 +17,7 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use tokio::sync::oneshot::{self, error::TryRecvError};
+use tokio::sync::oneshot;
 
 /// There is no seat, and nobody who can be asked to go.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, thiserror::Error)]
@@ -25,15 +28,19 @@ pub(super) struct Full;
 ///
 /// At the limit somebody goes who has no review in progress: first of a source address that has more than its share,
 /// which is the same for each; then the oldest connection that has had no request answered, which is where handshakes,
-/// half requests and silence are; then the one whose last answer is the longest ago.
+/// half requests and silence are; then the one whose last answer is the longest ago. If each has a review in progress,
+/// the oldest of a source goes that has more than its share, for one of a source that has not.
 #[derive(Debug)]
 pub(super) struct Seats {
     most: usize,
     taken: Mutex<HashMap<SocketAddr, Taken>>,
+    reservations: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Taken {
+    /// Which reservation it is of: another connection of the same peer may come before the end of this one is known.
+    id: u64,
     since: Instant,
     stage: Stage,
     /// Tells the connection to go.
@@ -58,15 +65,18 @@ impl Seats {
         Self {
             most,
             taken: Mutex::default(),
+            reservations: AtomicU64::new(0),
         }
     }
 
     /// Keeps a seat for a peer that has just been accepted, and says how many had to go for it. It is asked in the order
     /// of the connections, which the tasks that serve them do not keep: those that come late would take each other for
     /// the newest.
-    pub(super) fn reserve(&self, peer: SocketAddr) -> Result<u64, Full> {
+    pub(super) fn reserve(self: &Arc<Self>, peer: SocketAddr) -> Result<(Reservation, u64), Full> {
         let (tell, told) = oneshot::channel();
+        let id = self.reservations.fetch_add(1, Ordering::Relaxed);
         let newcomer = Taken {
+            id,
             since: Instant::now(),
             stage: Stage::New,
             tell,
@@ -85,14 +95,16 @@ impl Seats {
             }
         }
         taken.insert(peer, newcomer);
-        Ok(evicted)
+        let seats = Arc::clone(self);
+        Ok((Reservation { seats, peer, id }, evicted))
     }
 
-    /// The seat that was kept for the peer, unless there was none, or another needed it by now.
-    pub(super) fn take(self: &Arc<Self>, peer: SocketAddr) -> Option<Seat> {
-        let told = self.taken().get_mut(&peer)?.told.take()?;
-        let seats = Arc::clone(self);
-        Some(Seat { seats, peer, told })
+    /// Gives a seat back, unless another has it by now.
+    fn free(&self, peer: SocketAddr, id: u64) {
+        let mut taken = self.taken();
+        if taken.get(&peer).is_some_and(|one| one.id == id) {
+            taken.remove(&peer);
+        }
     }
 
     fn set(&self, peer: SocketAddr, stage: Stage) {
@@ -114,12 +126,48 @@ fn leaver(taken: &HashMap<SocketAddr, Taken>, source: IpAddr, most: usize) -> Op
         *by_source.entry(peer.ip()).or_insert(0) += 1;
     }
     let share = (most / by_source.len()).max(1);
-    let idle = taken.iter().filter(|(_, one)| one.stage != Stage::Busy);
-    let goes = idle.min_by_key(|(peer, one)| {
-        let within_share = by_source.get(&peer.ip()).is_none_or(|held| *held <= share);
-        (within_share, one.stage, one.since)
+    let within_share = |source: IpAddr| by_source.get(&source).is_none_or(|held| *held <= share);
+    let newcomer_within = within_share(source);
+    let may_go = taken.iter().filter(|(peer, one)| {
+        one.stage != Stage::Busy || newcomer_within && !within_share(peer.ip())
+    });
+    let goes = may_go.min_by_key(|(peer, one)| {
+        let busy = one.stage == Stage::Busy;
+        (busy, within_share(peer.ip()), one.stage, one.since)
     });
     goes.map(|(peer, _)| *peer)
+}
+
+/// A seat that is kept for a connection. It is given back when it is dropped before anyone sits down: a connection can
+/// end before its task begins.
+#[derive(Debug)]
+pub(super) struct Reservation {
+    seats: Arc<Seats>,
+    peer: SocketAddr,
+    id: u64,
+}
+
+impl Reservation {
+    /// The seat, unless another needed it by now.
+    pub(super) fn take(&self) -> Option<Seat> {
+        let mut taken = self.seats.taken();
+        let kept = taken.get_mut(&self.peer).filter(|one| one.id == self.id);
+        let told = kept?.told.take()?;
+        let (seats, peer, id) = (Arc::clone(&self.seats), self.peer, self.id);
+        Some(Seat {
+            seats,
+            peer,
+            id,
+            told,
+        })
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        // who sits there gives it back
+        drop(self.take());
+    }
 }
 
 /// A connection's seat, given back when it is dropped.
@@ -127,6 +175,7 @@ fn leaver(taken: &HashMap<SocketAddr, Taken>, source: IpAddr, most: usize) -> Op
 pub(super) struct Seat {
     seats: Arc<Seats>,
     peer: SocketAddr,
+    id: u64,
     told: oneshot::Receiver<()>,
 }
 
@@ -142,11 +191,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        let mut taken = self.seats.taken();
-        // who was told has no seat any more, and another connection of the same peer may have one
-        if self.told.try_recv() == Err(TryRecvError::Empty) {
-            taken.remove(&self.peer);
-        }
+        self.seats.free(self.peer, self.id);
     }
 }
 
@@ -164,9 +209,29 @@ impl Occupant {
         self.peer.ip().to_canonical()
     }
 
-    /// Its review is there: until the answer, the connection makes room for nobody.
+    /// Its review is there: until the answer, the connection makes room for nobody who has as much.
     pub fn has_sent(&self) {
         self.seats.set(self.peer, Stage::Busy);
+    }
+
+    /// It does not read its answer: the connection ends.
+    pub fn must_go(&self) {
+        if let Some(taken) = self.seats.taken().remove(&self.peer) {
+            // an error says that the connection ends by itself
+            let _ = taken.tell.send(());
+        }
+    }
+}
+
+#[cfg(test)]
+impl Occupant {
+    /// The only one of its seats, and what ends when it must go.
+    pub(crate) fn alone() -> (Self, impl Future<Output = ()>) {
+        let (seats, peer) = (Arc::new(Seats::new(1)), ([10, 0, 0, 1], 1).into());
+        let reserved = seats.reserve(peer).expect("a seat").0;
+        let mut seat = reserved.take().expect("a seat");
+        let told = std::future::poll_fn(move |context| seat.poll_told(context));
+        (Self { seats, peer }, told)
     }
 }
 
@@ -201,8 +266,8 @@ mod tests {
     }
 
     fn sit(seats: &Arc<Seats>, peer: SocketAddr) -> (Seat, u64) {
-        let evicted = seats.reserve(peer).expect("a seat");
-        (seats.take(peer).expect("a seat"), evicted)
+        let (reservation, evicted) = seats.reserve(peer).expect("a seat");
+        (reservation.take().expect("a seat"), evicted)
     }
 
     /// The peers that have been told to go.
@@ -246,7 +311,7 @@ mod tests {
         for busy in peers {
             seats.set(busy, Stage::Busy);
         }
-        assert_eq!(seats.reserve(peer(3, 1)), Err(Full));
+        assert_eq!(seats.reserve(peer(3, 1)).err(), Some(Full));
         assert_eq!(gone(&mut taken), []);
         answered(&seats, &[peers[1]]);
         let newcomer = sit(&seats, peer(3, 1));
@@ -257,13 +322,53 @@ mod tests {
     #[test]
     fn who_was_accepted_first_goes_first_though_it_sits_down_last() {
         let seats = Arc::new(Seats::new(2));
-        for port in 1..=3 {
-            seats.reserve(peer(1, port)).expect("a seat");
-        }
-        let mut taken = [3, 2].map(|port| seats.take(peer(1, port)).expect("a seat"));
-        assert!(seats.take(peer(1, 1)).is_none());
-        seats.reserve(peer(1, 4)).expect("a seat");
+        let reserve = |port| seats.reserve(peer(1, port)).expect("a seat").0;
+        let [first, second, third] = [1, 2, 3].map(reserve);
+        let mut taken = [third, second].map(|kept| kept.take().expect("a seat"));
+        assert!(first.take().is_none());
+        let _fourth = reserve(4);
         assert_eq!(gone(&mut taken), [peer(1, 2)]);
+    }
+
+    #[test]
+    fn a_connection_that_ends_before_anyone_sits_down_keeps_no_seat() {
+        let seats = Arc::new(Seats::new(2));
+        let (ended, _) = seats.reserve(peer(1, 1)).expect("a seat");
+        drop(ended);
+        assert!(seats.taken().is_empty());
+        // the same peer comes again before the end of its first connection is known
+        let (old, _) = seats.reserve(peer(1, 1)).expect("a seat");
+        let (new, _) = seats.reserve(peer(1, 1)).expect("a seat");
+        drop(old);
+        let seat = new.take().expect("a seat");
+        drop(new);
+        assert_eq!(seats.taken().len(), 1);
+        drop(seat);
+        assert!(seats.taken().is_empty());
+    }
+
+    #[test]
+    fn a_source_with_more_than_its_share_keeps_nobody_out_with_reviews_in_progress() {
+        let flood = [peer(1, 1), peer(1, 2), peer(1, 3)];
+        let (seats, mut taken) = seats(3, &flood);
+        for busy in flood {
+            seats.set(busy, Stage::Busy);
+        }
+        assert_eq!(seats.reserve(peer(1, 4)).err(), Some(Full));
+        let _newcomer = sit(&seats, peer(2, 1));
+        assert_eq!(gone(&mut taken), [peer(1, 1)]);
+    }
+
+    #[test]
+    fn who_must_go_is_told_and_has_no_seat() {
+        let (seats, mut taken) = seats(2, &[peer(1, 1)]);
+        let occupant = Occupant {
+            seats: Arc::clone(&seats),
+            peer: peer(1, 1),
+        };
+        occupant.must_go();
+        assert_eq!(gone(&mut taken), [peer(1, 1)]);
+        assert!(seats.taken().is_empty());
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! One budget of bytes for all bodies: what is being read, what waits for its review, and what is still to be written.
 //!
 //! Bytes are counted as they arrive, so that a body that is only declared holds nothing. When the budget is used up,
-//! each source address has an equal share of it: who is within its share gets room from who is over, and from bodies
-//! that have been on their way for long. Everyone else is asked to come again.
+//! each source address has an equal share of it: who is within its share gets room from who is over, also from answers
+//! that are not read, and from bodies that have been on their way for long. Everyone else is asked to come again.
 
 use std::{
     collections::HashMap,
@@ -13,6 +13,8 @@ use std::{
 
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::sync::{Notify, oneshot};
+
+use crate::accept::Occupant;
 
 /// A body that takes longer to arrive makes room for others when the budget is used up. The API server sends 10 MiB in
 /// a tenth of this.
@@ -41,6 +43,7 @@ struct Ledger {
 #[derive(Debug)]
 struct Entry {
     source: IpAddr,
+    /// Since when it is in its stage.
     since: Instant,
     bytes: usize,
     stage: Stage,
@@ -52,8 +55,10 @@ enum Stage {
     Arriving(oneshot::Sender<()>),
     /// Told to make room, which takes until its task runs again.
     Leaving,
-    /// All of it is there: it is reviewed, and its answer written.
+    /// All of it is there, and it is reviewed.
     Whole,
+    /// It is an answer, which its client may read or not.
+    Answer(Option<Occupant>),
 }
 
 /// What became of asking for bytes.
@@ -158,7 +163,11 @@ impl Ledger {
                 Stage::Arriving(_) if over_share || slow => {
                     candidates.push((entry.since, *other, entry.bytes));
                 }
-                Stage::Arriving(_) | Stage::Whole => {}
+                // who reads takes no second
+                Stage::Answer(_) if over_share && entry.since.elapsed() >= SLOW => {
+                    candidates.push((entry.since, *other, entry.bytes));
+                }
+                Stage::Arriving(_) | Stage::Whole | Stage::Answer(_) => {}
             }
         }
         candidates.sort_unstable();
@@ -188,11 +197,14 @@ impl Ledger {
     }
 
     fn send_away(&mut self, id: u64) {
-        if let Some(entry) = self.bodies.get_mut(&id)
-            && let Stage::Arriving(tell) = std::mem::replace(&mut entry.stage, Stage::Leaving)
-        {
+        let Some(entry) = self.bodies.get_mut(&id) else {
+            return;
+        };
+        match std::mem::replace(&mut entry.stage, Stage::Leaving) {
             // an error says that the body is gone by itself
-            let _ = tell.send(());
+            Stage::Arriving(tell) => drop(tell.send(())),
+            Stage::Answer(occupant) => occupant.iter().for_each(Occupant::must_go),
+            Stage::Leaving | Stage::Whole => {}
         }
     }
 }
@@ -230,6 +242,14 @@ impl Claim {
     pub(super) fn whole(&mut self) {
         if let Some(entry) = self.budget.ledger().bodies.get_mut(&self.id) {
             entry.stage = Stage::Whole;
+        }
+    }
+
+    /// It is an answer since then: if its client does not read it in time, it makes room again.
+    pub(super) fn answer(&mut self, occupant: Option<Occupant>, since: Instant) {
+        if let Some(entry) = self.budget.ledger().bodies.get_mut(&self.id) {
+            entry.stage = Stage::Answer(occupant);
+            entry.since = since;
         }
     }
 }
@@ -341,5 +361,24 @@ mod tests {
         assert_eq!(fresh.hold_now(10 * MIB), Err(Full));
         assert_eq!(whole.hold_now(MIB), Ok(()), "its answer is smaller");
         assert_eq!(fresh.hold_now(10 * MIB), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_reads_makes_room_and_one_that_is_being_read_does_not() {
+        let budget = budget();
+        let (occupant, told_to_go) = Occupant::alone();
+        let (mut answer, _told) = new(&budget, 1);
+        answer.hold_now(60 * MIB).expect("room");
+        answer.whole();
+        answer.answer(Some(occupant.clone()), Instant::now());
+        let (mut fresh, _fresh_told) = new(&budget, 2);
+        assert_eq!(fresh.hold_now(10 * MIB), Err(Full), "it may be being read");
+        let ago = Instant::now().checked_sub(2 * SLOW).expect("an instant");
+        answer.answer(Some(occupant), ago);
+        let leaves = async {
+            told_to_go.await;
+            drop(answer);
+        };
+        assert_eq!(tokio::join!(fresh.hold(10 * MIB), leaves).0, Ok(()));
     }
 }
