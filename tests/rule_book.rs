@@ -13,6 +13,7 @@ use std::{
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
 const RULES: &str = "docs/design/rules.md";
 const FACTS: &str = "docs/design/apiserver.md";
+const THREATS: &str = "docs/design/threats.md";
 
 /// Where the repository has source text. A folder that does not exist has none.
 const FOLDERS: &[&str] = &["src", "crates", "tests", "benches", "testing"];
@@ -133,11 +134,51 @@ fn every_fact_has_its_evidence() {
         let is_known = EVIDENCE.iter().any(|mark| has(mark));
         assert!(is_known, "fact {number} has no evidence");
         for (file, test) in named_tests(&entry) {
-            let text = fs::read_to_string(Path::new(ROOT).join(&file)).unwrap_or_default();
-            let there = text.contains(&format!("fn {test}("));
-            assert!(there, "fact {number}: {file} has no test {test}");
+            assert!(is_test(&file, &test), "fact {number}: {file} has no {test}");
         }
     }
+}
+
+/// Each threat has a test that exists, or is called a non-goal.
+#[test]
+fn every_threat_has_its_tests_or_is_a_non_goal() {
+    let page = read(THREATS);
+    let rows = page.text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let number = cells.get(1)?.parse::<usize>().ok()?;
+        Some((number, *cells.get(4)?, *cells.get(5)?))
+    });
+    let rows: Vec<_> = rows.collect();
+    assert!(rows.iter().map(|row| row.0).eq(1..=18), "{rows:?}");
+    for (number, berth, held_by) in rows {
+        let tests = named_in(held_by, &mut String::new());
+        let is_non_goal = berth.starts_with("Non-goal");
+        assert!(is_non_goal || !tests.is_empty(), "threat {number}");
+        for (file, test) in tests {
+            assert!(
+                is_test(&file, &test),
+                "threat {number}: {file} has no {test}"
+            );
+        }
+    }
+}
+
+fn is_test(file: &str, test: &str) -> bool {
+    let text = fs::read_to_string(Path::new(ROOT).join(file)).unwrap_or_default();
+    let mut lines = text.lines().map(str::trim_start);
+    // the attribute stands above it, or another attribute between the two
+    let mut marked = false;
+    lines.any(|line| {
+        let is_it = line.contains(&format!("fn {test}("));
+        if line.starts_with("#[") {
+            marked |= line.contains("test");
+        } else if is_it && marked {
+            return true;
+        } else {
+            marked = false;
+        }
+        false
+    })
 }
 
 #[test]
@@ -224,13 +265,22 @@ fn named_tests(entry: &Entry) -> Vec<(String, String)> {
         if line.starts_with("- ") {
             is_evidence = line.starts_with("- Confirmed by: ") || line.starts_with("- Held by: ");
         }
-        for word in line.split('`').skip(1).step_by(2).filter(|_| is_evidence) {
-            let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-            if word.contains('/') {
-                word.clone_into(&mut file);
-            } else if word.chars().all(is_name) {
-                tests.push((file.clone(), word.to_owned()));
-            }
+        if is_evidence {
+            tests.extend(named_in(line, &mut file));
+        }
+    }
+    tests
+}
+
+/// The same of one line, which goes on with the file of the line before.
+fn named_in(line: &str, file: &mut String) -> Vec<(String, String)> {
+    let mut tests = Vec::new();
+    let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+    for word in line.split('`').skip(1).step_by(2) {
+        if word.contains('/') {
+            word.clone_into(file);
+        } else if word.chars().all(is_name) {
+            tests.push((file.clone(), word.to_owned()));
         }
     }
     tests

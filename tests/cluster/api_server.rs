@@ -1,6 +1,9 @@
 //! What kube-apiserver does to a webhook, where berth relies on it: a webhook of the test's stands where berth does.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Instant,
+};
 
 use axum::{
     Json,
@@ -11,13 +14,16 @@ use berth_cluster::Cluster;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Config,
+    api::PostParams,
     config::{KubeConfigOptions, Kubeconfig},
     core::Status,
 };
 use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use crate::{
     cluster_without_gpus,
+    common::process::peak_memory,
     neighbour::{AFTER, Neighbour, answer, patch},
     objects::{deployment, dry_run, explained, limits, object, plain, pod, refusal},
 };
@@ -282,4 +288,38 @@ async fn the_largest_pod_that_etcd_takes_is_placed_and_a_larger_one_is_refused_b
     let words =
         "failed to call webhook: the review is larger than 10485760 bytes; make the Pod smaller";
     explained(&status.message, words);
+}
+
+/// All at once they are three times what the budget of bodies holds: berth asks the API server to come again.
+#[tokio::test]
+async fn sixty_four_large_pods_at_once_are_placed_within_half_of_the_charts_memory() {
+    const PODS: usize = 64;
+    let Some(cluster) = cluster_without_gpus().await else {
+        return;
+    };
+    let mut large = pod("vllm");
+    let env = json!([{"name": "LARGE", "value": "x".repeat(2_900_000)}]);
+    large.spec.as_mut().expect("a spec").containers[0].env = Some(object(env));
+    let began = Instant::now();
+    let mut creating = JoinSet::new();
+    for _ in 0..PODS {
+        let (pods, large) = (cluster.api::<Pod>(), large.clone());
+        creating.spawn(async move {
+            let dry_run = PostParams {
+                dry_run: true,
+                ..PostParams::default()
+            };
+            pods.create(&dry_run, &large).await
+        });
+    }
+    for created in creating.join_all().await {
+        assert_eq!(limits(&created.expect("a place"))["amd.com/gpu"], "1");
+    }
+    let serving = cluster.homelab().webhook().serving;
+    let peak = peak_memory(serving.id());
+    println!(
+        "{PODS} Pods of 2.9 MB at once: {:.1?}, VmHWM {peak} MiB",
+        began.elapsed()
+    );
+    assert!(peak < 128, "{peak} MiB");
 }

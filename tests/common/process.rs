@@ -144,11 +144,7 @@ impl Berth {
 
     /// The most memory that it has held, in MiB, as the kernel counts it.
     pub fn peak_memory(&self) -> usize {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
-        let status = status.expect("berth runs");
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-        kib.expect("VmHWM").parse::<usize>().expect("a number") >> 10
+        peak_memory(self.child.id())
     }
 
     /// Sends SIGTERM.
@@ -289,6 +285,14 @@ pub fn ends(command: &mut Command) -> (i32, String) {
     };
     let status = child.wait().expect("berth was started");
     (status.code().expect("a code"), text.expect("UTF-8"))
+}
+
+/// The most memory that a process has held, in MiB, as the kernel counts it.
+pub fn peak_memory(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
+    kib.expect("VmHWM").parse::<usize>().expect("a number") >> 10
 }
 
 /// A path as an argument.

@@ -123,6 +123,12 @@ impl Serving {
         sent.map(drop).map_err(Error::io("kill"))
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.pid.0
+    }
+
     /// Waits for its end: an error where that is late, or no success.
     pub(crate) async fn ends_well(
         &self,
