@@ -17,6 +17,8 @@ use common::{Case, Make, groups};
 const TOLERANCE: f64 = 0.05;
 /// How often a case runs while it is counted.
 const RUNS: u64 = 10;
+/// No review may take more, whatever is in it: 20 ms at three instructions a nanosecond.
+const MOST: f64 = 60e6;
 /// A table of 10,000 classes may hold so much.
 const TABLE_BYTES: i64 = 32 << 20;
 
@@ -135,6 +137,9 @@ fn check() {
                 "{name} {what}: {now} ({:+.1} %)",
                 (now / then - 1.0) * 100.0
             );
+            if what == "instructions" && now > MOST {
+                wrong.push(format!("{name}: {now} {what}, and {MOST} is the most"));
+            }
             // what is not committed is no number, and as wrong as one that differs
             if then.is_nan() || (now - then).abs() > then * tolerance {
                 wrong.push(format!("{name}: {now} {what}, and {then} committed"));

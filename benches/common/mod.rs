@@ -110,6 +110,15 @@ pub fn groups() -> Vec<(&'static str, Vec<(&'static str, Make)>)> {
                 ),
             ],
         ),
+        (
+            "hostile",
+            vec![
+                hostile("150000-values", "PodTooLarge", || values(150_000)),
+                hostile("30000-values", "PlacementContradiction", || values(30_000)),
+                hostile("30000-terms", "TooManyTerms", || terms(30_000)),
+                hostile("1000-terms", "PlacementContradiction", || terms(1_000)),
+            ],
+        ),
     ]
 }
 
@@ -125,6 +134,37 @@ fn sized(name: &'static str, bytes: usize) -> (&'static str, Make) {
 
 fn shaped(name: &'static str, shape: Shape) -> (&'static str, Make) {
     (name, Box::new(move || case(name, &shape)))
+}
+
+/// A Pod that means harm: many values of the label by which a pool of 1,000 nodes is selected, or many terms of it.
+fn hostile(name: &'static str, reason: &'static str, terms: fn() -> Value) -> (&'static str, Make) {
+    let make = move || {
+        let mut review: Value =
+            serde_json::from_str(&request(&Shape::default(), "class-0")).expect("JSON");
+        review["request"]["object"]["spec"]["affinity"] = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms()}}});
+        Case {
+            name: name.to_owned(),
+            body: review.to_string().into_bytes(),
+            view: compiled(&numbered(pair(0, 1_000).into_iter())),
+            reason,
+        }
+    };
+    (name, Box::new(make))
+}
+
+/// One term that allows so many nodes, none of them the pool's.
+fn values(count: usize) -> Value {
+    let nodes: Vec<String> = (0..count).map(|i| format!("node-x{i}")).collect();
+    json!([{"matchExpressions": [{"key": "kubernetes.io/hostname", "operator": "In", "values": nodes}]}])
+}
+
+/// So many terms that exclude every node of the pool.
+fn terms(count: usize) -> Value {
+    let term = json!({"matchExpressions": [
+        {"key": "kubernetes.io/hostname", "operator": "Gt", "values": ["1"]},
+        {"key": "kubernetes.io/hostname", "operator": "NotIn", "values": ["node-0"]},
+    ]});
+    Value::Array(vec![term; count])
 }
 
 struct Shape {
@@ -191,29 +231,39 @@ fn unlabelled(name: &str) -> Case {
 
 /// The view of a table of so many classes, each with a pool of its own.
 pub fn view(classes: usize) -> View {
-    let (table, problems) = compile(&documents(classes), &Settings::default());
+    compiled(&documents(classes))
+}
+
+fn compiled(documents: &[Document]) -> View {
+    let (table, problems) = compile(documents, &Settings::default());
     assert!(problems.is_empty(), "{problems:?}");
     table.into()
 }
 
 /// The manifests of so many classes and pools.
 pub fn documents(classes: usize) -> Vec<Document> {
-    let object = |kind: &str, name: String, spec: Value| json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
-    let pair = |i: usize| {
-        let taint =
-            json!({"key": "dedicated", "value": format!("class-{i}"), "effect": "NoSchedule"});
-        let pool = json!({"hostnames": [format!("node-{i}")], "taints": [taint], "resourceName": "amd.com/gpu"});
-        let pool =
-            serde_json::from_value(object("GPUPool", format!("pool-{i}"), pool)).expect("a pool");
-        let class = json!({"pools": [{"name": format!("pool-{i}")}]});
-        let class = serde_json::from_value(object("WorkloadClass", format!("class-{i}"), class))
-            .expect("a class");
-        [Manifest::Pool(pool), Manifest::Class(class)]
-    };
-    let manifests = (0..classes).flat_map(pair).enumerate();
+    numbered((0..classes).flat_map(|i| pair(i, 1)))
+}
+
+fn numbered(manifests: impl Iterator<Item = Manifest>) -> Vec<Document> {
+    let manifests = manifests.enumerate();
     manifests
         .map(|(origin, manifest)| Document { origin, manifest })
         .collect()
+}
+
+/// A class and its pool, of so many nodes.
+fn pair(i: usize, nodes: usize) -> [Manifest; 2] {
+    let object = |kind: &str, name: String, spec: Value| json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
+    let taint = json!({"key": "dedicated", "value": format!("class-{i}"), "effect": "NoSchedule"});
+    let hostnames: Vec<String> = (i..i + nodes).map(|i| format!("node-{i}")).collect();
+    let pool = json!({"hostnames": hostnames, "taints": [taint], "resourceName": "amd.com/gpu"});
+    let pool =
+        serde_json::from_value(object("GPUPool", format!("pool-{i}"), pool)).expect("a pool");
+    let class = json!({"pools": [{"name": format!("pool-{i}")}]});
+    let class = serde_json::from_value(object("WorkloadClass", format!("class-{i}"), class))
+        .expect("a class");
+    [Manifest::Pool(pool), Manifest::Class(class)]
 }
 
 /// A review as kube-apiserver writes it, padded with environment variables to the size.
@@ -284,7 +334,10 @@ fn container(i: usize) -> Value {
 
 fn pad(review: &mut Value, bytes: usize) {
     let missing = bytes.saturating_sub(review.to_string().len());
-    let variable = |i: usize| json!({"name": format!("SETTING_{i:06}"), "value": "a value of the usual length, as <charts> write it"});
+    let text = "a value of the usual length, as <charts> write it";
+    // a Pod has not so many that it would be denied: those of the largest are longer
+    let text = text.repeat(1 + missing / 2_000_000 * 4);
+    let variable = |i: usize| json!({"name": format!("SETTING_{i:06}"), "value": text});
     let each = variable(0).to_string().len() + 1;
     let variables: Vec<Value> = (0..missing / each).map(variable).collect();
     if !variables.is_empty() {

@@ -265,6 +265,7 @@ fn every_warning() -> impl Iterator<Item = &'static str> {
             known: "",
         },
         Warning::AnnotationsFull,
+        Warning::More,
     ];
     warnings.into_iter().map(|warning| warning.as_str())
 }

@@ -35,6 +35,7 @@ mod keeps;
 mod live;
 mod nodes;
 mod pod;
+mod sizes;
 mod table;
 mod validation;
 mod words;

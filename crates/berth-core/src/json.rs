@@ -11,8 +11,26 @@ pub use map::Map;
 pub use pointer::pointer_segment;
 pub use reader::Reader;
 
+/// How many of something may be kept of one text (rule 32).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Bound {
+    /// So many at most.
+    pub most: usize,
+    /// What they are, in the plural.
+    pub what: &'static str,
+}
+
+/// What all lists and maps of a text may keep together: so much memory and work does a text take at most.
+pub const ENTRIES: Bound = Bound {
+    most: 32_768,
+    what: "entries in its lists and maps",
+};
+
 /// What can be read from JSON.
 pub trait Read<'a>: Sized {
+    /// How many there may be in one list.
+    const BOUND: Bound = ENTRIES;
+
     /// Reads a value.
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error>;
 }
@@ -25,11 +43,11 @@ pub fn parse<'a, T: Read<'a>>(text: &'a str) -> Result<T, Error> {
 }
 
 /// What is wrong with a text, and where.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[error("{} at line {} column {}", .0.problem, .0.line, .0.column)]
 pub struct Error(Box<Fault>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Fault {
     problem: Problem,
     /// How much of the text was left.
@@ -71,6 +89,9 @@ pub enum Problem {
     /// More than one value.
     #[error("expected the end")]
     Trailing,
+    /// More than may be kept: reading ends here.
+    #[error("more than {} {}", _0.most, _0.what)]
+    TooMany(Bound),
 }
 
 impl Error {
@@ -89,8 +110,9 @@ impl Error {
         }))
     }
 
+    /// The same error with the place in the whole text, which this is.
     #[cold]
-    fn located(mut self, text: &str) -> Self {
+    pub(crate) fn located(mut self, text: &str) -> Self {
         let read = text.as_bytes().split_at(text.len() - self.0.left).0;
         let mut lines = read.rsplit(|byte| *byte == b'\n');
         self.0.column = lines.next().map_or(0, <[u8]>::len) + 1;
@@ -162,6 +184,25 @@ impl<'a> Read<'a> for Raw<'a> {
     }
 }
 
+/// A list of which is read only whether something is in it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Unlisted {
+    /// Whether there is nothing in it.
+    pub is_empty: bool,
+}
+
+impl Read<'_> for Unlisted {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
+        if reader.token() != b'[' {
+            return Err(reader.other_than("an array"));
+        }
+        let list = reader.skip()?;
+        let inside = list.strip_prefix('[').unwrap_or_default();
+        let is_empty = inside.trim_ascii_start().starts_with(']');
+        Ok(Self { is_empty })
+    }
+}
+
 /// A value of which is read only that it is there.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unread;
@@ -194,6 +235,10 @@ impl<'a, T: Read<'a>> Read<'a> for Vec<T> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         let mut list = Self::new();
         reader.array(|reader| {
+            if list.len() == T::BOUND.most {
+                return Err(reader.error(Problem::TooMany(T::BOUND)));
+            }
+            reader.keep()?;
             match T::read(reader) {
                 Ok(value) => list.push(value),
                 Err(error) => return Err(error.below(format_args!("[{}]", list.len()))),
@@ -214,25 +259,25 @@ pub(crate) fn once(
 ) -> Result<(), Error> {
     let bit = 1 << field;
     if *seen & bit != 0 {
-        return Err(reader.error(Problem::Duplicate(key.to_owned())));
+        return Err(reader.duplicate(key));
     }
     *seen |= bit;
     Ok(())
 }
 
 /// Declares an object of which only the named keys are read; each may be absent or null, none may be there twice.
-/// A type parameter stands for what one field holds.
+/// Of some there is a bound in one list.
 macro_rules! object {
-    ($(#[$doc:meta])* $name:ident $(<$param:ident>)? {
+    ($(#[$doc:meta])* $name:ident $(, $bound:ident in a list)? {
         $($(#[$field_doc:meta])* $field:ident: $type:ty = $key:literal,)+
     }) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default)]
-        pub struct $name<'a $(, $param)?> { $($(#[$field_doc])* pub $field: Option<$type>,)+ }
+        pub struct $name<'a> { $($(#[$field_doc])* pub $field: Option<$type>,)+ }
 
-        impl<'a $(, $param: $crate::json::Read<'a> + Default)?> $crate::json::Read<'a>
-            for $name<'a $(, $param)?>
-        {
+        impl<'a> $crate::json::Read<'a> for $name<'a> {
+            $(const BOUND: $crate::json::Bound = $bound;)?
+
             fn read(reader: &mut $crate::json::Reader<'a>) -> Result<Self, $crate::json::Error> {
                 #[allow(non_camel_case_types, reason = "each has its field's name")]
                 enum Field { $($field,)+ }

@@ -145,6 +145,9 @@ reasons! {
     /// The Pod has too many containers.
     TooManyContainers: Denied 422 =>
         "Split the Pod.",
+    /// The Pod has more in its lists and maps than berth reads, or would have.
+    PodTooLarge: Denied 422 =>
+        "Make the longest list shorter: environment variables, labels, annotations, resources, or the values of a node affinity term.",
 
     /// No such path.
     WrongPath: Error 404,
@@ -251,6 +254,9 @@ impl Denial {
         Some(format!("{before}{}{after}", middles?.join(between)))
     }
 }
+
+/// An answer has so many warnings at most.
+pub const WARNINGS: usize = 32;
 
 /// Something that the Pod's author should know, though the Pod is allowed. kubectl prints it; a controller drops it
 /// (fact 8).
@@ -360,6 +366,8 @@ pub enum Warning {
     },
     /// The Pod's annotations are full.
     AnnotationsFull,
+    /// There are more warnings than an answer has.
+    More,
 }
 
 impl Warning {
@@ -397,6 +405,7 @@ impl Warning {
             Self::EnvFromOverridden { .. } => "EnvFromOverridden",
             Self::VisibleDevices { .. } => "VisibleDevices",
             Self::AnnotationsFull => "AnnotationsFull",
+            Self::More => "More",
         }
     }
 }
@@ -457,6 +466,7 @@ impl fmt::Display for Warning {
             Self::VisibleDevices { container, has_gpu: true } => {
                 write!(f, "berth: NVIDIA_VISIBLE_DEVICES in container {container} defeats the GPU limit: remove it")
             }
+            Self::More => f.write_str("berth: there are more warnings: fix these, and try again to see the others"),
             Self::AnnotationsFull => write!(f, "berth: no room for the annotation {POOL_ANNOTATION} within 256 KiB"),
         }
     }

@@ -5,7 +5,7 @@ use crate::{
     accelerators::Vendor,
     json::Text,
     live::Choice,
-    outcome::Warning,
+    outcome::{WARNINGS, Warning},
     shown,
     table::{Group, Preference, Rendered},
 };
@@ -168,7 +168,7 @@ impl<'a> Placement<'a> {
         Some(&container.request.container)
     }
 
-    /// What the Pod's author should know, in the order of the rules.
+    /// What the Pod's author should know, in the order of the rules; of what there may be many, more than are told.
     #[must_use]
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = Vec::new();
@@ -248,6 +248,9 @@ impl<'a> Placement<'a> {
                     resource: shown::name(resource).into_owned(),
                 },
             };
+            if warnings.len() > WARNINGS {
+                return;
+            }
             if !warnings.contains(&warning) {
                 warnings.push(warning);
             }

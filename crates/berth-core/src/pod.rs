@@ -2,11 +2,51 @@
 //! (law 4): scheduling gates, topology spread, priority and ephemeral containers among it (rule 26). Pod-level
 //! `resources` hold no GPU (rule 21).
 
-use crate::json::{Amount, Map, Raw, Text, Unread, object};
+use crate::json::{Amount, Bound, Error, Map, Raw, Read, Reader, Text, Unlisted, Unread, object};
+
+/// The containers of one list (rule 32).
+pub const CONTAINERS: Bound = Bound {
+    most: 100,
+    what: "containers",
+};
+/// Tolerations (rule 32).
+pub const TOLERATIONS: Bound = Bound {
+    most: 1000,
+    what: "tolerations",
+};
+/// Terms of node affinity, required ones and preferred ones (rule 32).
+pub const TERMS: Bound = Bound {
+    most: 1000,
+    what: "node affinity terms",
+};
+
+/// A Pod, as far as a rule reads it.
+#[derive(Clone, Debug, Default)]
+pub struct Pod<'a> {
+    /// Who it is.
+    pub metadata: Option<Metadata<'a>>,
+    /// What it wants.
+    pub spec: Option<Spec<'a>>,
+    /// How many entries of lists and maps were kept of it (rule 32).
+    pub entries: usize,
+}
+
+impl<'a> Read<'a> for Pod<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
+        let room = reader.room();
+        let Fields { metadata, spec } = Fields::read(reader)?;
+        let entries = room - reader.room();
+        Ok(Self {
+            metadata,
+            spec,
+            entries,
+        })
+    }
+}
 
 object! {
-    /// A Pod, as far as a rule reads it.
-    Pod {
+    /// The fields of a Pod that a rule reads.
+    Fields {
         /// Who it is.
         metadata: Metadata<'a> = "metadata",
         /// What it wants.
@@ -104,7 +144,7 @@ object! {
 
 object! {
     /// A term that a node should match.
-    PreferredTerm {
+    PreferredTerm, TERMS in a list {
         /// The term.
         preference: Term<'a> = "preference",
     }
@@ -112,11 +152,11 @@ object! {
 
 object! {
     /// Requirements, all of which a node must meet; without any, no node does.
-    Term {
+    Term, TERMS in a list {
         /// On the node's labels.
         match_expressions: Vec<Expression<'a>> = "matchExpressions",
         /// On the node's fields.
-        match_fields: Vec<Unread> = "matchFields",
+        match_fields: Unlisted = "matchFields",
     }
 }
 
@@ -134,7 +174,7 @@ object! {
 
 object! {
     /// A toleration.
-    Toleration {
+    Toleration, TOLERATIONS in a list {
         /// The taint's key; empty with `Exists` means every key.
         key: Text<'a> = "key",
         /// `Equal` where empty.
@@ -150,7 +190,7 @@ object! {
 
 object! {
     /// A container of any kind.
-    Container {
+    Container, CONTAINERS in a list {
         /// Its name.
         name: Text<'a> = "name",
         /// Its resources.
@@ -158,7 +198,7 @@ object! {
         /// Its environment.
         env: Vec<EnvVar<'a>> = "env",
         /// Further sources of its environment.
-        env_from: Vec<Unread> = "envFrom",
+        env_from: Unlisted = "envFrom",
         /// `Always` makes an init container a native sidecar.
         restart_policy: Text<'a> = "restartPolicy",
     }
@@ -172,7 +212,7 @@ object! {
         /// Requests.
         requests: Map<'a, Amount<'a>> = "requests",
         /// Claims of dynamic resource allocation.
-        claims: Vec<Unread> = "claims",
+        claims: Unlisted = "claims",
     }
 }
 
@@ -189,6 +229,11 @@ object! {
 /// The text, or the empty string where there is none, as Kubernetes reads an absent string.
 pub(crate) fn text<'t>(text: &'t Option<Text<'_>>) -> &'t str {
     text.as_deref().unwrap_or_default()
+}
+
+/// Whether there is something in a list.
+pub(crate) fn has(list: Option<Unlisted>) -> bool {
+    list.is_some_and(|list| !list.is_empty)
 }
 
 /// The list, or the empty list where there is none.
@@ -263,6 +308,6 @@ impl Container<'_> {
     pub fn has_claims(&self) -> bool {
         self.resources
             .as_ref()
-            .is_some_and(|resources| !list(&resources.claims).is_empty())
+            .is_some_and(|resources| has(resources.claims))
     }
 }

@@ -1,12 +1,14 @@
 //! An admission review: bytes in, bytes out.
 //!
-//! The body is parsed once, as the review of a Pod. Only where that fails is it looked at again, step by step, to say
-//! what is wrong, or to let pass what is none of our business.
+//! The body is parsed once, as the review of a Pod. Only an object that is none is looked at again, to let pass what is none
+//! of our business.
+
+use std::borrow::Cow;
 
 use crate::{
-    json::{self, Map, Problem, Raw, Text},
+    json::{self, Map, Problem, Text},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
-    outcome::{Denial, Reason, Warning},
+    outcome::{Denial, Reason, WARNINGS, Warning},
     patch,
     placement::Placement,
     pod::{Pod, text},
@@ -15,7 +17,7 @@ use crate::{
     table::AllocationTable,
     view::View,
 };
-use envelope::{Envelope, Named, Request};
+use envelope::{Envelope, Misread, Object, Request};
 
 mod envelope;
 mod misread;
@@ -89,17 +91,20 @@ pub struct Decision<'a> {
 /// Answers a review from one view.
 pub fn review<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
     let body = std::str::from_utf8(body)?;
-    let Ok(envelope) = json::parse::<Envelope<'a, Pod<'a>>>(body) else {
-        return reread(body, view);
+    let mut request = json::parse::<Envelope<'a>>(body)?.request()?;
+    let object = request.object.as_mut();
+    let decision = match object.and_then(|object| object.wrong.take()) {
+        Some(wrong) if request.creates_pod() => {
+            misshapen(*wrong, body, text(&request.namespace), view)?
+        }
+        _ => decide(&request, view),
     };
-    let request = envelope.request()?;
-    let decision = decide(&request, view);
     answered(request, decision, view)
 }
 
 /// The answer, unless there can be none yet.
 fn answered<'a>(
-    request: Request<'a, Pod<'a>>,
+    request: Request<'a>,
     decision: Decision<'a>,
     view: &View,
 ) -> Result<Answer<'a>, Error> {
@@ -111,28 +116,17 @@ fn answered<'a>(
     Ok(answer(request, decision, view))
 }
 
-/// The second look, at a body that is not the review of a well-shaped Pod.
-fn reread<'a>(body: &'a str, view: &'a View) -> Result<Answer<'a>, Error> {
-    let request = json::parse::<Envelope<'a, Raw<'a>>>(body)?.request()?;
-    let (object, request) = request.without_object();
-    let decision = match object {
-        Some(object) if request.creates_pod() => {
-            misshapen(object.0, text(&request.namespace), view)?
-        }
-        _ => decide(&request, view),
-    };
-    answered(request, decision, view)
-}
-
-/// A Pod that has not the shape that berth reads, unless it is none of ours.
-fn misshapen<'a>(object: &str, namespace: &str, view: &View) -> Result<Decision<'a>, Error> {
-    let error = json::parse::<Pod<'_>>(object)
-        .err()
-        .ok_or(Error::NotAReview)?;
+/// A Pod that has not the shape that berth reads, or is too large, unless it is none of ours.
+fn misshapen<'a>(
+    wrong: Misread<'_>,
+    body: &str,
+    namespace: &str,
+    view: &View,
+) -> Result<Decision<'a>, Error> {
+    let Misread { error, named } = wrong;
     if let Problem::Duplicate(_) = error.problem() {
-        return Err(Error::Json(error));
+        return Err(Error::Json(error.located(body)));
     }
-    let named = json::parse::<Named<'_>>(object).ok();
     let metadata = named.map(|named| named.metadata.unwrap_or_default());
     let exempt = metadata.and_then(|it| {
         let own = class_label(&view.table, it.labels.as_ref(), it.annotations.as_ref());
@@ -143,20 +137,26 @@ fn misshapen<'a>(object: &str, namespace: &str, view: &View) -> Result<Decision<
             other => other.err(),
         }
     });
+    if let Some(exempt) = exempt {
+        return Ok(Decision::allow(exempt));
+    }
+    if let Problem::TooMany(bound) = error.problem() {
+        return Ok(Decision::deny(rules::too_many(*bound)));
+    }
     let field = match error.path().trim_start_matches('.') {
         "" => "the Pod",
         field => field,
     };
     let message = format!("{field}: {}", error.problem());
-    Ok(exempt.map_or_else(|| Decision::misshapen(&message), Decision::allow))
+    Ok(Decision::misshapen(&message))
 }
 
 /// What a readable request comes to.
-fn decide<'a>(request: &Request<'a, Pod<'a>>, view: &'a View) -> Decision<'a> {
+fn decide<'a>(request: &Request<'a>, view: &'a View) -> Decision<'a> {
     if !request.creates_pod() {
         return Decision::allow(Reason::NotPodCreate);
     }
-    let Some(pod) = &request.object else {
+    let Some(Object { pod, .. }) = &request.object else {
         return Decision::misshapen("the review has no object: a Pod is expected");
     };
     let metadata = pod.metadata.as_ref();
@@ -220,18 +220,14 @@ fn class_of_namespace<'v>(view: &'v View, namespace: &'v str) -> Result<Option<&
 }
 
 /// Writes the answer. A denial says which table it comes from: two replicas may hold two for a moment (rule 33).
-fn answer<'a>(
-    request: Request<'a, Pod<'a>>,
-    mut decision: Decision<'a>,
-    view: &View,
-) -> Answer<'a> {
+fn answer<'a>(request: Request<'a>, mut decision: Decision<'a>, view: &View) -> Answer<'a> {
     let revision = view.table.revision();
     if let Some(message) = &mut decision.message {
         let table = format!(" (table {revision})");
         let room = shown::MESSAGE - table.len();
         *message = shown::within(room, message).into_owned() + &table;
     }
-    let pod = request.object.as_ref();
+    let pod = request.object.as_ref().map(|object| &object.pod);
     let patch = decision.placement.as_ref().zip(pod);
     let patch = patch.and_then(|(placement, pod)| patch::write(placement, pod));
     let uid = request.uid.as_deref().unwrap_or_default();
@@ -284,11 +280,11 @@ impl<'a> Decision<'a> {
         Some(&placement.group.name.text)
     }
 
-    /// The container that has the GPU.
+    /// The container that has the GPU, its name as short as it may be.
     #[must_use]
-    pub fn container(&self) -> Option<&str> {
+    pub fn container(&self) -> Option<Cow<'_, str>> {
         let placement = self.placement.as_ref()?;
-        placement.container().map(|name| &**name)
+        placement.container().map(|name| shown::name(name))
     }
 
     /// What the Pod's author should know.
@@ -296,6 +292,10 @@ impl<'a> Decision<'a> {
     pub fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.misread.clone();
         warnings.extend(self.placement.iter().flat_map(Placement::warnings));
+        if warnings.len() > WARNINGS {
+            warnings.truncate(WARNINGS - 1);
+            warnings.push(Warning::More);
+        }
         warnings
     }
 }

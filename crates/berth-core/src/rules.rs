@@ -7,13 +7,14 @@ use crate::{
     live::{Plan, Wish},
     outcome::{Denial, Reason},
     placement::{NodeAffinity, Placement},
-    pod::{Pod, Spec, list, text},
+    pod::{Pod, Spec, text},
     shown,
     table::{Allocation, Group},
     view::View,
 };
 
 mod annotation;
+mod bounds;
 mod bundle;
 mod class;
 mod gpu_limits;
@@ -23,13 +24,11 @@ mod os;
 mod target;
 mod tolerations;
 
-pub use class::authorise;
 pub(crate) use class::unseen;
+use gpu_requests::Named;
 
-/// A Pod may have so many containers, of every kind together (rule 32).
-const MAX_CONTAINERS: usize = 100;
-/// The result may have so many terms or tolerations (rule 32).
-pub(crate) const MAX_ENTRIES: usize = 1000;
+pub use bounds::too_many;
+pub use class::authorise;
 
 /// What a rule looks at besides the Pod.
 #[derive(Clone, Copy, Debug)]
@@ -61,7 +60,8 @@ pub fn place<'a>(
     let no_spec = Spec::default();
     let spec = pod.spec.as_ref().unwrap_or(&no_spec);
     let node = node(spec, view, class)?;
-    bounded(spec)?;
+    bounds::containers(spec)?;
+    let resources = gpu_requests::named(spec, &view.table);
     let (mut placements, mut denials) = (Vec::new(), Vec::new());
     let groups = os::groups(spec, class)?;
     for group in groups.clone() {
@@ -71,7 +71,7 @@ pub fn place<'a>(
             group,
             is_on_node: node.as_ref().map(|labels| group.selects(labels)),
         };
-        match in_group(pod, spec, context) {
+        match in_group(pod, spec, &resources, context) {
             Ok(placement) if placement.changes_nothing() => return Ok(placement),
             Ok(placement) => placements.push(placement),
             Err(denial) => denials.push(denial),
@@ -120,6 +120,7 @@ fn with_room<'a>(
 fn in_group<'a>(
     pod: &Pod<'a>,
     spec: &Spec<'a>,
+    resources: &[Vec<Named<'_, 'a>>],
     context: Context<'a>,
 ) -> Result<Placement<'a>, Denial> {
     let group = context.group;
@@ -129,9 +130,9 @@ fn in_group<'a>(
         None => node_affinity::decide(spec, context)?,
     };
     let taints = tolerations::decide(spec, group)?;
-    let limits = gpu_limits::decide(pod, spec, context)?;
+    let limits = gpu_limits::decide(pod, spec, resources, context)?;
     let controller = pod.controller();
-    Ok(Placement {
+    let placement = Placement {
         group,
         affinity,
         taints,
@@ -144,7 +145,9 @@ fn in_group<'a>(
         annotation: annotation::decide(pod, group),
         choice: None,
         is_of_daemon_set: controller.is_some_and(|owner| text(&owner.kind) == "DaemonSet"),
-    })
+    };
+    bounds::result(pod, spec, &placement)?;
+    Ok(placement)
 }
 
 /// Rule 29: what `nodeName` says bypasses the scheduler, so the Node must be known.
@@ -182,17 +185,6 @@ fn not_of_group(spec: &Spec<'_>, context: Context<'_>) -> Denial {
         " or ",
         ": remove nodeName and use the label alone, or name a Node of the pool".to_owned(),
     )
-}
-
-/// Rule 32, of containers.
-fn bounded(spec: &Spec<'_>) -> Result<(), Denial> {
-    let count = list(&spec.containers).len() + list(&spec.init_containers).len();
-    if count <= MAX_CONTAINERS {
-        return Ok(());
-    }
-    let message =
-        format!("the Pod has {count} containers, and berth allows {MAX_CONTAINERS}: split the Pod");
-    Err(Denial::new(Reason::TooManyContainers, message))
 }
 
 /// One message for the denials of every group: one sentence, if it is the same for all, else each with its pools

@@ -35,12 +35,28 @@ pub fn within(bytes: usize, text: &str) -> Cow<'_, str> {
         let end = text.floor_char_boundary(bytes.saturating_sub(MORE.len()));
         Cow::Owned(format!("{}{MORE}", text.split_at(end).0))
     };
-    if cut.contains(char::is_control) {
+    if may_control(cut.as_bytes()) {
         // of one byte, so that it stays as short
         Cow::Owned(cut.replace(char::is_control, "?"))
     } else {
         cut
     }
+}
+
+/// A name as it is kept for the log: the same text mostly.
+#[must_use]
+pub fn kept(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => name(text),
+        Cow::Owned(text) => Cow::Owned(name(&text).into_owned()),
+    }
+}
+
+/// Whether there may be control characters: those of ASCII, and those after it, which begin with one byte.
+fn may_control(bytes: &[u8]) -> bool {
+    bytes
+        .iter()
+        .any(|byte| *byte < b' ' || matches!(byte, 0x7f | 0xc2))
 }
 
 /// A user's text in quotes, as both JSON and YAML read it: a control character as `\u001b`.

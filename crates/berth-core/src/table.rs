@@ -17,10 +17,12 @@ use crate::{
 };
 
 mod compile;
+mod condition;
 mod group;
 
 pub use compile::compile;
 pub(crate) use compile::compile_each;
+pub use condition::Condition;
 
 /// What the operator may set beside the manifests.
 #[derive(Clone, Debug)]
@@ -159,18 +161,22 @@ pub struct Rendered {
 #[derive(Clone, Debug)]
 pub struct Alternative {
     /// The requirements and the JSON of each.
-    pub requirements: Vec<(Requirement, String)>,
+    pub requirements: Vec<(Condition, String)>,
     /// The JSON of them all, as `matchExpressions`.
     pub json: String,
+    /// How many entries of lists it adds to a term (rule 32).
+    pub entries: usize,
 }
 
 /// A preferred term.
 #[derive(Clone, Debug)]
 pub struct Preference {
     /// What a node should match.
-    pub requirements: Vec<Requirement>,
+    pub requirements: Vec<Condition>,
     /// The JSON of the term with its weight.
     pub json: String,
+    /// How many entries of lists it adds to a Pod (rule 32).
+    pub entries: usize,
 }
 
 /// A taint, and the JSON of the toleration that tolerates it.
@@ -323,12 +329,12 @@ impl Group {
 
 impl Alternative {
     fn selects(&self, labels: &Labels) -> bool {
-        let admits = |requirement: &Requirement| {
-            requirement.admits(labels.get(&requirement.key).map(String::as_str))
+        let admits = |condition: &Condition| {
+            condition.admits(labels.get(&condition.key).map(String::as_str))
         };
         self.requirements
             .iter()
-            .all(|(requirement, _)| admits(requirement))
+            .all(|(condition, _)| admits(condition))
     }
 }
 
@@ -336,7 +342,7 @@ impl fmt::Display for Alternative {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, (requirement, _)) in self.requirements.iter().enumerate() {
             let separator = if i == 0 { "" } else { " and " };
-            write!(f, "{separator}{requirement}")?;
+            write!(f, "{separator}{}", **requirement)?;
         }
         Ok(())
     }

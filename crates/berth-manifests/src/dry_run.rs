@@ -1,5 +1,7 @@
 //! A dry run: what admission would make of a Pod, by the very function that the server runs.
 
+use std::borrow::Cow;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
     outcome::{Reason, Verdict, Warning},
@@ -67,7 +69,7 @@ impl DryRun {
             reason: decision.reason,
             class: owned(decision.class),
             pool: owned(decision.pool()),
-            container: owned(decision.container()),
+            container: decision.container().map(Cow::into_owned),
             warnings: decision.warnings(),
             summary: placement.map(summary::of).unwrap_or_default(),
             message: decision.message,

@@ -142,7 +142,7 @@ pub fn reviewed(answer: &Answer<'_>, table: &str, elapsed: Duration) {
         dry_run = subject.dry_run,
         class = decision.class,
         pool = decision.pool(),
-        container = decision.container(),
+        container = decision.container().as_deref(),
         denial = decision.message,
         warnings = warnings.collect::<Vec<_>>().join(","),
         table,

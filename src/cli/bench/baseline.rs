@@ -102,14 +102,13 @@ fn place(pod: &mut Pod, group: &Group) {
 fn node_affinity(group: &Group) -> NodeAffinity {
     let requirements = |alternative: &berth_core::table::Alternative| {
         let requirements = alternative.requirements.iter();
-        let requirement = |(requirement, _): &(berth_core::selector::Requirement, String)| {
-            NodeSelectorRequirement {
+        let requirement =
+            |(requirement, _): &(berth_core::table::Condition, String)| NodeSelectorRequirement {
                 key: requirement.key.clone(),
                 operator: requirement.operator.as_str().to_owned(),
                 values: matches!(requirement.operator, Operator::In | Operator::NotIn)
                     .then(|| requirement.values.clone()),
-            }
-        };
+            };
         NodeSelectorTerm {
             match_expressions: Some(requirements.map(requirement).collect()),
             match_fields: None,

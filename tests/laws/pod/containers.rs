@@ -62,10 +62,15 @@ pub(super) fn containers(draw: &mut Draw<'_>, pools: &[&Value]) -> Vec<Value> {
         names.extend((0..100).map(|i| format!("more-{i}")));
         return names.iter().map(|name| json!({"name": name})).collect();
     }
-    names
+    let mut containers: Vec<Value> = names
         .iter()
         .map(|name| container(draw, name, pools))
-        .collect()
+        .collect();
+    if draw.in_thousand(1) {
+        let variables = (0..33_000).map(|i| json!({"name": format!("E{i}")}));
+        containers[0]["env"] = variables.collect();
+    }
+    containers
 }
 
 pub(super) fn init_containers(draw: &mut Draw<'_>, pools: &[&Value]) -> Vec<Value> {
@@ -115,6 +120,9 @@ fn resources(draw: &mut Draw<'_>, pools: &[&Value]) -> Value {
         if draw.percent(50) {
             requests.insert(other.to_owned(), json!(2));
         }
+    }
+    if draw.in_thousand(4) {
+        limits.extend((0..40).map(|i| (format!("nvidia.com/a{i}"), json!(1))));
     }
     let mut resources = json!({});
     for (key, amounts) in [("limits", limits), ("requests", requests)] {

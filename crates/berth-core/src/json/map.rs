@@ -1,17 +1,25 @@
 //! A JSON object whose keys are the user's: labels, annotations, amounts.
 
-use super::{Error, Problem, Read, Reader, Text};
+use super::{Error, Read, Reader, Text};
+use crate::shown;
 
-/// More entries than this are searched for duplicates by sorting.
+/// More entries than this are sorted, to be found, and to find duplicates.
 const FEW: usize = 16;
 
 /// A JSON object with keys of the user's, in their order, each there once.
 #[derive(Clone, Debug)]
-pub struct Map<'a, V>(Vec<(Text<'a>, V)>);
+pub struct Map<'a, V> {
+    entries: Vec<(Text<'a>, V)>,
+    /// The places of the entries in the order of their keys; nothing where they are few.
+    sorted: Vec<u32>,
+}
 
 impl<V> Default for Map<'_, V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self {
+            entries: Vec::new(),
+            sorted: Vec::new(),
+        }
     }
 }
 
@@ -19,9 +27,19 @@ impl<'a, V> Map<'a, V> {
     /// The value of a key.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&V> {
-        self.iter()
-            .find(|(name, _)| *name == key)
-            .map(|(_, value)| value)
+        self.entry(key).map(|(_, value)| value)
+    }
+
+    /// The entry of a key.
+    #[must_use]
+    pub fn entry(&self, key: &str) -> Option<(&str, &V)> {
+        if self.sorted.is_empty() {
+            return self.iter().find(|(name, _)| *name == key);
+        }
+        let found = self.sorted.binary_search_by(|at| self.key(*at).cmp(key));
+        let at = self.sorted.get(found.ok()?)?;
+        let (key, value) = self.entries.get(*at as usize)?;
+        Some((key, value))
     }
 
     /// The entries, in the order in which they were written.
@@ -31,19 +49,29 @@ impl<'a, V> Map<'a, V> {
 
     /// The entries with their keys as they are: borrowed from the text for as long as that lives.
     pub fn entries(&self) -> impl Iterator<Item = (&Text<'a>, &V)> {
-        self.0.iter().map(|(key, value)| (key, value))
+        self.entries.iter().map(|(key, value)| (key, value))
     }
 
-    fn duplicate(&self) -> Option<&str> {
-        if self.0.len() > FEW {
-            let mut keys: Vec<&str> = self.iter().map(|(key, _)| key).collect();
-            keys.sort_unstable();
-            return keys.array_windows().find(|[a, b]| a == b).map(|[a, _]| *a);
+    fn key(&self, at: u32) -> &str {
+        self.entries.get(at as usize).map_or("", |(key, _)| key)
+    }
+
+    /// Sorts many entries, and gives a key that is there twice.
+    fn sort(&mut self) -> Option<&str> {
+        if self.entries.len() > FEW {
+            let count = u32::try_from(self.entries.len()).ok()?;
+            let mut sorted: Vec<u32> = (0..count).collect();
+            sorted.sort_unstable_by_key(|at| self.key(*at));
+            self.sorted = sorted;
+            let mut pairs = self.sorted.array_windows();
+            let twice = pairs.find(|[a, b]| self.key(*a) == self.key(*b));
+            return twice.map(|[a, _]| self.key(*a));
         }
         let repeated = |(i, (key, _)): (usize, &(Text<'a>, V))| {
-            self.0.iter().take(i).any(|(earlier, _)| earlier == key)
+            let mut earlier = self.entries.iter().take(i);
+            earlier.any(|(earlier, _)| earlier == key)
         };
-        self.0
+        self.entries
             .iter()
             .enumerate()
             .find(|entry| repeated(*entry))
@@ -55,16 +83,18 @@ impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
         let mut map = Self::default();
         reader.object(|reader, key| {
+            reader.keep()?;
             match V::read(reader) {
-                Ok(value) => map.0.push((Text(key), value)),
+                Ok(value) => map.entries.push((Text(key), value)),
                 Err(error) => {
-                    return Err(error.below(format_args!("[{}]", crate::shown::quoted(&key))));
+                    let key = shown::name(&key);
+                    return Err(error.below(format_args!("[{}]", shown::quoted(&key))));
                 }
             }
             Ok(())
         })?;
-        match map.duplicate() {
-            Some(key) => Err(reader.error(Problem::Duplicate(key.to_owned()))),
+        match map.sort() {
+            Some(key) => Err(reader.duplicate(key)),
             None => Ok(map),
         }
     }

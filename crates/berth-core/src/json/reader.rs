@@ -2,23 +2,43 @@
 
 use std::borrow::Cow;
 
+use crate::shown;
+
 use super::{
-    Error, Problem,
+    ENTRIES, Error, Problem,
     skip::{self, COMMA_OR_END, plain, space},
 };
 
-/// A text, and what is left of it.
+/// A text, what is left of it, and how much of it may still be kept.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     text: &'a str,
     rest: &'a [u8],
+    room: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the start.
     pub(super) fn new(text: &'a str) -> Self {
         let rest = text.as_bytes();
-        Self { text, rest }
+        let room = ENTRIES.most;
+        Self { text, rest, room }
+    }
+
+    /// How many more entries of lists and maps may be kept.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        self.room
+    }
+
+    /// Takes the room of one more entry.
+    #[inline]
+    pub(super) fn keep(&mut self) -> Result<(), Error> {
+        let Some(room) = self.room.checked_sub(1) else {
+            return Err(self.error(Problem::TooMany(ENTRIES)));
+        };
+        self.room = room;
+        Ok(())
     }
 
     /// Nothing but white space is left.
@@ -151,7 +171,10 @@ impl<'a> Reader<'a> {
     /// The rest of a string that begins so, and goes on with an escape.
     #[cold]
     fn escaped(&mut self, start: &str) -> Result<String, Error> {
-        let mut string = start.to_owned();
+        let end = skip::escaped(self.rest)?;
+        // no escape is shorter than what it stands for
+        let mut string = String::with_capacity(start.len() + self.rest.len() - end.len());
+        string.push_str(start);
         loop {
             if let [b'"', rest @ ..] = self.rest {
                 self.rest = rest;
@@ -201,6 +224,12 @@ impl<'a> Reader<'a> {
             _ => return self.error(Problem::Expected(expected)),
         };
         self.error(Problem::Kind { expected, found })
+    }
+
+    /// The error of a key that is there twice. A user's may have any length.
+    #[cold]
+    pub(super) fn duplicate(&self, key: &str) -> Error {
+        self.error(Problem::Duplicate(shown::name(key).into_owned()))
     }
 
     /// An error here.

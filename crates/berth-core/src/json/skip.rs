@@ -90,7 +90,7 @@ fn string(rest: &[u8]) -> Result<&[u8], Error> {
 
 /// Skips the rest of a string that goes on with an escape.
 #[cold]
-fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
     loop {
         rest = match plain(rest) {
             [b'"', rest @ ..] => return Ok(rest),

@@ -6,7 +6,7 @@
 )]
 
 use crate::{
-    json::{self, Map, Raw, Text, object},
+    json::{self, Map, Raw, Read, Reader, Text, object},
     pod::{Pod, text},
     rules::Creation,
 };
@@ -18,19 +18,19 @@ const MAX_UID: usize = 256;
 
 object! {
     /// The envelope.
-    Envelope<O> {
+    Envelope {
         /// The API version.
         api_version: Text<'a> = "apiVersion",
         /// The kind.
         kind: Text<'a> = "kind",
         /// The request.
-        request: Request<'a, O> = "request",
+        request: Request<'a> = "request",
     }
 }
 
 object! {
-    /// The request, with the object as a Pod or unread.
-    Request<O> {
+    /// The request.
+    Request {
         /// The uid to answer to.
         uid: Text<'a> = "uid",
         /// The resource, as the webhook is registered for it.
@@ -48,7 +48,45 @@ object! {
         /// Whether nothing is stored.
         dry_run: bool = "dryRun",
         /// The object.
-        object: O = "object",
+        object: Object<'a> = "object",
+    }
+}
+
+/// The object as a Pod, or what is wrong with it.
+#[derive(Clone, Debug, Default)]
+pub struct Object<'a> {
+    /// The Pod; nothing of it where something is wrong.
+    pub pod: Pod<'a>,
+    /// Why it is none that can be read.
+    pub wrong: Option<Box<Misread<'a>>>,
+}
+
+/// An object that cannot be read as a Pod.
+#[derive(Clone, Debug)]
+pub struct Misread<'a> {
+    /// What is wrong with it.
+    pub error: json::Error,
+    /// As much as tells whether berth has a say, where that can be read.
+    pub named: Option<Named<'a>>,
+}
+
+/// An object that is no Pod is passed over, so that the rest of the request can be read.
+impl<'a> Read<'a> for Object<'a> {
+    fn read(reader: &mut Reader<'a>) -> Result<Self, json::Error> {
+        let start = *reader;
+        let error = match Pod::read(reader) {
+            Ok(pod) => return Ok(Self { pod, wrong: None }),
+            Err(error) => error,
+        };
+        *reader = start;
+        let named = Named::read(reader).ok();
+        if named.is_none() {
+            *reader = start;
+            reader.skip()?;
+        }
+        let wrong = Some(Box::new(Misread { error, named }));
+        let pod = Pod::default();
+        Ok(Self { pod, wrong })
     }
 }
 
@@ -98,9 +136,9 @@ impl<'a> User<'a> {
     }
 }
 
-impl<'a, O> Envelope<'a, O> {
+impl<'a> Envelope<'a> {
     /// The request, where the envelope is one that can be answered.
-    pub(super) fn request(self) -> Result<Request<'a, O>, Error> {
+    pub(super) fn request(self) -> Result<Request<'a>, Error> {
         let known = text(&self.api_version) == API_VERSION && text(&self.kind) == "AdmissionReview";
         let request = self.request.filter(|_| known).ok_or(Error::NotAReview)?;
         let uid = text(&request.uid).len();
@@ -112,7 +150,7 @@ impl<'a, O> Envelope<'a, O> {
     }
 }
 
-impl<'a, O> Request<'a, O> {
+impl Request<'_> {
     /// Whether a Pod is to be created: nothing else is our business (rule 27).
     pub(super) fn creates_pod(&self) -> bool {
         let pods = self.resource.as_ref().is_some_and(|resource| {
@@ -131,34 +169,5 @@ impl<'a, O> Request<'a, O> {
             namespace: text(&self.namespace),
             dry_run: self.dry_run.unwrap_or_default(),
         }
-    }
-
-    /// The object, and the request without it.
-    pub(super) fn without_object(self) -> (Option<O>, Request<'a, Pod<'a>>) {
-        let Self {
-            uid,
-            resource,
-            subresource,
-            name,
-            namespace,
-            operation,
-            user,
-            dry_run,
-            object,
-        } = self;
-        (
-            object,
-            Request {
-                uid,
-                resource,
-                subresource,
-                name,
-                namespace,
-                operation,
-                user,
-                dry_run,
-                object: None,
-            },
-        )
     }
 }

@@ -4,12 +4,13 @@ use std::{borrow::Cow, fmt};
 
 use crate::{
     json::Text,
-    pod::{Metadata, OwnerReference, Pod},
+    pod::{Metadata, OwnerReference},
+    shown::kept,
 };
 
 use super::envelope::{Request, User};
 
-/// Whose review it is: what tells one from another in the log.
+/// Whose review it is: what tells one from another in the log. Each text is cut as a name is, and has no control characters.
 #[derive(Clone, Debug, Default)]
 pub struct Subject<'a> {
     /// The request's uid.
@@ -41,8 +42,8 @@ impl fmt::Display for Owner<'_> {
 
 impl<'a> Subject<'a> {
     /// Takes what the log says of a request out of it.
-    pub(super) fn of(request: Request<'a, Pod<'a>>) -> Self {
-        let metadata = request.object.and_then(|pod| pod.metadata);
+    pub(super) fn of(request: Request<'a>) -> Self {
+        let metadata = request.object.and_then(|object| object.pod.metadata);
         let Metadata {
             generate_name,
             owner_references,
@@ -51,11 +52,11 @@ impl<'a> Subject<'a> {
         let mut owners = owner_references.into_iter().flatten();
         let name = request.name.filter(|name| !name.is_empty());
         Self {
-            uid: request.uid.unwrap_or_default().0,
-            namespace: request.namespace.unwrap_or_default().0,
-            name: name.or(generate_name).unwrap_or_default().0,
+            uid: kept(request.uid.unwrap_or_default().0),
+            namespace: kept(request.namespace.unwrap_or_default().0),
+            name: kept(name.or(generate_name).unwrap_or_default().0),
             owner: owners.find(OwnerReference::is_controller).map(Owner::from),
-            user: User::name_in(request.user).0,
+            user: kept(User::name_in(request.user).0),
             dry_run: request.dry_run.unwrap_or_default(),
         }
     }
@@ -64,8 +65,8 @@ impl<'a> Subject<'a> {
 impl<'a> From<OwnerReference<'a>> for Owner<'a> {
     fn from(owner: OwnerReference<'a>) -> Self {
         Self {
-            kind: owner.kind.unwrap_or_default(),
-            name: owner.name.unwrap_or_default(),
+            kind: Text(kept(owner.kind.unwrap_or_default().0)),
+            name: Text(kept(owner.name.unwrap_or_default().0)),
         }
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     accelerators::{vendor_of, vendor_of_runtime},
     json::Raw,
     placement::{ContainerPlacement, Kept, RuntimeClass},
-    pod::{Container, Spec, list, text},
+    pod::{Container, Spec, has, list, text},
     table::{Allocation, Group, Rendered},
 };
 
@@ -52,7 +52,7 @@ pub(super) fn environment<'a>(
     let there = list(&container.env);
     let is_missing = |var: &&Rendered| !there.iter().any(|other| text(&other.name) == var.text);
     placed.env = group.env.iter().filter(is_missing).collect();
-    placed.overrides_env_from = !placed.env.is_empty() && !list(&container.env_from).is_empty();
+    placed.overrides_env_from = !placed.env.is_empty() && has(container.env_from);
 }
 
 /// Whether the NVIDIA runtime reads a variable of the author's that defeats the limit (rule 23): also where nothing ends

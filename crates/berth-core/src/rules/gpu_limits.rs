@@ -6,7 +6,11 @@ use crate::{
     pod::{Pod, Spec, list},
 };
 
-use super::{Context, bundle, gpu_requests, target};
+use super::{
+    Context, bundle,
+    gpu_requests::{self, Named},
+    target,
+};
 
 /// The GPU's part of a placement.
 #[derive(Debug)]
@@ -21,9 +25,10 @@ pub(super) struct Limits<'a> {
 pub(super) fn decide<'a>(
     pod: &Pod<'a>,
     spec: &Spec<'a>,
+    resources: &[Vec<Named<'_, 'a>>],
     context: Context<'a>,
 ) -> Result<Limits<'a>, Denial> {
-    let requests = gpu_requests::read(spec, context)?;
+    let requests = gpu_requests::read(spec, resources, context)?;
     let target = target::choose(pod, context, &requests)?;
     let by_alias = |it: &GpuRequest<'_>| it.gpus() > 0 && it.alias(context.group).is_some();
     let renames = requests.iter().any(by_alias);

@@ -3,18 +3,54 @@
 use crate::{
     accelerators::{Kind, vendor_of},
     json::{Amount, Map, Text},
-    outcome::{Denial, Reason},
+    outcome::{Denial, Reason, WARNINGS},
     placement::{Beside, GpuRequest, Role, Zero},
     pod::{Container, Resources, Spec, list},
     quantity::Quantity,
     shown,
+    table::AllocationTable,
 };
 
 use super::{Context, one_or_many, pools};
 
+/// A resource of a container's that is a GPU, belongs to one, or may be one.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Named<'r, 'a> {
+    /// The word for the list that it is in.
+    list: &'static str,
+    name: &'r Text<'a>,
+    kind: Kind,
+    /// Whether the amount is zero.
+    is_none: bool,
+}
+
+/// Those of every container, init containers first: they are the same for every group.
+pub(super) fn named<'r, 'a>(
+    spec: &'r Spec<'a>,
+    table: &AllocationTable,
+) -> Vec<Vec<Named<'r, 'a>>> {
+    let of_entry = |(list, name, amount): (&'static str, &'r Text<'a>, &'r Amount<'a>)| {
+        let kind = table.kind(name);
+        let matters = !matches!(kind, Kind::Other | Kind::Device);
+        matters.then(|| Named {
+            list,
+            name,
+            kind,
+            is_none: asks_for_none(amount),
+        })
+    };
+    let of = |container: &'r Container<'a>| {
+        let resources = container.resources.iter();
+        resources.flat_map(entries).filter_map(of_entry).collect()
+    };
+    let init = list(&spec.init_containers).iter();
+    init.chain(list(&spec.containers)).map(of).collect()
+}
+
 /// Every container's request, init containers first, in their order.
 pub(super) fn read<'a>(
     spec: &Spec<'a>,
+    resources: &[Vec<Named<'_, 'a>>],
     context: Context<'_>,
 ) -> Result<Vec<GpuRequest<'a>>, Denial> {
     let init = list(&spec.init_containers).iter().enumerate();
@@ -29,13 +65,17 @@ pub(super) fn read<'a>(
     let regular = list(&spec.containers).iter().enumerate();
     let regular = regular.map(|(index, container)| (container, Role::Regular, index));
     init.chain(regular)
-        .map(|(container, role, index)| GpuRequest::read(container, role, index, context))
+        .zip(resources)
+        .map(|((container, role, index), named)| {
+            GpuRequest::read(container, named, role, index, context)
+        })
         .collect()
 }
 
 impl<'a> GpuRequest<'a> {
     fn read(
         container: &Container<'a>,
+        named: &[Named<'_, 'a>],
         role: Role,
         index: usize,
         context: Context<'_>,
@@ -54,7 +94,7 @@ impl<'a> GpuRequest<'a> {
         let Some(resources) = &container.resources else {
             return Ok(request);
         };
-        let Some(name) = request.one_name(resources, context)? else {
+        let Some(name) = request.one_name(named, context)? else {
             return Ok(request);
         };
         request.limit = request.amount("limits", resources.limits.as_ref(), name)?;
@@ -69,27 +109,26 @@ impl<'a> GpuRequest<'a> {
     /// The one name under which the container asks for the group's resource. Two names, or another GPU, are denied.
     fn one_name<'r>(
         &mut self,
-        resources: &'r Resources<'a>,
+        resources: &[Named<'r, 'a>],
         context: Context<'_>,
     ) -> Result<Option<&'r Text<'a>>, Denial> {
         let mut found: Option<&Text<'a>> = None;
-        for (list, name, amount) in entries(resources) {
-            match context.view.table.kind(name) {
-                Kind::Gpu => {}
-                Kind::Other | Kind::Device => continue,
-                kind => {
-                    self.stand_beside(kind, name, amount, context);
-                    continue;
-                }
+        for resource in resources {
+            let Named { name, is_none, .. } = *resource;
+            if resource.kind != Kind::Gpu {
+                self.stand_beside(resource, context);
+                continue;
             }
-            if self.zero.is_none() && asks_for_none(amount) && context.class.names(name) {
+            if self.zero.is_none() && is_none && context.class.names(name) {
                 self.zero = Some(Zero {
                     resource: name.clone(),
-                    amount: list,
+                    amount: resource.list,
                 });
             }
             match found {
-                _ if !context.group.names(name) => self.no_other_gpu(name, amount, context)?,
+                // zero of another GPU asks for nothing
+                _ if !context.group.names(name) && is_none => {}
+                _ if !context.group.names(name) => return Err(self.other_gpu(name, context)),
                 Some(other) if other != name => return Err(self.two_names(other, name)),
                 _ => found = Some(name),
             }
@@ -98,16 +137,11 @@ impl<'a> GpuRequest<'a> {
     }
 
     /// What is no GPU, or may be none, and does nothing beside the group's (rules 17 and 35).
-    fn stand_beside(
-        &mut self,
-        kind: Kind,
-        name: &Text<'a>,
-        amount: &Amount<'_>,
-        context: Context<'_>,
-    ) {
+    fn stand_beside(&mut self, resource: &Named<'_, 'a>, context: Context<'_>) {
         let ours = vendor_of(&context.group.resource);
-        let beside = match kind {
-            _ if asks_for_none(amount) => return,
+        let name = resource.name;
+        let beside = match resource.kind {
+            _ if resource.is_none || self.beside.len() > WARNINGS => return,
             Kind::Companion(vendor) if ours.is_some_and(|ours| ours != vendor) => {
                 Beside::Foreign(name.clone(), vendor)
             }
@@ -119,17 +153,9 @@ impl<'a> GpuRequest<'a> {
         }
     }
 
-    /// Rule 17. Zero of another GPU asks for nothing.
-    fn no_other_gpu(
-        &self,
-        name: &str,
-        amount: &Amount<'_>,
-        context: Context<'_>,
-    ) -> Result<(), Denial> {
+    /// Rule 17.
+    fn other_gpu(&self, name: &str, context: Context<'_>) -> Denial {
         let Context { class, group, .. } = context;
-        if asks_for_none(amount) {
-            return Ok(());
-        }
         let of_group = format!(
             "{} of workload class {:?} {} {}",
             pools(group),
@@ -138,7 +164,7 @@ impl<'a> GpuRequest<'a> {
             group.resource
         );
         let name = shown::name(name);
-        Err(Denial::of_group(
+        Denial::of_group(
             Reason::OtherGpu,
             format!(
                 "container {:?} asks for {name}, and ",
@@ -147,7 +173,7 @@ impl<'a> GpuRequest<'a> {
             of_group,
             ", and ",
             format!(": remove {name} (berth adds what is needed), or use a class that has it"),
-        ))
+        )
     }
 
     /// Rule 18.
@@ -190,9 +216,10 @@ impl<'a> GpuRequest<'a> {
     /// Rule 15.
     fn differs(&self, name: &str, limit: u64, request: u64) -> Denial {
         let message = format!(
-            "{}.resources: limit {limit} and request {request} of {name} differ, and for GPUs they must be equal: \
+            "{}.resources: limit {limit} and request {request} of {} differ, and for GPUs they must be equal: \
              remove the request",
-            self.field()
+            self.field(),
+            shown::name(name)
         );
         Denial::new(Reason::RequestDiffers, message)
     }

@@ -3,15 +3,17 @@
 use crate::{
     outcome::{Denial, Reason},
     placement::{self, TermDecision, Terms},
-    pod::{Expression, NodeAffinity, Spec, Term, list, text},
-    selector::Requirement,
-    table::{Alternative, Preference},
+    pod::{Expression, NodeAffinity, Spec, TERMS, Term, has, list, text},
+    shown,
+    table::{Condition, Preference},
 };
 
-use super::{Context, MAX_ENTRIES, pools};
+use super::{Context, pools};
 use constraints::Constraints;
+use left::have_all_of;
 
 mod constraints;
+mod left;
 
 /// A cross product may grow to so many terms (rule 2).
 const MAX_PRODUCT: usize = 128;
@@ -94,7 +96,7 @@ fn confine(
 
 /// The empty term: it matches nothing, and stays.
 pub(super) fn is_empty(term: &Term<'_>) -> bool {
-    list(&term.match_expressions).is_empty() && list(&term.match_fields).is_empty()
+    list(&term.match_expressions).is_empty() && !has(term.match_fields)
 }
 
 /// The result has a bound: a cross product a low one, all terms with the preferred ones the general one (rules 2 and 32).
@@ -102,8 +104,8 @@ fn bound_terms(before: usize, after: usize, preferred: usize) -> Result<(), Deni
     let all = after + preferred;
     let (after, bound) = if after > before && after > MAX_PRODUCT {
         (after, MAX_PRODUCT)
-    } else if all > MAX_ENTRIES {
-        (all, MAX_ENTRIES)
+    } else if all > TERMS.most {
+        (all, TERMS.most)
     } else {
         return Ok(());
     };
@@ -128,22 +130,17 @@ fn missing_preferences<'a>(
 }
 
 /// Whether a term states just these requirements, both compared as sets (rule 2).
-fn states(term: &Term<'_>, requirements: &[Requirement]) -> bool {
+fn states(term: &Term<'_>, requirements: &[Condition]) -> bool {
     let expressions = list(&term.match_expressions);
-    let same = |expression: &Expression<'_>, requirement: &Requirement| {
-        let values = list(&expression.values);
-        text(&expression.key) == requirement.key
-            && text(&expression.operator) == requirement.operator.as_str()
-            && values
-                .iter()
-                .all(|value| requirement.values.iter().any(|other| **value == **other))
-            && requirement
-                .values
-                .iter()
-                .all(|value| values.iter().any(|other| **value == **other))
+    let same = |expression: &Expression<'_>, ours: &Condition| {
+        let values = || list(&expression.values).iter().map(|value| &**value);
+        text(&expression.key) == ours.key
+            && text(&expression.operator) == ours.operator.as_str()
+            && values().all(|value| ours.rank(value).is_some())
+            && have_all_of(values(), ours)
     };
-    let stated = |requirement: &Requirement| expressions.iter().any(|it| same(it, requirement));
-    list(&term.match_fields).is_empty()
+    let stated = |ours: &Condition| expressions.iter().any(|it| same(it, ours));
+    !has(term.match_fields)
         && requirements.iter().all(stated)
         && expressions
             .iter()
@@ -153,11 +150,15 @@ fn states(term: &Term<'_>, requirements: &[Requirement]) -> bool {
 /// Rule 8: both sides, and what to change.
 fn contradiction(constraints: &Constraints<'_>, context: Context<'_>) -> Denial {
     let Context { class, group, .. } = context;
-    let ours: Vec<String> = group
-        .alternatives
-        .iter()
-        .map(Alternative::to_string)
-        .collect();
+    let mut ours: Vec<String> = Vec::new();
+    let mut bytes = 0;
+    for alternative in &group.alternatives {
+        ours.push(shown::message(&alternative.to_string()).into_owned());
+        bytes += ours.last().map_or(0, String::len);
+        if bytes > shown::MESSAGE {
+            break;
+        }
+    }
     Denial::of_group(
         Reason::PlacementContradiction,
         format!(

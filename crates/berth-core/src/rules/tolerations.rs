@@ -4,11 +4,9 @@ use crate::{
     api::TaintEffect,
     outcome::{Denial, Reason},
     placement::TaintDecision,
-    pod::{Spec, Toleration, list, text},
+    pod::{Spec, TOLERATIONS, Toleration, list, text},
     table::{Group, TolerableTaint},
 };
-
-use super::MAX_ENTRIES;
 
 /// What is done about each taint of the group.
 pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision>, Denial> {
@@ -29,9 +27,10 @@ pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision
     let decisions: Vec<TaintDecision> = group.taints.iter().map(decide).collect();
     let added = decisions.iter().filter(|it| **it == TaintDecision::Added);
     let count = there.len() + added.count();
-    if count > MAX_ENTRIES {
+    if count > TOLERATIONS.most {
         let message = format!(
-            "the Pod would have {count} tolerations, and berth allows {MAX_ENTRIES}: remove some"
+            "the Pod would have {count} tolerations, and berth allows {}: remove some",
+            TOLERATIONS.most
         );
         return Err(Denial::new(Reason::TooManyTolerations, message));
     }

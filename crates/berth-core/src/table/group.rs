@@ -2,7 +2,9 @@
 
 use serde_json::json;
 
-use super::{Alternative, Group, Os, Pool, Preference, Rendered, TolerableTaint, compile};
+use super::{
+    Alternative, Condition, Group, Os, Pool, Preference, Rendered, TolerableTaint, compile,
+};
 use crate::{
     api::{GPUPool, Taint, TaintEffect},
     json::pointer_segment,
@@ -167,27 +169,36 @@ fn preference(i: usize, requirements: &[Requirement]) -> Preference {
     let weight = 100_usize.saturating_sub(10 * i).max(1);
     let expressions: Vec<_> = requirements.iter().map(expression).collect();
     let term = json!({"weight": weight, "preference": {"matchExpressions": expressions}});
+    let requirements: Vec<Condition> = requirements.iter().cloned().map(Condition::from).collect();
     Preference {
-        requirements: requirements.to_vec(),
         json: term.to_string(),
+        entries: 1 + entries(&requirements),
+        requirements,
     }
 }
 
 impl Alternative {
     fn new(requirements: Vec<Requirement>) -> Self {
-        let requirements: Vec<(Requirement, String)> = requirements
+        let conditions = Condition::all(requirements);
+        let entries = entries(&conditions);
+        let requirements: Vec<(Condition, String)> = conditions
             .into_iter()
-            .map(|requirement| {
-                let json = expression(&requirement).to_string();
-                (requirement, json)
+            .map(|condition| {
+                let json = expression(&condition).to_string();
+                (condition, json)
             })
             .collect();
         let expressions: Vec<&str> = requirements.iter().map(|(_, json)| json.as_str()).collect();
         Self {
             json: format!("[{}]", expressions.join(",")),
+            entries,
             requirements,
         }
     }
+}
+
+fn entries(conditions: &[Condition]) -> usize {
+    conditions.iter().map(Condition::entries).sum()
 }
 
 /// A requirement as Kubernetes writes it: `Exists` and `DoesNotExist` have no values.

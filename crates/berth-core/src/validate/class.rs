@@ -12,7 +12,7 @@ use crate::{
     },
     manifest::Cause,
     names::NAMESPACE_NAME_LABEL,
-    rules::MAX_ENTRIES,
+    pod::TOLERATIONS,
     selector::Selector,
     suggestion::suggestion,
 };
@@ -212,12 +212,13 @@ fn tolerations(used: &[Used<'_>], found: &mut Found) {
                 )
             })
             .collect();
-        if taints.len() > MAX_ENTRIES {
+        if taints.len() > TOLERATIONS.most {
             return found.add(
                 "spec.pools",
                 format!(
-                    "invalid value: the pools have {} taints, and a Pod can have at most {MAX_ENTRIES} tolerations",
-                    taints.len()
+                    "invalid value: the pools have {} taints, and a Pod can have at most {} tolerations",
+                    taints.len(),
+                    TOLERATIONS.most
                 ),
                 "use the same taints in pools of one class",
             );

@@ -5,10 +5,12 @@ use std::fmt::Write;
 use crate::{
     json::{Map, Text},
     pod::{Expression, Term, list, text},
-    selector::{Operator, Requirement},
+    selector::Operator,
     shown,
-    table::Alternative,
+    table::{Alternative, Condition},
 };
+
+use super::left::{Left, have_all_of};
 
 /// A message lists so many constraints, and so many values of each.
 const LISTED: usize = 5;
@@ -22,14 +24,14 @@ pub(super) struct Constraints<'p> {
 
 /// One requirement of the Pod's.
 #[derive(Clone, Copy, Debug)]
-struct Stated<'p> {
+pub(super) struct Stated<'p> {
     key: &'p str,
-    operator: &'p str,
-    values: Values<'p>,
+    pub(super) operator: &'p str,
+    pub(super) values: Values<'p>,
 }
 
 #[derive(Clone, Copy, Debug)]
-enum Values<'p> {
+pub(super) enum Values<'p> {
     One(&'p str),
     Many(&'p [Text<'p>]),
 }
@@ -53,7 +55,7 @@ impl<'p> Constraints<'p> {
 
     /// Whether every node that meets them is one of the alternative's, as far as can be seen key by key.
     pub(super) fn imply(&self, alternative: &Alternative) -> bool {
-        let implied = |ours: &Requirement| self.on(&ours.key).any(|stated| stated.implies(ours));
+        let implied = |ours: &Condition| self.on(&ours.key).any(|stated| stated.implies(ours));
         alternative
             .requirements
             .iter()
@@ -65,45 +67,43 @@ impl<'p> Constraints<'p> {
     pub(super) fn contradict(&self, alternative: &Alternative) -> bool {
         let requirements = || alternative.requirements.iter().map(|(ours, _)| ours);
         requirements().any(|ours| {
-            let others =
-                requirements().filter(|other| other.key == ours.key && !std::ptr::eq(*other, ours));
-            self.exclude(ours, others)
+            let mut others = requirements().filter(|it| it.key == ours.key);
+            let mut stated = self.on(&ours.key);
+            match ours.operator {
+                Operator::In => ours.is_closed() || self.leave_none_of(ours),
+                Operator::NotIn => {
+                    stated.any(|stated| stated.is_in() && stated.values.are_among(ours))
+                }
+                Operator::Exists => stated.any(|stated| stated.operator == "DoesNotExist"),
+                Operator::DoesNotExist => {
+                    stated.any(Stated::needs_key) || others.any(|other| !other.admits(None))
+                }
+            }
         })
     }
 
-    fn exclude<'r>(
-        &self,
-        ours: &Requirement,
-        mut others: impl Iterator<Item = &'r Requirement> + Clone,
-    ) -> bool {
-        match ours.operator {
-            Operator::In => ours.values.iter().all(|value| {
-                self.on(&ours.key).any(|stated| !stated.admits(value))
-                    || others.clone().any(|other| !other.admits(Some(value)))
-            }),
-            Operator::NotIn => self
-                .on(&ours.key)
-                .any(|stated| stated.is_in() && stated.values.all_of(&ours.values)),
-            Operator::Exists => self
-                .on(&ours.key)
-                .any(|stated| stated.operator == "DoesNotExist"),
-            Operator::DoesNotExist => {
-                self.on(&ours.key).any(Stated::needs_key) || others.any(|other| !other.admits(None))
-            }
+    /// Whether all of them together admit no value of a requirement's `In`.
+    fn leave_none_of(&self, ours: &Condition) -> bool {
+        let mut stated = self.on(&ours.key).peekable();
+        if stated.peek().is_none() {
+            return false;
         }
+        let mut left = Left::of(ours);
+        stated.for_each(|stated| left.only(stated));
+        left.is_nothing()
     }
 
     fn on<'k>(&self, key: &'k str) -> impl Iterator<Item = Stated<'p>> + use<'p, 'k> {
-        self.all().filter(move |stated| stated.key == key)
+        let equal = self.selector.and_then(|selector| selector.entry(key));
+        let expressions = self.expressions.iter();
+        let expressions = expressions.filter(move |expression| text(&expression.key) == key);
+        let equal = equal.map(Stated::equal).into_iter();
+        equal.chain(expressions.map(Stated::of))
     }
 
     fn all(&self) -> impl Iterator<Item = Stated<'p>> + use<'p> {
         let selector = self.selector.into_iter().flat_map(Map::iter);
-        let equal = selector.map(|(key, value)| Stated {
-            key,
-            operator: "In",
-            values: Values::One(value),
-        });
+        let equal = selector.map(Stated::equal);
         equal.chain(self.expressions.iter().map(Stated::of))
     }
 
@@ -130,6 +130,15 @@ impl<'p> Constraints<'p> {
 }
 
 impl<'p> Stated<'p> {
+    /// An entry of the `nodeSelector`.
+    fn equal((key, value): (&'p str, &'p Text<'p>)) -> Self {
+        Self {
+            key,
+            operator: "In",
+            values: Values::One(value),
+        }
+    }
+
     fn of(expression: &'p Expression<'p>) -> Self {
         Self {
             key: text(&expression.key),
@@ -147,35 +156,19 @@ impl<'p> Stated<'p> {
         self.is_in() || matches!(self.operator, "Exists" | "Gt" | "Lt")
     }
 
-    fn implies(self, ours: &Requirement) -> bool {
+    fn implies(self, ours: &Condition) -> bool {
         match ours.operator {
-            Operator::In => self.is_in() && self.values.all_of(&ours.values),
-            Operator::NotIn if self.is_in() => !self.values.any_of(&ours.values),
+            Operator::In => self.is_in() && self.values.are_among(ours),
+            Operator::NotIn if self.is_in() => {
+                let mut values = self.values.iter();
+                values.all(|value| ours.rank(value).is_none())
+            }
             Operator::NotIn => {
                 self.operator == "DoesNotExist"
-                    || (self.operator == "NotIn"
-                        && ours.values.iter().all(|value| self.values.contain(value)))
+                    || (self.operator == "NotIn" && have_all_of(self.values.iter(), ours))
             }
             Operator::Exists => self.needs_key(),
             Operator::DoesNotExist => self.operator == "DoesNotExist",
-        }
-    }
-
-    /// Whether a node with this value may meet it; an operator that we do not know may admit anything.
-    fn admits(self, value: &str) -> bool {
-        match self.operator {
-            "In" => self.values.contain(value),
-            "NotIn" => !self.values.contain(value),
-            "DoesNotExist" => false,
-            "Gt" => self
-                .values
-                .bound()
-                .is_none_or(|bound| value.parse::<i64>().is_ok_and(|value| value > bound)),
-            "Lt" => self
-                .values
-                .bound()
-                .is_none_or(|bound| value.parse::<i64>().is_ok_and(|value| value < bound)),
-            _ => true,
         }
     }
 
@@ -202,33 +195,25 @@ impl<'p> Stated<'p> {
     }
 }
 
-impl Values<'_> {
+impl<'p> Values<'p> {
     fn is_empty(self) -> bool {
         matches!(self, Self::Many([]))
     }
 
-    fn contain(self, value: &str) -> bool {
-        match self {
-            Self::One(one) => one == value,
-            Self::Many(many) => many.iter().any(|other| **other == *value),
-        }
+    pub(super) fn iter(self) -> impl Iterator<Item = &'p str> {
+        let (one, many) = match self {
+            Self::One(one) => (Some(one), &[][..]),
+            Self::Many(many) => (None, many),
+        };
+        one.into_iter().chain(many.iter().map(|value| &**value))
     }
 
-    fn all_of(self, others: &[String]) -> bool {
-        match self {
-            Self::One(one) => others.iter().any(|other| other == one),
-            Self::Many(many) => many
-                .iter()
-                .all(|one| others.iter().any(|other| *other == **one)),
-        }
-    }
-
-    fn any_of(self, others: &[String]) -> bool {
-        others.iter().any(|other| self.contain(other))
+    fn are_among(self, ours: &Condition) -> bool {
+        self.iter().all(|value| ours.rank(value).is_some())
     }
 
     /// The integer of `Gt` and `Lt`, where it is one.
-    fn bound(self) -> Option<i64> {
+    pub(super) fn bound(self) -> Option<i64> {
         match self {
             Self::Many([bound]) => bound.parse().ok(),
             _ => None,

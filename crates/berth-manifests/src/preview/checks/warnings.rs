@@ -77,7 +77,7 @@ impl Places<'_> {
                 let env = in_container("env")?;
                 self.named(&env, "NVIDIA_VISIBLE_DEVICES")
             }
-            Warning::DaemonSetTemplate | Warning::DaemonSetGpu { .. } => None,
+            Warning::DaemonSetTemplate | Warning::DaemonSetGpu { .. } | Warning::More => None,
         }
     }
 
