@@ -164,8 +164,8 @@ fn every_threat_has_its_tests_or_is_a_non_goal() {
 }
 
 fn is_test(file: &str, test: &str) -> bool {
-    let text = fs::read_to_string(Path::new(ROOT).join(file)).unwrap_or_default();
-    let mut lines = text.lines().map(str::trim_start);
+    let source = fs::read_to_string(Path::new(ROOT).join(file)).unwrap_or_default();
+    let mut lines = source.lines().map(str::trim_start);
     // the attribute stands above it, or another attribute between the two
     let mut marked = false;
     lines.any(|line| {
