@@ -109,6 +109,21 @@ fn certs_writes_a_pair_whose_key_is_for_its_owner_alone() {
 }
 
 #[test]
+fn a_certificate_has_names_that_a_client_can_ask_for() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("dev");
+    for name in ["foo bar", "", "https://berth.ai.svc", "berth.ai.svc:443"] {
+        let (code, text) = fails(&["certs", "dev", "--out", arg(&out), "--name", name]);
+        assert_eq!(code, 2, "{text}");
+        assert!(text.contains("not a DNS name or an IP address"), "{text}");
+        assert!(!out.exists(), "{name}");
+    }
+    for name in ["berth.ai.svc", "10.0.0.7", "::1"] {
+        prints(&["certs", "dev", "--out", arg(&out), "--name", name]);
+    }
+}
+
+#[test]
 fn a_wrong_command_says_what_there_is() {
     let (code, text) = fails(&["server"]);
     assert_eq!(code, 2);

@@ -11,7 +11,10 @@ use clap::{Args, Subcommand};
 use time::OffsetDateTime;
 
 use super::report::{Ended, Failure, tell};
-use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME};
+use berth_server::tls::{
+    self_signed::{Authority, LEAF_LIFETIME},
+    server_name,
+};
 
 const MORE: &str = "\
 Examples:
@@ -43,7 +46,12 @@ struct Dev {
     #[arg(long, value_name = "DIR", default_value = "certs/dev")]
     out: PathBuf,
     /// A DNS name or IP address of the server, besides localhost and loopback; repeatable
-    #[arg(long = "name", value_name = "NAME", default_values_t = ["berth.berth.svc".to_owned()])]
+    #[arg(
+        long = "name",
+        value_name = "NAME",
+        value_parser = server_name,
+        default_values_t = ["berth.berth.svc".to_owned()]
+    )]
     names: Vec<String>,
 }
 

@@ -87,7 +87,8 @@ pub struct Options {
     pub client_name: Option<String>,
 }
 
-fn server_name(text: &str) -> Result<String, String> {
+/// A name that a certificate can have and a client can ask for: a DNS name or an IP address.
+pub fn server_name(text: &str) -> Result<String, String> {
     match ServerName::try_from(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(_) => Err("not a DNS name or an IP address: write it as berth.berth.svc".to_owned()),
