@@ -243,7 +243,10 @@ fn knative_gets_what_it_takes_and_the_rest_is_said() {
     let preview = previewed(&document);
     assert_eq!(
         topics(&document),
-        [("NotInTemplate", "spec.template.spec".to_owned())]
+        [
+            ("SurgeNeedsGpu", "spec".to_owned()),
+            ("NotInTemplate", "spec.template.spec".to_owned())
+        ]
     );
     assert_eq!(preview.severity(), Some(Severity::Note));
     let patched = preview.patched.expect("it changes");
