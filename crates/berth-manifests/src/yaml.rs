@@ -312,7 +312,7 @@ mod tests {
     #[test]
     fn of_a_key_that_is_there_twice_the_last_one_counts() {
         let lines = (0..100).map(|i| format!("k{}: {i}\n", i % 99));
-        let large = Vec::from_iter(lines).concat();
+        let large = lines.collect::<Vec<_>>().concat();
         for (text, expected) in [
             ("a: 1\nb: 2\na: 3\n", json!({"a": 3, "b": 2})),
             ("a: {x: 1}\na: {z: 1}\n", json!({"a": {"z": 1}})),
