@@ -209,10 +209,10 @@ impl PodTemplate {
         if self.is_pod() {
             return defaulted(object.clone());
         }
-        let mut metadata = json!({"labels": self.labels(document)});
-        let annotations = self.annotations(document);
-        if !annotations.is_empty() {
-            metadata["annotations"] = annotations.into();
+        let mut metadata = json!({"labels": as_written(&self.labels, document)});
+        let annotations = as_written(&self.annotations, document);
+        if annotations != json!({}) {
+            metadata["annotations"] = annotations;
         }
         // a rule asks for this kind of owner
         if self.kind == "DaemonSet" {
@@ -245,6 +245,15 @@ fn joined(maps: &[String], document: &Value) -> Map<String, Value> {
     let maps = maps.iter().filter_map(|it| document.pointer(it));
     let maps = maps.filter_map(Value::as_object).cloned();
     maps.flatten().collect()
+}
+
+/// The entries of all maps; what is no map stays as it is, so that its shape is told.
+fn as_written(maps: &[String], document: &Value) -> Value {
+    let mut values = maps.iter().filter_map(|it| document.pointer(it));
+    let other = values.find(|it| !it.is_object() && !it.is_null());
+    other
+        .cloned()
+        .unwrap_or_else(|| joined(maps, document).into())
 }
 
 /// A Pod as the API server has it when it asks: what is null is absent, an empty scheduler is the default one, and a

@@ -11,6 +11,8 @@ use crate::{
     yaml,
 };
 
+mod cause;
+
 /// So many are told of one Pod at most: each is a review.
 const MOST: usize = 10;
 
@@ -30,7 +32,8 @@ pub(super) fn all(
     let mut denials: Vec<Diagnostic> = Vec::new();
     let mut is_as_meant = true;
     loop {
-        let named = field(&message);
+        let cause = cause::cause(&pod, reason, ask);
+        let named = cause.or_else(|| field(&message));
         let value = named.as_deref().and_then(|named| pod.pointer_mut(named));
         let pointer = place(document, template, named.as_deref(), class_label);
         let denial = Diagnostic {
@@ -61,22 +64,27 @@ pub(super) fn all(
     }
 }
 
-/// Where the eye should fall: the field of the message, else the class, else the Pod's spec.
+/// Where the eye should fall: the field that is named, else the class, else the Pod's spec.
 fn place(
     document: &Value,
     template: &PodTemplate,
     named: Option<&str>,
     class_label: &str,
 ) -> String {
-    let of_labels = |key: &str| {
-        let labels = template.labels.iter().rev();
-        let mut labels = labels.map(|labels| format!("{labels}/{key}"));
-        labels.find(|label| document.pointer(label).is_some())
+    let of = |maps: &[String], key: &str| {
+        let mut places = maps.iter().rev().map(|map| format!("{map}/{key}"));
+        places.find(|place| document.pointer(place).is_some())
     };
-    let class = || of_labels(&pointer_segment(class_label));
-    let named = named.and_then(|named| match named.strip_prefix("/metadata/labels/") {
-        Some(key) => of_labels(key),
-        None => Some(template.locate(named)),
+    let class = || of(&template.labels, &pointer_segment(class_label));
+    let named = named.and_then(|named| {
+        let metadata = named.strip_prefix("/metadata/");
+        match metadata.map(|rest| rest.split_once('/').unwrap_or((rest, ""))) {
+            Some(("labels", "")) => template.labels.last().cloned(),
+            Some(("labels", key)) => of(&template.labels, key),
+            Some(("annotations", key)) if !key.is_empty() => of(&template.annotations, key),
+            Some(("annotations", _)) | None => Some(template.locate(named)),
+            Some(_) => Some(format!("{}{named}", template.path())),
+        }
     });
     named
         .or_else(class)
@@ -130,7 +138,11 @@ fn help(message: &str, value: &Value) -> Option<String> {
 
 /// The field with which a message begins, as `spec.nodeSelector["x"]: …`, as a JSON Pointer in the Pod.
 fn field(message: &str) -> Option<String> {
-    let is_path = message.starts_with("spec.") || message.starts_with("metadata.");
+    let mut roots = ["spec", "metadata"].into_iter();
+    let is_path = roots.any(|root| {
+        let rest = message.strip_prefix(root);
+        rest.is_some_and(|rest| rest.starts_with(['.', ':']))
+    });
     let mut rest = is_path.then_some(message)?;
     let mut pointer = String::new();
     loop {
@@ -177,6 +189,9 @@ mod tests {
             ),
             ("spec.nodeName \"n\" bypasses", Some("/spec/nodeName")),
             ("metadata.labels[\"a/b\"]: x", Some("/metadata/labels/a~1b")),
+            ("spec: expected an object", Some("/spec")),
+            ("metadata: expected an object", Some("/metadata")),
+            ("specs: x", None),
             ("workload class \"x\"", None),
             ("spec.", None),
         ] {

@@ -113,6 +113,11 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
             "this is a text; write it without quotes, on lines of its own below the key",
         ),
         (
+            "  7\n".to_owned(),
+            "7",
+            "write each entry as key: value, on a line of its own",
+        ),
+        (
             format!("  tolerations: 7\n{main}"),
             "7",
             "write a list: a line with - for each item",
@@ -126,6 +131,23 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
         let told = told(&pod(&spec));
         let expected = ("PodShape".to_owned(), marks.to_owned(), says.to_owned());
         assert_eq!(told, [expected], "{spec}");
+    }
+}
+
+#[test]
+fn metadata_of_the_wrong_kind_is_marked_where_its_object_has_it() {
+    let template = |metadata: &str| {
+        format!(
+            "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {{name: x}}\nspec:\n  template:\n    metadata: {{labels: \
+             {{berth.dev/workload-class: c}}, {metadata}}}\n    spec:\n      containers: [{{name: main}}]\n"
+        )
+    };
+    for (metadata, marks) in [
+        ("annotations: [a]", "annotations"),
+        ("annotations: {a: 7}", "7"),
+    ] {
+        let expected = [("PodShape".to_owned(), marks.to_owned())];
+        assert_eq!(marked(&template(metadata)), expected, "{metadata}");
     }
 }
 
@@ -154,4 +176,63 @@ fn all_that_is_wrong_with_a_document_is_told_at_once() {
         );
     }
     assert_eq!(told.len(), 7, "{told:?}");
+}
+
+#[test]
+fn a_denial_marks_what_it_is_about() {
+    let gpus =
+        |name: &str, gpus: &str| format!("{{name: {name}, resources: {{limits: {{{gpus}}}}}}}");
+    for (spec, reason, marks) in [
+        (
+            "  nodeSelector: {disk: ssd, kubernetes.io/hostname: other}\n  containers: [{name: main}]\n".to_owned(),
+            "PlacementContradiction",
+            "other",
+        ),
+        (
+            "  nodeSelector: {disk: ssd}\n  affinity:\n    nodeAffinity:\n      \
+             requiredDuringSchedulingIgnoredDuringExecution:\n        nodeSelectorTerms: [{matchExpressions: [{key: \
+             kubernetes.io/hostname, operator: NotIn, values: [p-node]}]}]\n  containers: [{name: main}]\n"
+                .to_owned(),
+            "PlacementContradiction",
+            "requiredDuringSchedulingIgnoredDuringExecution",
+        ),
+        (
+            "  nodeSelector: {kubernetes.io/os: windows}\n  containers: [{name: main}]\n".to_owned(),
+            "WindowsPod",
+            "windows",
+        ),
+        (
+            format!("  containers: [{}, {}]\n", gpus("a", "cpu: 1"), gpus("b", "cpu: 2, nvidia.com/gpu: 1000")),
+            "OtherGpu",
+            "1000",
+        ),
+        (
+            format!("  containers: [{}, {}]\n", gpus("a", "cpu: 1"), gpus("b", "amd.com/gpu: 1000")),
+            "TooManyGpus",
+            "1000",
+        ),
+        (
+            format!("  containers: [{}, {}]\n", gpus("a", "cpu: 1"), gpus("b", "amd.com/gpu: 0.5")),
+            "FractionalGpu",
+            "0.5",
+        ),
+        (
+            "  containers: [{name: a, resources: {limits: {amd.com/gpu: 1}, requests: {amd.com/gpu: 2}}}]\n".to_owned(),
+            "RequestDiffers",
+            "2",
+        ),
+        ("  containers: [{name: a}, {name: b}]\n".to_owned(), "ContainerAmbiguous", "containers"),
+        ("  nodeName: node-1\n  containers: [{name: a}]\n".to_owned(), "NodeNameSet", "node-1"),
+    ] {
+        assert_eq!(marked(&pod(&spec)), [(reason.to_owned(), marks.to_owned())], "{spec}");
+    }
+    let annotated = pod("  containers: [{name: a}]\n").replace(
+        "  name: x\n",
+        "  name: x\n  annotations: {berth.dev/container: b}\n",
+    );
+    let expected = [("ContainerConflict".to_owned(), "b".to_owned())];
+    assert_eq!(marked(&annotated), expected);
+    let unknown = pod("  containers: [{name: a}]\n").replace(": c}", ": d}");
+    let expected = [("ClassUnavailable".to_owned(), "d".to_owned())];
+    assert_eq!(marked(&unknown), expected);
 }
