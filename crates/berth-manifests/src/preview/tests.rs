@@ -267,6 +267,10 @@ fn what_is_not_an_object_is_said() {
     }
     let other = json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {}});
     assert_eq!(topics(&other), []);
+    let misspelt = json!({"apiversion": "v1", "kind": "ConfigMap"});
+    let help = previewed(&misspelt).diagnostics.remove(0).help;
+    let meant = "did you mean apiVersion instead of \"apiversion\"?";
+    assert_eq!(help.as_deref(), Some(meant));
 }
 
 #[test]

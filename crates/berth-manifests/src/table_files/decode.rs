@@ -1,7 +1,7 @@
 //! From text to typed manifests, keeping where each stood.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
-    JSONSchemaProps, JSONSchemaPropsOrArray::Schema,
+    JSONSchemaProps, JSONSchemaPropsOrArray::Schema, JSONSchemaPropsOrBool,
 };
 use kube_core::CustomResourceExt;
 use serde::de::DeserializeOwned;
@@ -123,10 +123,16 @@ fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
     );
     let meant = ["GPUPool", "WorkloadClass", &*ours];
     let near = found.and_then(|found| suggestion(found, meant));
-    let near = near.map_or_else(String::new, |near| format!("did you mean {near}? "));
+    let keys = root.entries().iter().map(|entry| &*entry.key);
+    let key = suggestion(field, keys).filter(|_| root.get(field).is_none());
+    let near = match (near, key) {
+        (Some(near), _) => format!("did you mean {near}? "),
+        (None, Some(key)) => format!("did you mean {field} instead of {key:?}? "),
+        (None, None) => String::new(),
+    };
     let help =
         format!("{near}a table has only apiVersion: {ours} with kind: GPUPool or WorkloadClass");
-    let span = root.locate(field);
+    let span = key.map_or_else(|| root.locate(field), |key| root.locate_key(key));
     Err(vec![Invalid::new(field.to_owned(), span, message, help)])
 }
 
@@ -265,7 +271,33 @@ fn known_fields(parents: &[String], mut schema: JSONSchemaProps) -> Vec<String> 
 fn crd_schema<T: CustomResourceExt>() -> JSONSchemaProps {
     let version = T::crd().spec.versions.into_iter().next();
     let schema = version.and_then(|version| version.schema?.open_api_v3_schema);
-    schema.unwrap_or_default()
+    let mut schema = schema.unwrap_or_default();
+    let properties = schema.properties.get_or_insert_default();
+    properties.insert("metadata".to_owned(), metadata_schema());
+    schema
+}
+
+/// What of an object's metadata people write: a definition leaves it to the API server.
+fn metadata_schema() -> JSONSchemaProps {
+    let of = |kind: &str| JSONSchemaProps {
+        type_: Some(kind.to_owned()),
+        ..JSONSchemaProps::default()
+    };
+    let texts = || JSONSchemaProps {
+        additional_properties: Some(JSONSchemaPropsOrBool::Schema(Box::new(of("string")))),
+        ..of("object")
+    };
+    let properties = [
+        ("annotations", texts()),
+        ("labels", texts()),
+        ("name", of("string")),
+        ("namespace", of("string")),
+    ];
+    let properties = properties.map(|(name, schema)| (name.to_owned(), schema));
+    JSONSchemaProps {
+        properties: Some(properties.into()),
+        ..of("object")
+    }
 }
 
 /// The steps from the root, an index in brackets.

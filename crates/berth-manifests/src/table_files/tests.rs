@@ -80,7 +80,19 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             POOL.replace("metadata: {name: p}", "metadata: {name: p, label: {}}"),
-            "t.yaml:3:21: unknown field \"label\"; remove it",
+            "t.yaml:3:21: unknown field \"label\"; did you mean labels?",
+        ),
+        (
+            POOL.replace("metadata: {name: p}", "metadata: {name: 7}"),
+            "t.yaml:3:18: metadata.name: expected a string, found the number 7; 7 is a number; quote it: \"7\"",
+        ),
+        (
+            POOL.replace("metadata: {name: p}", "metadata: [p]"),
+            "t.yaml:3:1: metadata: expected a mapping, found a list; write a mapping with the keys annotations, labels, name, namespace",
+        ),
+        (
+            POOL.replace("apiVersion", "apiversion"),
+            "t.yaml:1:1: the document has no apiVersion; did you mean apiVersion instead of \"apiversion\"? a table has only apiVersion: berth.dev/v1alpha1 with kind: GPUPool or WorkloadClass",
         ),
         (
             POOL.replace("name: p}", "name: p}\nkind: GPUPool"),

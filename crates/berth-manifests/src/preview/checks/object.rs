@@ -7,7 +7,7 @@ use crate::{
     diagnostic::Diagnostic,
     workload::{PodTemplate, advice},
 };
-use berth_core::table::AllocationTable;
+use berth_core::{shown, suggestion::suggestion, table::AllocationTable};
 
 /// What there is to say about a document without Pods.
 pub(in crate::preview) fn of_document(
@@ -23,7 +23,9 @@ pub(in crate::preview) fn of_document(
         return Some(Topic::NotAnObject.of(
             "",
             "not a Kubernetes object: it has no apiVersion and kind",
-            "preview what kubectl would apply: a chart rendered, not its values",
+            misspelt(document).unwrap_or_else(|| {
+                "preview what kubectl would apply: a chart rendered, not its values".to_owned()
+            }),
         ));
     }
     let items = document["items"].as_array().into_iter().flatten();
@@ -41,6 +43,16 @@ pub(in crate::preview) fn of_document(
             "this object has no Pod template",
             advice(document).unwrap_or("preview the Pods that its controller creates"),
         )
+    })
+}
+
+/// A key that was probably meant as one of the two that every object has.
+fn misspelt(document: &Value) -> Option<String> {
+    let keys = || document.as_object().into_iter().flat_map(|it| it.keys());
+    ["apiVersion", "kind"].into_iter().find_map(|field| {
+        let near = suggestion(field, keys().map(String::as_str)).filter(|near| *near != field)?;
+        let near = shown::quoted(near);
+        Some(format!("did you mean {field} instead of {near}?"))
     })
 }
 
