@@ -634,6 +634,13 @@ fn a_file_without_its_flag_is_told_how() {
         "{}",
         ran.prose
     );
+    for (arguments, says) in [
+        (["preview", "x.yaml"], "berth preview -f x.yaml"),
+        (["lint", "x.yaml"], "berth lint --table x.yaml"),
+    ] {
+        let (code, said) = common::process::fails(&arguments);
+        assert!(code == 2 && said.contains(says), "{said}");
+    }
 }
 
 #[test]

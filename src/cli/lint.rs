@@ -1,5 +1,7 @@
 //! `berth lint`.
 
+use std::path::PathBuf;
+
 use clap::{Args, ValueEnum};
 
 use super::{
@@ -33,8 +35,11 @@ Exit codes:
 /// A comment on or above the line of a finding, or of its object, suppresses it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
-#[command(mut_arg("table", |table| table.required(false).required_unless_present("explain")))]
+#[command(mut_arg("table", |table| table.required(false).required_unless_present_any(["explain", "file"])))]
 pub(super) struct Lint {
+    /// A file without --table, to say how it is named
+    #[arg(hide = true, value_name = "FILE")]
+    file: Vec<PathBuf>,
     /// How to print the findings
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -63,6 +68,12 @@ enum Format {
 impl Lint {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         self.color.apply();
+        if let Some(file) = self.file.first() {
+            let file = file.display();
+            return Err(Failure::usage(format_args!(
+                "a table is named with --table: berth lint --table {file}"
+            )));
+        }
         if let Some(code) = self.explain {
             print(code.page)?;
             return Ok(Ended::Fine);

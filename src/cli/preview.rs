@@ -48,6 +48,7 @@ Exit codes:
 /// `# berth-preview: allow SurgeNeedsGpu the pool has a spare GPU`
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
+#[command(mut_arg("table", |table| table.required(false).required_unless_present("file")))]
 pub(super) struct Preview {
     /// A file of manifests, a folder of such files, or - for standard input; repeatable
     #[arg(

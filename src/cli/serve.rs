@@ -16,22 +16,28 @@ use berth_server::{
     telemetry,
 };
 
+const MORE: &str = "\
+Examples:
+  # on this machine, with a certificate that is made at start
+  berth serve --table table.yaml --tls-self-signed --ca-out ca.pem
+  # as in a Pod, with variables instead of most flags
+  berth serve --table /etc/berth/table --tls-cert tls.crt --tls-key tls.key
+
+Exit codes:
+  0  a signal ended it, after the drain
+  2  the flags are wrong, or the system does not give what they ask for
+  4  a part of it has a bug and stopped";
+
 /// Serve the webhook
 ///
 /// Flags win over BERTH_* variables, which win over defaults. Times carry their unit: 500ms, 15s,
 /// 1m30s. The longest is 24h.
 ///
 /// A table or a certificate that is missing or invalid does not end it: it is not ready, says why in
-/// its log and in /readyz, and serves when they are there. It ends after SIGTERM, SIGINT or SIGHUP
-/// with exit code 0, with 2 if a flag cannot be used, and with 4 if a part of it has a bug and stops.
+/// its log and in /readyz, and serves when they are there. It ends after SIGTERM, SIGINT or SIGHUP.
 #[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
 pub(super) struct Serve {
-    #[command(flatten)]
-    table: TableFrom,
-    #[command(flatten)]
-    cluster: cluster::Options,
-    #[command(flatten)]
-    options: Options,
     /// What to log: error, warn, info, debug or trace, or by module as berth=debug,hyper=info
     #[arg(
         long,
@@ -40,6 +46,12 @@ pub(super) struct Serve {
         default_value = "info"
     )]
     log_level: String,
+    #[command(flatten, next_help_heading = "Addresses")]
+    options: Options,
+    #[command(flatten)]
+    table: TableFrom,
+    #[command(flatten)]
+    cluster: cluster::Options,
 }
 
 /// Where the table comes from.

@@ -30,7 +30,7 @@ use crate::{
     webhook::{self, Webhook},
 };
 use berth_core::{review::review, table::Settings};
-use berth_manifests::table_files::TableFiles;
+use berth_manifests::{files::plain, table_files::TableFiles};
 
 /// How long the start waits for the table and the certificate, which may lie on a disk that does not answer. After
 /// that it goes on, and is not ready.
@@ -45,7 +45,8 @@ pub struct Options {
         long,
         env = "BERTH_BIND",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8443"
+        default_value = "0.0.0.0:8443",
+        value_parser = socket_address
     )]
     pub bind: SocketAddr,
     /// Where health, metrics and the table are shown
@@ -53,7 +54,8 @@ pub struct Options {
         long,
         env = "BERTH_ADMIN_BIND",
         value_name = "ADDRESS",
-        default_value = "0.0.0.0:8080"
+        default_value = "0.0.0.0:8080",
+        value_parser = socket_address
     )]
     pub admin_bind: SocketAddr,
     /// What a server does with its table.
@@ -73,6 +75,11 @@ pub struct Options {
     pub drain: drain::Options,
 }
 
+fn socket_address(text: &str) -> Result<SocketAddr, String> {
+    let address = text.parse();
+    address.map_err(|_| "write an IP address and a port, as 0.0.0.0:8443 or [::]:8443".to_owned())
+}
+
 /// Why the server does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -83,7 +90,10 @@ pub enum Error {
     #[error(transparent)]
     Cluster(#[from] cluster::ConnectError),
     /// An address cannot be had.
-    #[error("{flag} {address}: {source}; stop what listens there, or choose another address")]
+    #[error(
+        "{flag} {address}: {}; stop what listens there, or choose another address",
+        plain(source)
+    )]
     Bind {
         /// The flag.
         flag: &'static str,

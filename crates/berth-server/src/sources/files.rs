@@ -23,7 +23,12 @@ use crate::{
 pub struct Options {
     /// Put a table without a GPUPool and a WorkloadClass in force: every Pod that names a class is then denied. Without
     /// this flag, berth keeps the last table, or is not ready if there was none
-    #[arg(long, env = "BERTH_ALLOW_EMPTY_TABLE", value_parser = BoolishValueParser::new())]
+    #[arg(
+        long,
+        env = "BERTH_ALLOW_EMPTY_TABLE",
+        value_parser = BoolishValueParser::new(),
+        help_heading = "Table"
+    )]
     pub allow_empty_table: bool,
 }
 
