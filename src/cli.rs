@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn each_flag_is_under_its_own_heading() {
-        const TABLE: [&str; 6] = [
+        const TABLE: [&str; 7] = [
+            "table_source",
             "table",
             "allow_empty_table",
             "class_label",
