@@ -27,8 +27,9 @@ pub fn parse(text: &str) -> Option<Duration> {
         seconds += number.parse::<f64>().ok()? * factor;
         rest = &tail[unit.len()..];
     }
-    let known = !text.is_empty();
-    known.then(|| Duration::try_from_secs_f64(seconds).ok())?
+    // what is too long for a duration is the longest one, and so too long for a flag
+    let duration = || Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX);
+    (!text.is_empty()).then(duration)
 }
 
 /// Reads a flag's value.
@@ -78,6 +79,7 @@ mod tests {
         assert_eq!(flag("0"), Ok(Duration::ZERO));
         assert_eq!(flag("24h"), Ok(LONGEST));
         assert_eq!(flag("24h1ns"), Err("at most 24h".to_owned()));
+        assert_eq!(flag("99999999999999999999s"), Err("at most 24h".to_owned()));
         assert_eq!(flag("3000000000000000h"), Err("at most 24h".to_owned()));
     }
 }
