@@ -125,24 +125,37 @@ pub(crate) struct SettingsOptions {
     injected_containers: Vec<String>,
 }
 
-impl From<TableOptions> for TableFiles {
-    fn from(options: TableOptions) -> Self {
-        Self {
+impl TryFrom<TableOptions> for TableFiles {
+    type Error = Failure;
+
+    fn try_from(options: TableOptions) -> Result<Self, Failure> {
+        Ok(Self {
             paths: options.table,
-            settings: options.settings.into(),
-        }
+            settings: options.settings.try_into()?,
+        })
     }
 }
 
-impl From<SettingsOptions> for Settings {
-    fn from(options: SettingsOptions) -> Self {
-        Self {
+/// An error where one name is said to be a GPU and to be none.
+impl TryFrom<SettingsOptions> for Settings {
+    type Error = Failure;
+
+    fn try_from(options: SettingsOptions) -> Result<Self, Failure> {
+        let gpu_resources = named(options.gpu_resources);
+        let companion_resources = named(options.companion_resources);
+        let mut gpus = gpu_resources.iter();
+        if let Some(both) = gpus.find(|gpu| companion_resources.contains(gpu)) {
+            return Err(Failure::usage(format_args!(
+                "{both} is in --gpu-resource and in --companion-resource: a companion is not a GPU, so leave it out of one of them"
+            )));
+        }
+        Ok(Self {
             class_label: options.class_label,
-            gpu_resources: named(options.gpu_resources),
-            companion_resources: named(options.companion_resources),
+            gpu_resources,
+            companion_resources,
             injected_containers: named(options.injected_containers),
             ..Self::default()
-        }
+        })
     }
 }
 

@@ -130,6 +130,25 @@ fn a_wrong_command_says_what_there_is() {
     assert!(text.contains("serve"), "{text}");
 }
 
+#[test]
+fn a_resource_is_not_a_gpu_and_a_companion_at_once() {
+    let table = path("examples/homelab.yaml");
+    let (code, text) = fails(&[
+        "lint",
+        "--table",
+        arg(&table),
+        "--gpu-resource",
+        "nvidia.com/a100,nvidia.com/b200",
+        "--companion-resource",
+        "nvidia.com/b200",
+    ]);
+    assert_eq!(code, 2);
+    assert!(
+        text.contains("nvidia.com/b200 is in --gpu-resource and in --companion-resource"),
+        "{text}"
+    );
+}
+
 /// Commands that print, each without a failure.
 const PRINTING: &[&[&str]] = &[
     &["--help"],

@@ -150,7 +150,8 @@ fn what_cannot_be_read_is_said_and_the_other_cases_are_run() {
     ];
     let folder = folder(&files);
     let (code, out, err) = test(folder.path(), &["."]);
-    assert_eq!((code, &*out), (3, "ok      ./a.yaml\n1 passed\n"), "{err}");
+    let shown = "ok      ./a.yaml\n1 passed, 2 not run\n";
+    assert_eq!((code, &*out), (3, shown), "{err}");
     assert!(
         err.contains("tabs disallowed as indentation") && err.contains("b.yaml:2:1"),
         "{err}"
@@ -160,6 +161,19 @@ fn what_cannot_be_read_is_said_and_the_other_cases_are_run() {
     assert!(
         !err.contains("Error {") && !err.contains("panicked"),
         "{err}"
+    );
+    let (code, out, _) = test(folder.path(), &[".", "-o", "json"]);
+    let report: Value = serde_json::from_str(&out).expect("JSON");
+    let unread = &report["unread"];
+    assert_eq!(
+        (code, unread.as_array().map(Vec::len)),
+        (3, Some(2)),
+        "{out}"
+    );
+    assert_eq!(
+        (&unread[0]["source"], &unread[0]["line"]),
+        (&"./b.yaml".into(), &2.into()),
+        "{out}"
     );
 }
 

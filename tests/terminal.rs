@@ -153,6 +153,16 @@ fn what_is_said_is_as_wide_as_the_terminal_and_breaks_no_name() {
 }
 
 #[test]
+fn no_name_in_the_table_is_broken_on_a_narrow_terminal() {
+    let mut command = preview();
+    command.args(["-o", "table", "-f", arg(&path("tests/preview/list.json"))]);
+    let text = seen(&mut command, 40, Streams::Both);
+    for name in ["NAMESPACE", "ClassUnavailable", "rtx-2070", "items[1]"] {
+        assert!(text.contains(name), "{name}: {text}");
+    }
+}
+
+#[test]
 fn what_steers_a_terminal_never_reaches_it() {
     // a title, a turn of direction, a clearing, and what eight bits say of that
     const EVIL: &str = "\u{1b}]0;owned\u{7}\u{202e}\u{1b}[2J\u{9b}31m\u{8}";

@@ -80,7 +80,7 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 impl Bench {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let view = View::from(TableFiles::from(self.table).load()?);
+        let view = View::from(TableFiles::try_from(self.table)?.load()?);
         let body = fs::read(&self.review).map_err(|error| {
             Failure::unreadable(format!(
                 "--review {}: {}; check the path",

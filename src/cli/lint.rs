@@ -78,7 +78,7 @@ impl Lint {
             print(code.page)?;
             return Ok(Ended::Fine);
         }
-        let report = TableFiles::from(self.table).lint()?;
+        let report = TableFiles::try_from(self.table)?.lint()?;
         print(&match self.output {
             Format::Text => format::text(&report),
             Format::Json => format::json(&report),

@@ -31,10 +31,11 @@ Examples:
 
 Exit codes:
   0  the API server takes every Pod, also where berth changes it or warns
-  1  a Pod is denied, or the API server would not take an object;
-     with --exit-code a change, with --fail-on warning a warning
+  1  a Pod is denied, or there is an error: what the API server denies, or what
+     cannot work as it is written; with --exit-code also a change, with
+     --fail-on warning also a warning
   2  the flags are wrong
-  3  something cannot be read or written, or standard input is empty";
+  3  something cannot be read or written, or all of the input is empty";
 
 /// Show what berth would do to the Pods of manifests
 ///
@@ -133,7 +134,7 @@ impl Preview {
                 "a file of manifests is named with -f: berth preview -f {file}"
             )));
         }
-        let view = View::from(TableFiles::from(self.table).load()?);
+        let view = View::from(TableFiles::try_from(self.table)?.load()?);
         let depth = if self.recursive {
             Depth::All
         } else {

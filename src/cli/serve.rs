@@ -87,19 +87,21 @@ enum SourceName {
 }
 
 impl TableFrom {
-    fn source(self, cluster: cluster::Options) -> Result<TableSource, &'static str> {
+    fn source(self, cluster: cluster::Options) -> Result<TableSource, Failure> {
         match (self.table_source, self.table.is_empty()) {
             (SourceName::Files, false) => Ok(TableSource::Files(TableFiles {
                 paths: self.table,
-                settings: self.settings.into(),
+                settings: self.settings.try_into()?,
             })),
-            (SourceName::Cluster, true) => Ok(TableSource::Cluster(cluster, self.settings.into())),
-            (SourceName::Files, true) => {
-                Err("--table-source files needs --table FILE|DIR; or use --table-source cluster")
+            (SourceName::Cluster, true) => {
+                Ok(TableSource::Cluster(cluster, self.settings.try_into()?))
             }
-            (SourceName::Cluster, false) => {
-                Err("--table is of no use with --table-source cluster: remove one of them")
-            }
+            (SourceName::Files, true) => Err(Failure::usage(
+                "--table-source files needs --table FILE|DIR; or use --table-source cluster",
+            )),
+            (SourceName::Cluster, false) => Err(Failure::usage(
+                "--table is of no use with --table-source cluster: remove one of them",
+            )),
         }
     }
 }
@@ -110,7 +112,7 @@ impl Serve {
         let dropped = metrics.log_lines_dropped.clone();
         // the last to be dropped: whatever is logged until then is written
         let _log = telemetry::init(&self.log_level, dropped).map_err(Failure::usage)?;
-        let source = self.table.source(self.cluster).map_err(Failure::usage)?;
+        let source = self.table.source(self.cluster)?;
         let runtime = tokio::runtime::Runtime::new().map_err(Failure::usage)?;
         let serving = server::run(self.options, source, metrics);
         let served = runtime.block_on(serving);

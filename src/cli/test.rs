@@ -19,7 +19,7 @@ use super::{
 use berth_core::view::View;
 use berth_manifests::{
     cases::{self, CaseFile, TABLE_FILE},
-    diagnostic::printable,
+    diagnostic::{Diagnostic, Place, printable},
     dry_run::{DryRun, dry_run},
     table_files::TableFiles,
 };
@@ -123,7 +123,7 @@ impl Test {
         let mut tables = Tables {
             options: TableFiles {
                 paths: self.table,
-                settings: self.settings.into(),
+                settings: self.settings.try_into()?,
             },
             loaded: BTreeMap::new(),
         };
@@ -139,8 +139,8 @@ impl Test {
             }
         }
         print(match self.output {
-            Format::Text => text(&ran),
-            Format::Json => format!("{:#}\n", json(&ran)),
+            Format::Text => text(&ran, &failures),
+            Format::Json => format!("{:#}\n", json(&ran, &failures)),
             Format::Junit => junit::document(&ran, &failures),
         })?;
         let failed = ran.iter().any(|case| case.outcome == Outcome::Failed);
@@ -262,7 +262,7 @@ impl Ran {
     }
 }
 
-fn text(ran: &[Ran]) -> String {
+fn text(ran: &[Ran], failures: &[Failure]) -> String {
     let mut text = String::new();
     for case in ran {
         case.write(&mut text);
@@ -272,15 +272,33 @@ fn text(ran: &[Ran]) -> String {
         .into_iter()
         .filter(|(count, word)| *count > 0 || *word == "passed")
         .map(|(count, word)| format!("{count} {word}"));
-    text + &counts.collect::<Vec<_>>().join(", ") + "\n"
+    let unread: usize = failures.iter().map(|it| it.diagnostics().len()).sum();
+    let unread = (unread > 0).then(|| format!("{unread} not run"));
+    text + &counts.chain(unread).collect::<Vec<_>>().join(", ") + "\n"
 }
 
-fn json(ran: &[Ran]) -> Value {
+fn json(ran: &[Ran], failures: &[Failure]) -> Value {
+    let unread = failures.iter().flat_map(Failure::diagnostics);
+    let unread: Vec<Value> = unread.map(unread_json).collect();
     json!({
         "cases": ran.iter().map(Ran::json).collect::<Vec<_>>(),
         "passed": count(ran, Outcome::Passed),
         "failed": count(ran, Outcome::Failed),
         "updated": count(ran, Outcome::Updated),
+        "unread": unread,
+    })
+}
+
+/// What could not be run, and why.
+fn unread_json(error: &Diagnostic) -> Value {
+    let place = error.place.as_ref();
+    let start = place.map(Place::start);
+    json!({
+        "source": place.map(|place| printable(&place.source.path.display().to_string())),
+        "line": start.map(|(line, _)| line),
+        "column": start.map(|(_, column)| column),
+        "message": error.message,
+        "help": error.help,
     })
 }
 

@@ -8,7 +8,7 @@ use super::Formatter;
 use crate::cli::preview::shown::Shown;
 use berth_manifests::{diagnostic::printable, workload::field};
 
-/// Columns, a line for each Pod.
+/// Columns, a line for each Pod. It is never wrapped, since a name in two lines cannot be copied.
 pub(in crate::cli::preview) struct Table {
     table: comfy_table::Table,
 }
@@ -17,12 +17,6 @@ impl Table {
     pub(in crate::cli::preview) fn new() -> Self {
         let mut table = comfy_table::Table::new();
         table.load_style(NOTHING);
-        if let Some((terminal_size::Width(width), _)) =
-            terminal_size::terminal_size_of(io::stdout())
-        {
-            table.set_width(width);
-            table.set_content_arrangement(comfy_table::ContentArrangement::Dynamic);
-        }
         table.set_header([
             "NAMESPACE",
             "KIND",
