@@ -338,7 +338,7 @@ fn a_finding_is_shown_at_its_line_and_counts() {
     let found = json(&ran)["findings"][0].take();
     let expected = serde_json::json!({
         "source": found["source"],
-        "field": "spec.containers[0].resources.limits.cpu",
+        "field": "spec.containers[0].resources.limits[\"cpu\"]",
         "severity": "error",
         "line": 13,
         "column": 31,
@@ -350,7 +350,7 @@ fn a_finding_is_shown_at_its_line_and_counts() {
     let prose = &ran.prose;
     for words in [
         "error NotAQuantity",
-        "spec.containers[0].resources.limits.cpu: \"<N>\" is not a quantity",
+        "spec.containers[0].resources.limits[\"cpu\"]: \"<N>\" is not a quantity",
         ":13:31]",
         "help: write a number",
     ] {
@@ -578,6 +578,29 @@ fn where_there_is_no_pod_that_is_said() {
         "{}",
         ran.prose
     );
+}
+
+#[test]
+fn files_without_a_text_are_as_standard_input_without_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    fs::write(folder.path().join("a.yaml"), " \n").expect("a file");
+    fs::write(folder.path().join("b.yaml"), "").expect("a file");
+    let ran = preview(&["-f", arg(folder.path())]);
+    assert_eq!(ran.code, 3);
+    assert!(ran.prose.contains("every file is empty"), "{}", ran.prose);
+    fs::write(folder.path().join("b.yaml"), "# nothing today\n").expect("a file");
+    let ran = preview(&["-f", arg(folder.path())]);
+    let nothing = "no Pod found: there is no document\n";
+    assert_eq!((ran.code, &*ran.prose), (0, nothing));
+}
+
+#[test]
+fn a_template_is_told_to_be_rendered_and_no_more() {
+    let text = "apiVersion: v1\nkind: Pod\nmetadata:\n  name: {{ .name }}\n  labels: {a: {{ .b }}}\nspec: {containers: [}\n";
+    let ran = preview_of(text, &[]);
+    assert_eq!(ran.code, 3);
+    assert_eq!(ran.prose.matches("×").count(), 1, "{}", ran.prose);
+    assert!(ran.prose.contains("render it first"), "{}", ran.prose);
 }
 
 #[test]

@@ -47,6 +47,7 @@ mod opt_out;
 mod outage;
 mod owners;
 mod plugins;
+mod previewed;
 mod reinvocation;
 mod restarts;
 mod seed;

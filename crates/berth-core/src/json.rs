@@ -194,7 +194,7 @@ pub struct Unlisted {
 impl Read<'_> for Unlisted {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Error> {
         if reader.token() != b'[' {
-            return Err(reader.other_than("an array"));
+            return Err(reader.other_than("a list"));
         }
         let list = reader.skip()?;
         let inside = list.strip_prefix('[').unwrap_or_default();

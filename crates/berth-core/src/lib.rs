@@ -45,6 +45,7 @@ pub mod patch;
 pub mod outcome;
 
 pub mod accelerators;
+pub mod field;
 pub mod json;
 pub mod memory;
 pub mod quantity;

@@ -383,31 +383,43 @@ impl Warning {
             _ => None,
         }
     }
+}
 
-    /// The stable word for it.
-    #[must_use]
-    pub const fn as_str(&self) -> &'static str {
-        match self {
-            Self::DaemonSetTemplate => "DaemonSetTemplate",
-            Self::DaemonSetGpu { .. } => "DaemonSetGpu",
-            Self::TolerationEnds { .. } => "TolerationEnds",
-            Self::ClaimsOnly { .. } => "ClaimsOnly",
-            Self::ZeroGpus { .. } => "ZeroGpus",
-            Self::ForeignCompanion { .. } => "ForeignCompanion",
-            Self::UnknownResource { .. } => "UnknownResource",
-            Self::RuntimeClassKept { .. } => "RuntimeClassKept",
-            Self::ForeignRuntimeClass { .. } => "ForeignRuntimeClass",
-            Self::RuntimeClassEmpty => "RuntimeClassEmpty",
-            Self::SchedulerKept { .. } => "SchedulerKept",
-            Self::UnknownKey { .. } => "UnknownKey",
-            Self::MoreUnknownKeys { .. } => "MoreUnknownKeys",
-            Self::UnknownValue { .. } => "UnknownValue",
-            Self::EnvFromOverridden { .. } => "EnvFromOverridden",
-            Self::VisibleDevices { .. } => "VisibleDevices",
-            Self::AnnotationsFull => "AnnotationsFull",
-            Self::More => "More",
+/// Declares the word of each [`Warning`]: its variant's name.
+macro_rules! words {
+    ($($name:ident,)+) => {
+        impl Warning {
+            /// The word of every warning.
+            pub const WORDS: &[&str] = &[$(stringify!($name),)+];
+
+            /// The stable word for it.
+            #[must_use]
+            pub const fn as_str(&self) -> &'static str {
+                match self { $(Self::$name { .. } => stringify!($name),)+ }
+            }
         }
-    }
+    };
+}
+
+words! {
+    DaemonSetTemplate,
+    DaemonSetGpu,
+    TolerationEnds,
+    ClaimsOnly,
+    ZeroGpus,
+    ForeignCompanion,
+    UnknownResource,
+    RuntimeClassKept,
+    ForeignRuntimeClass,
+    RuntimeClassEmpty,
+    SchedulerKept,
+    UnknownKey,
+    MoreUnknownKeys,
+    UnknownValue,
+    EnvFromOverridden,
+    VisibleDevices,
+    AnnotationsFull,
+    More,
 }
 
 impl fmt::Display for Warning {

@@ -2,8 +2,10 @@
 
 /// One, in billionths: the smallest unit that Kubernetes keeps.
 const ONE: i128 = 1_000_000_000;
-/// Kubernetes caps a quantity here.
-const MAX: i128 = i64::MAX as i128 * ONE;
+/// Kubernetes counts so far: what is written larger is this.
+pub const LARGEST: u64 = i64::MAX.unsigned_abs();
+/// The same, in billionths.
+const MAX: i128 = LARGEST as i128 * ONE;
 /// So many digits are read exactly; what is after them rounds up, as does all that is below a billionth.
 const DIGITS: u32 = 19;
 
@@ -38,6 +40,12 @@ impl Quantity {
     #[must_use]
     pub const fn is_zero(self) -> bool {
         self.0 == 0
+    }
+
+    /// Whether it is below zero.
+    #[must_use]
+    pub const fn is_negative(self) -> bool {
+        self.0 < 0
     }
 
     /// The whole number at or below it; 0 where it is negative.

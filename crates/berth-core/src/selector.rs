@@ -4,7 +4,10 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
-use crate::syntax::{is_label_value, is_qualified_name};
+use crate::{
+    field,
+    syntax::{is_label_value, is_qualified_name},
+};
 
 /// How a label selector compares a label.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -72,7 +75,7 @@ impl Selector {
     pub fn new(selector: &LabelSelector) -> Result<Self, Error> {
         let mut requirements = Vec::new();
         for (key, value) in selector.match_labels.iter().flatten() {
-            let field = format!("matchLabels.{key}");
+            let field = field::entry("matchLabels", key);
             check(&field, key, std::slice::from_ref(value))?;
             requirements.push(Requirement {
                 key: key.clone(),

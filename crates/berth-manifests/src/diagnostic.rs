@@ -87,10 +87,11 @@ impl Diagnostic {
     /// The text is not YAML.
     #[must_use]
     pub fn not_yaml(source: &SourceText, error: yaml::Error) -> Self {
-        let help = error.help(&source.text);
-        Self::error(error.message)
-            .with_help(help)
-            .at(source, error.span)
+        let help = error.help(&source.text).map(str::to_owned);
+        Self {
+            help,
+            ..Self::error(error.message).at(source, error.span)
+        }
     }
 
     /// The same with what to change.

@@ -9,6 +9,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use berth_core::{
     api::{GPUPool, WorkloadClass},
+    field,
     manifest::{Cause, Document, Manifest, Problem},
     names::HOSTNAME_LABEL,
     selector::{Operator, Requirement, Selector},
@@ -131,7 +132,7 @@ fn requirements(field: &str, selector: Option<&LabelSelector>) -> Vec<(String, R
         return Vec::new();
     };
     let labels = selector.match_labels.iter().flatten();
-    let labels = labels.map(|(key, _)| format!("{field}.matchLabels.{key}"));
+    let labels = labels.map(|(key, _)| field::entry(&format!("{field}.matchLabels"), key));
     let expressions = (0..).map(|i| format!("{field}.matchExpressions[{i}]"));
     labels
         .chain(expressions)

@@ -5,6 +5,8 @@
 
 use std::sync::Arc;
 
+use berth_core::suggestion::suggestion;
+
 use crate::{
     diagnostic::{Diagnostic, SourceText},
     yaml::{self, Span},
@@ -17,8 +19,8 @@ pub(crate) struct Form {
     pub(crate) mark: &'static str,
     /// A comment that is right, for help.
     pub(crate) example: &'static str,
-    /// Whether a code can be suppressed.
-    pub(crate) is_code: fn(&str) -> bool,
+    /// The codes that can be suppressed.
+    pub(crate) codes: fn() -> Vec<&'static str>,
 }
 
 /// A comment that suppresses one code, or should.
@@ -43,9 +45,13 @@ enum Error {
     /// There is no such code, or none that can be suppressed.
     #[error(
         "no finding that can be suppressed has the code {}",
-        berth_core::shown::quoted(_0)
+        berth_core::shown::quoted(code)
     )]
-    Code(String),
+    Code {
+        code: String,
+        /// The code that was probably meant.
+        near: Option<&'static str>,
+    },
     /// No reason.
     #[error("{0} is not suppressed: the comment has no reason")]
     Reason(String),
@@ -86,8 +92,10 @@ fn suppression(rest: &str, form: &Form) -> Result<(String, String), Error> {
     let (code, reason) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let code = code.trim_end_matches([':', ',']).to_owned();
     let reason = reason.trim();
-    if code.is_empty() || !(form.is_code)(&code) {
-        Err(Error::Code(code))
+    let codes = (form.codes)();
+    if !codes.contains(&&*code) {
+        let near = suggestion(&code, codes);
+        Err(Error::Code { code, near })
     } else if reason.contains(char::is_alphanumeric) {
         Ok((code, reason.to_owned()))
     } else {
@@ -155,7 +163,10 @@ impl Error {
     fn help(&self, form: &Form) -> String {
         match self {
             Self::Form => format!("write it as \"# {}\"", form.example),
-            Self::Code(_) => "write the code that the finding has".to_owned(),
+            Self::Code { near: None, .. } => "write the code that the finding has".to_owned(),
+            Self::Code {
+                near: Some(near), ..
+            } => format!("did you mean {near}?"),
             Self::Reason(code) => format!("say why after {code}"),
         }
     }
@@ -168,7 +179,7 @@ mod tests {
     const FORM: Form = Form {
         mark: "berth-x",
         example: "berth-x: allow X1 the reason",
-        is_code: |code| code.starts_with('X'),
+        codes: || vec!["X1", "Surge"],
     };
 
     #[test]
@@ -193,6 +204,7 @@ mod tests {
             ("berth-x: ignore X1 x", "this comment suppresses nothing"),
             ("berth-x: allowX1 x", "this comment suppresses nothing"),
             ("berth-x: allow", "this comment suppresses nothing"),
+            ("berth-x: allow  ", "this comment suppresses nothing"),
             ("berth-x: allow Y9 x", "code \"Y9\""),
             ("berth-x: allow \u{7}", "code \"\\u0007\""),
             ("berth-x: allow X1", "no reason"),
@@ -200,6 +212,20 @@ mod tests {
         ] {
             let error = parse(comment, &FORM).expect(comment).expect_err(comment);
             assert!(error.to_string().contains(says), "{comment}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_code_is_told_with_the_one_that_was_meant() {
+        for (comment, help) in [
+            ("berth-x: allow Surgee x", "did you mean Surge?"),
+            (
+                "berth-x: allow Elsewhere x",
+                "write the code that the finding has",
+            ),
+        ] {
+            let error = parse(comment, &FORM).expect(comment).expect_err(comment);
+            assert_eq!(error.help(&FORM), help, "{comment}");
         }
     }
 

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value, json};
 
-use berth_core::json::pointer_segment;
+use berth_core::{
+    field::{below, entry},
+    json::pointer_segment,
+};
 
 mod kinds;
 mod locate;
@@ -256,7 +259,7 @@ fn as_written(maps: &[String], document: &Value) -> Value {
         .unwrap_or_else(|| joined(maps, document).into())
 }
 
-/// A Pod as the API server has it when it asks: what is null is absent, an empty scheduler is the default one, and a
+/// A Pod as the API server has it when it asks: what is null is absent, or empty in a map; an empty scheduler is the default one, and a
 /// Pod that runs already is judged without the node that the scheduler has chosen.
 fn defaulted(mut pod: Value) -> Value {
     without_nulls(&mut pod);
@@ -284,6 +287,17 @@ pub(crate) fn has_run(pod: &Value) -> bool {
 fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(fields) => {
+            for (key, value) in fields.iter_mut() {
+                // the key of a map stays, with an empty text or amount
+                let empty = match &**key {
+                    "limits" | "requests" | "overhead" => "0",
+                    "labels" | "annotations" | "nodeSelector" | "matchLabels" => "",
+                    _ => continue,
+                };
+                let entries = value.as_object_mut().into_iter().flatten();
+                let nulls = entries.map(|(_, entry)| entry).filter(|it| it.is_null());
+                nulls.for_each(|null| *null = empty.into());
+            }
             fields.retain(|_, value| !value.is_null());
             fields.values_mut().for_each(without_nulls);
         }
@@ -304,19 +318,32 @@ pub fn ancestors(pointer: &str) -> impl Iterator<Item = &str> {
         .map(|(at, _)| pointer.get(..at).unwrap_or_default())
 }
 
-/// A JSON Pointer as people write a field: `spec.containers[0].name`.
+/// The fields of a Pod that are maps: their keys are the author's.
+const MAPS: [&str; 6] = [
+    "labels",
+    "annotations",
+    "nodeSelector",
+    "matchLabels",
+    "limits",
+    "requests",
+];
+
+/// A JSON Pointer as people write a field, and as the server does: `spec.containers[0].resources.limits["amd.com/gpu"]`.
 #[must_use]
 pub fn field(pointer: &str) -> String {
     let mut field = String::new();
+    let mut is_map = false;
     for step in pointer.split('/').skip(1) {
         let step = unescaped(step);
-        let is_index = !step.is_empty() && step.bytes().all(|byte| byte.is_ascii_digit());
-        if is_index {
+        let is_index = !step.is_empty() && step.bytes().all(|it| it.is_ascii_digit());
+        if is_map {
+            field = entry(&field, &step);
+        } else if is_index {
             field.extend(["[", &step, "]"]);
         } else {
-            let dot = if field.is_empty() { "" } else { "." };
-            field.extend([dot, &step]);
+            field = below(&field, &step);
         }
+        is_map = !is_index && MAPS.contains(&&*step);
     }
     field
 }

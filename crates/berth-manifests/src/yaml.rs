@@ -27,6 +27,8 @@ pub struct Error {
     pub span: Span,
 }
 
+/// How it begins where the parser gives up.
+const NOT_YAML: &str = "not YAML";
 /// What is said of a tab where YAML takes none.
 const TAB: &str = "not YAML: tabs disallowed as indentation";
 
@@ -41,7 +43,7 @@ impl Error {
             },
             None => Self {
                 message: format!(
-                    "not YAML: {}",
+                    "{NOT_YAML}: {}",
                     plain(info, text.get(at..).unwrap_or_default())
                 ),
                 span: at..at,
@@ -49,20 +51,27 @@ impl Error {
         }
     }
 
-    /// What to change in the text.
+    /// Whether its line is a template's, which is no YAML before it is rendered.
     #[must_use]
-    pub fn help(&self, text: &str) -> &'static str {
-        if self.message == TAB {
-            return "write spaces for it";
-        }
+    pub fn is_of_template(&self, text: &str) -> bool {
         let at = self.span.start;
         let (before, after) = text.split_at_checked(at).unwrap_or_default();
         let start = before.rfind('\n').unwrap_or_default();
         let end = at + after.find('\n').unwrap_or(after.len());
-        if text.get(start..end).is_some_and(|line| line.contains("{{")) {
-            "a template is left in it: render it first, as with `helm template`"
+        text.get(start..end).is_some_and(|line| line.contains("{{"))
+    }
+
+    /// What to change in the text, where the message does not say it.
+    #[must_use]
+    pub fn help(&self, text: &str) -> Option<&'static str> {
+        if self.message == TAB {
+            Some("write spaces for it")
+        } else if self.is_of_template(text) {
+            Some("a template is left in it: render it first, as with `helm template`")
+        } else if self.message.starts_with(NOT_YAML) {
+            Some("check the quotes, the brackets and the indentation here and on the line above")
         } else {
-            "write it as kubectl would read it"
+            None
         }
     }
 }
@@ -224,15 +233,12 @@ impl Node {
                 let node = nodes.get(index.parse::<usize>().ok()?)?;
                 Some((node.first_line(), node, after.trim_start_matches('.')))
             }
-            // a key may have dots itself, so the keys are asked, not the path
-            Kind::Mapping(entries) => entries.iter().find_map(|entry| {
-                let after = path.strip_prefix(entry.key.as_str())?;
-                let ends = after.is_empty() || after.starts_with(['.', '[']);
-                ends.then(|| {
-                    let after = after.strip_prefix('.').unwrap_or(after);
-                    (entry.key_span.clone(), &entry.value, after)
-                })
-            }),
+            Kind::Mapping(entries) => {
+                let (key, after) = next_key(path)?;
+                let mut entries = entries.iter();
+                let entry = entries.find(|entry| entry.key == key)?;
+                Some((entry.key_span.clone(), &entry.value, after))
+            }
         }
     }
 
@@ -257,6 +263,21 @@ impl PartialEq<Value> for Node {
             _ => false,
         }
     }
+}
+
+/// The key with which a field's path begins, by its name or as `["a.b/c"]`, and what remains of the path.
+fn next_key(path: &str) -> Option<(Cow<'_, str>, &str)> {
+    let (key, after) = if let Some(quoted) = path.strip_prefix('[') {
+        let mut texts = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
+        let key = texts.next()?.ok()?;
+        let after = quoted.get(texts.byte_offset()..)?.strip_prefix(']')?;
+        (Cow::Owned(key), after)
+    } else {
+        let end = path.find(['.', '[']).unwrap_or(path.len());
+        let (key, after) = path.split_at_checked(end)?;
+        (Cow::Borrowed(key), after)
+    };
+    Some((key, after.strip_prefix('.').unwrap_or(after)))
 }
 
 /// The first tab that indents a line, from a place's own line on.
@@ -364,7 +385,7 @@ mod tests {
         ] {
             let error = parse(text).expect_err(text);
             assert_eq!(error.span, at..at + 1, "{text:?}: {error}");
-            assert_eq!(error.help(text), "write spaces for it");
+            assert_eq!(error.help(text), Some("write spaces for it"));
         }
     }
 
@@ -493,7 +514,7 @@ mod tests {
             ("spec.pools[1].missing", "name"),
             ("spec.pools[7].name", "pools"),
             ("spec.pools", "pools"),
-            ("spec.labels.a.b/c", "v"),
+            ("spec.labels[\"a.b/c\"]", "v"),
             ("spec.missing.too", "spec"),
             ("", "spec"),
         ] {

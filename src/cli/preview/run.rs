@@ -25,6 +25,8 @@ use berth_manifests::{
 #[derive(Debug, Default)]
 struct Seen {
     unreadable: bool,
+    /// Whether any source had a text.
+    text: bool,
     changes: bool,
     severity: Option<Severity>,
     documents: usize,
@@ -97,6 +99,10 @@ impl<'t> Run<'t> {
                 Err(error) => self.unreadable(&error)?,
             }
         }
+        if !self.seen.text && !self.seen.unreadable {
+            let nothing = Diagnostic::error("every file is empty");
+            self.nothing_of(&nothing.with_help("has the command that wrote it failed?"))?;
+        }
         self.progress.hide();
         self.formatter.end()?;
         self.reporter.end();
@@ -133,7 +139,8 @@ impl<'t> Run<'t> {
 
     fn source(&mut self, source: Opened) -> io::Result<()> {
         self.formatter.source(source.source())?;
-        let mut is_empty = *source.source() == Source::Stdin;
+        let is_stdin = *source.source() == Source::Stdin;
+        let mut is_empty = true;
         let documents = match source.documents() {
             Ok(documents) => documents,
             Err(error) => return self.unreadable(&error),
@@ -145,7 +152,8 @@ impl<'t> Run<'t> {
                 Err(error) => self.unreadable(&error)?,
             }
         }
-        if is_empty {
+        self.seen.text |= !is_empty;
+        if is_empty && is_stdin {
             let nothing = Diagnostic::error("standard input is empty");
             let nothing = nothing.with_help("has the command before `berth preview` failed?");
             self.nothing_of(&nothing)?;

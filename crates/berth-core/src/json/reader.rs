@@ -95,14 +95,14 @@ impl<'a> Reader<'a> {
         self.escaped(string).map(Cow::Owned)
     }
 
-    /// Every value of an array.
+    /// Every value of a list.
     #[inline]
     pub fn array(
         &mut self,
         mut value: impl FnMut(&mut Self) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let [b'[', inside @ ..] = space(self.rest) else {
-            return Err(self.other_than("an array"));
+            return Err(self.other_than("a list"));
         };
         self.rest = inside;
         if let [b']', rest @ ..] = space(self.rest) {
@@ -217,7 +217,7 @@ impl<'a> Reader<'a> {
         let found = match self.token() {
             b'"' => "a string",
             b'{' => "an object",
-            b'[' => "an array",
+            b'[' => "a list",
             b't' | b'f' => "a boolean",
             b'n' => "null",
             b'-' | b'0'..=b'9' => "a number",

@@ -222,10 +222,10 @@ fn a_key_that_is_read_is_there_once() {
 fn another_kind_is_named_with_its_path() {
     let kind = |expected, found| Problem::Kind { expected, found };
     for (text, problem, path) in [
-        ("[]", kind("an object", "an array"), ""),
+        ("[]", kind("an object", "a list"), ""),
         (r#"{"text":7}"#, kind("a string", "a number"), ".text"),
         (r#"{"flag":"true"}"#, kind("a boolean", "a string"), ".flag"),
-        (r#"{"list":{}}"#, kind("an array", "an object"), ".list"),
+        (r#"{"list":{}}"#, kind("a list", "an object"), ".list"),
         (
             r#"{"list":[{},null]}"#,
             kind("an object", "null"),
@@ -238,7 +238,7 @@ fn another_kind_is_named_with_its_path() {
         ),
         (
             r#"{"amounts":{"a.b/c":[]}}"#,
-            kind("a quantity", "an array"),
+            kind("a quantity", "a list"),
             ".amounts[\"a.b/c\"]",
         ),
         (r#"{"text":"\ud800x"}"#, Problem::Surrogate, ".text"),

@@ -4,6 +4,7 @@ use crate::{
     outcome::{Denial, Reason},
     placement::{ContainerPlacement, Given, GpuRequest, Role, Target},
     pod::{Pod, Spec, list},
+    quantity::LARGEST,
 };
 
 use super::{
@@ -100,8 +101,10 @@ fn within_maximum(context: Context<'_>, gpus: u64) -> Result<(), Denial> {
     if gpus <= class.max_gpus {
         return Ok(());
     }
+    let or_more = if gpus >= LARGEST { " or more" } else { "" };
+    let gpus = gpus.min(LARGEST);
     let message = format!(
-        "the Pod asks for {gpus} of {}, and workload class {:?} allows {}: ask for fewer, or use another class \
+        "the Pod asks for {gpus}{or_more} of {}, and workload class {:?} allows {}: ask for fewer, or use another class \
          (a LimitRange of the namespace may have filled in the request)",
         group.resource, class.name, class.max_gpus
     );

@@ -2,6 +2,7 @@
 
 use crate::{
     accelerators::{Kind, vendor_of},
+    field,
     json::{Amount, Map, Text},
     outcome::{Denial, Reason, WARNINGS},
     placement::{Beside, GpuRequest, Role, Zero},
@@ -199,7 +200,8 @@ impl<'a> GpuRequest<'a> {
             return Ok(None);
         };
         let denied = |reason, problem: &str| {
-            let field = format!("{}.resources.{list}[{}]", self.field(), shown::name(name));
+            let amounts = format!("{}.resources.{list}", self.field());
+            let field = field::entry(&amounts, name);
             let amount = shown::name(&amount.0);
             Denial::new(reason, format!("{field}: {amount:?} is {problem}"))
         };
@@ -208,7 +210,11 @@ impl<'a> GpuRequest<'a> {
             return Err(denied(Reason::PodShape, problem));
         };
         quantity.whole().map(Some).ok_or_else(|| {
-            let problem = "not a whole number of GPUs: write one; a class on a shared pool gives a share of a GPU";
+            let problem = if quantity.is_negative() {
+                "less than zero: write a whole number of GPUs"
+            } else {
+                "not a whole number of GPUs: write one; a class on a shared pool gives a share of a GPU"
+            };
             denied(Reason::FractionalGpu, problem)
         })
     }

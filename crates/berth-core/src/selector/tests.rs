@@ -60,11 +60,11 @@ fn what_kubernetes_would_refuse_is_refused_with_its_place() {
     for (result, field) in [
         (
             selector(json!({"matchLabels": {"a b": "c"}})),
-            "matchLabels.a b",
+            "matchLabels[\"a b\"]",
         ),
         (
             selector(json!({"matchLabels": {"a": "b c"}})),
-            "matchLabels.a",
+            "matchLabels[\"a\"]",
         ),
         (
             expression(json!({"key": "a", "operator": "Gt", "values": ["1"]})),

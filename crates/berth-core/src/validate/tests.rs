@@ -91,7 +91,7 @@ fn every_problem_of_a_pool_is_found() {
         ),
         (
             json!({"nodeSelector": {"matchLabels": {"a b": "c"}}}),
-            "spec.nodeSelector.matchLabels.a b: invalid value \"a b\": not a label key",
+            "spec.nodeSelector.matchLabels[\"a b\"]: invalid value \"a b\": not a label key",
         ),
         (
             json!({"nodeSelector": {"matchLabels": {"a": "b"}, "matchExpressions": [{"key": "a", "operator": "DoesNotExist"}]}}),

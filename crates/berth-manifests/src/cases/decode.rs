@@ -12,7 +12,7 @@ use crate::{
     yaml::{self, Kind, Node, Span},
 };
 use berth_core::{
-    outcome::{Reason, Verdict},
+    outcome::{Reason, Verdict, Warning},
     shown::quoted,
     suggestion::suggestion,
 };
@@ -158,7 +158,7 @@ impl Document<'_> {
                 "denied" => word(&entry.value, Verdict::Denied),
                 "unchanged" => word(&entry.value, Verdict::Allowed),
                 "pool" | "container" => string_or_null(&entry.value),
-                "warnings" => strings(&entry.value),
+                "warnings" => warnings(&entry.value),
                 _ => Ok(()),
             };
             allowed.map_err(|(message, help)| {
@@ -243,14 +243,24 @@ fn as_string(node: &Node) -> String {
     }
 }
 
-fn strings(node: &Node) -> Allowed {
-    match &node.kind {
-        Kind::Sequence(nodes) if nodes.iter().all(|node| node.as_str().is_some()) => Ok(()),
-        _ => Err((
+fn warnings(node: &Node) -> Allowed {
+    let words: Option<Vec<&str>> = match &node.kind {
+        Kind::Sequence(nodes) => nodes.iter().map(Node::as_str).collect(),
+        _ => None,
+    };
+    let words = words.ok_or_else(|| {
+        (
             "not a list of words".to_owned(),
             "write it as [RuntimeClassKept]".to_owned(),
-        )),
-    }
+        )
+    })?;
+    let unknown = words.into_iter().find(|it| !Warning::WORDS.contains(it));
+    unknown.map_or(Ok(()), |word| {
+        Err((
+            format!("no such warning {}", quoted(word)),
+            did_you_mean(word, Warning::WORDS),
+        ))
+    })
 }
 
 /// A Pod in a case needs neither apiVersion nor kind.

@@ -154,6 +154,11 @@ fn what_is_no_case_says_where_and_what_to_change() {
             "container",
         ),
         ("pod: {}\nexpect: {warnings: X}", "not a list of words", "X"),
+        (
+            "pod: {}\nexpect: {warnings: [More, ZeroGpu]}",
+            "no such warning \"ZeroGpu\"; did you mean ZeroGpus?",
+            "warnings",
+        ),
         ("namespace: 1\npod: {}", "namespace: not a string", "1"),
         ("namespace: ai", "the case has no pod", "namespace"),
         ("pod: nowhere.yaml", "No such file", "nowhere.yaml"),
@@ -207,9 +212,9 @@ fn a_rewritten_case_keeps_what_its_author_wrote() {
         ),
         // a field goes, another comes, and what is the same keeps its words
         (
-            "expect:\n  # first\n  pool: a\n  warnings: [A,  B]\n  # last\n",
-            json!({"unchanged": "NoClass", "warnings": ["A", "B"]}),
-            "expect:\n  # first\n  unchanged: NoClass\n  warnings: [A,  B]\n  # last\n",
+            "expect:\n  # first\n  pool: a\n  warnings: [ZeroGpus,  More]\n  # last\n",
+            json!({"unchanged": "NoClass", "warnings": ["ZeroGpus", "More"]}),
+            "expect:\n  # first\n  unchanged: NoClass\n  warnings: [ZeroGpus,  More]\n  # last\n",
         ),
         (
             "expect:\n  pool: a\n  container: b\n",
@@ -218,7 +223,7 @@ fn a_rewritten_case_keeps_what_its_author_wrote() {
         ),
         // blocks and lists
         (
-            "expect:\n  warnings:\n  - A\n  pool: p\n",
+            "expect:\n  warnings:\n  - More\n  pool: p\n",
             json!({"warnings": [], "pool": "p"}),
             "expect:\n  warnings: []\n  pool: p\n",
         ),

@@ -117,7 +117,7 @@ pub(super) fn hostnames(pool: &GPUPool) -> Vec<(String, String)> {
         let place = move |(i, hostname)| {
             let field = match &*field {
                 "spec.hostnames" => format!("{field}[{i}]"),
-                label if label.contains(".matchLabels.") => label.to_owned(),
+                label if label.contains(".matchLabels[") => label.to_owned(),
                 expression => format!("{expression}.values[{i}]"),
             };
             (field, hostname)
@@ -171,7 +171,7 @@ mod tests {
             (json!({"hostnames": ["gpu-a.lab.example.net"]}), None),
             (
                 json!({"nodeSelector": {"matchLabels": {HOSTNAME_LABEL: "Khelben"}}}),
-                Some("spec.nodeSelector.matchLabels.kubernetes.io/hostname"),
+                Some("spec.nodeSelector.matchLabels[\"kubernetes.io/hostname\"]"),
             ),
             (selects(HOSTNAME_LABEL, "NotIn", &["gpu_a"]), None),
             (selects("kubernetes.io/arch", "In", &["x86_64"]), expression),
@@ -185,7 +185,7 @@ mod tests {
             (selects("example.com/gpu", "DoesNotExist", &[]), None),
             (
                 json!({"nodeSelector": {"matchLabels": {"kubernetes.io/os": "talos"}}}),
-                Some("spec.nodeSelector.matchLabels.kubernetes.io/os"),
+                Some("spec.nodeSelector.matchLabels[\"kubernetes.io/os\"]"),
             ),
         ] {
             fires(&code::IMPOSSIBLE_NODE, &used_pool(spec), expected);

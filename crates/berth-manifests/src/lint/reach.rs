@@ -183,7 +183,7 @@ mod tests {
         let absent = json!({"key": NAMESPACE_NAME_LABEL, "operator": "DoesNotExist"});
         let field = "spec.namespaceSelector";
         let first = "spec.namespaceSelector.matchExpressions[0]";
-        let label = "spec.namespaceSelector.matchLabels.kubernetes.io/metadata.name";
+        let label = "spec.namespaceSelector.matchLabels[\"kubernetes.io/metadata.name\"]";
         for (documents, expected) in [
             (class_for(json!({})), None),
             (
@@ -274,7 +274,7 @@ mod tests {
         for (selector, expected) in [
             (
                 json!({"matchLabels": {"team": "a"}}),
-                Some("spec.namespaceSelector.matchLabels.team"),
+                Some("spec.namespaceSelector.matchLabels[\"team\"]"),
             ),
             (
                 json!({"matchExpressions": [on_name("NotIn", &["x"]), team.clone()]}),

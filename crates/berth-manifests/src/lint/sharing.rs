@@ -152,7 +152,7 @@ mod tests {
         }
         let label =
             json!({"sharing": sliced, "nodeSelector": {"matchLabels": {PRODUCT: "Tesla-T4"}}});
-        let field = Some("spec.nodeSelector.matchLabels.nvidia.com/gpu.product");
+        let field = Some("spec.nodeSelector.matchLabels[\"nvidia.com/gpu.product\"]");
         fires(&code::SHARED_PRODUCT, &used_pool(label), field);
     }
 }

@@ -140,7 +140,7 @@ mod tests {
             (
                 tainted("NoSchedule"),
                 json!({"nodeSelector": {"matchLabels": {"kubernetes.io/hostname": "n"}}}),
-                Some("spec.nodeSelector.matchLabels.kubernetes.io/hostname"),
+                Some("spec.nodeSelector.matchLabels[\"kubernetes.io/hostname\"]"),
             ),
             (tainted("NoSchedule"), json!({"hostnames": ["m"]}), None),
             (tainted("NoSchedule"), tainted("NoSchedule"), None),

@@ -18,13 +18,32 @@ mod container;
 mod early;
 mod object;
 mod rollout;
+mod shape;
 mod warnings;
 
 pub(super) use object::{malformed_items, no_container, of_document};
 
-/// What there is to say about a document.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Topic {
+/// Declares [`Topic`] from one table; a variant's name is its word.
+macro_rules! topics {
+    ($($(#[$doc:meta])+ $name:ident,)+) => {
+        /// What there is to say about a document.
+        #[derive(Clone, Copy, Debug, Eq, PartialEq)]
+        pub enum Topic { $($(#[$doc])+ $name,)+ }
+
+        impl Topic {
+            /// Every topic.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The stable word for it.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+        }
+    };
+}
+
+topics! {
     /// The class label is where no Pod gets it.
     LabelElsewhere,
     /// A DaemonSet's controller judges nodes by its template.
@@ -33,6 +52,8 @@ pub enum Topic {
     SurgeNeedsGpu,
     /// A controller reads the template's limit before berth adds it.
     LimitReadEarly,
+    /// The API server denies it, whatever berth answers.
+    Invalid,
     /// An amount that Kubernetes does not read.
     NotAQuantity,
     /// A container has no name.
@@ -58,33 +79,12 @@ pub enum Topic {
 }
 
 impl Topic {
-    /// The stable word for it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::LabelElsewhere => "LabelElsewhere",
-            Self::DaemonSetTemplate => "DaemonSetTemplate",
-            Self::SurgeNeedsGpu => "SurgeNeedsGpu",
-            Self::LimitReadEarly => "LimitReadEarly",
-            Self::NotAQuantity => "NotAQuantity",
-            Self::ContainerWithoutName => "ContainerWithoutName",
-            Self::NotInTemplate => "NotInTemplate",
-            Self::NoContainer => "NoContainer",
-            Self::NotATemplate => "NotATemplate",
-            Self::NotAnObject => "NotAnObject",
-            Self::NotRendered => "NotRendered",
-            Self::GpuWithoutClass => "GpuWithoutClass",
-            Self::AddedContainer => "AddedContainer",
-            Self::DuplicateKey => "DuplicateKey",
-            Self::Suppression => "Suppression",
-        }
-    }
-
     /// How much it matters: an error is what the API server does not take, a note of what a preview cannot show.
     const fn severity(self) -> Severity {
         match self {
             // a DaemonSet whose template says nothing makes Pods that never start, on every other node
-            Self::NotAQuantity
+            Self::Invalid
+            | Self::NotAQuantity
             | Self::ContainerWithoutName
             | Self::NotAnObject
             | Self::DaemonSetTemplate => Severity::Error,
@@ -137,8 +137,12 @@ pub(super) fn of_pod(
     }
     let elsewhere = class::elsewhere(document, pod, table);
     let has_class_elsewhere = !elsewhere.is_empty();
+    // a key that is told to be moved is not told to be unknown, too
+    let is_new = |it: &Diagnostic| elsewhere.iter().all(|moved| moved.field != it.field);
+    let warnings: Vec<Diagnostic> = warnings::all(document, pod);
+    let warnings = warnings.into_iter().filter(is_new).collect::<Vec<_>>();
     diagnostics.extend(elsewhere);
-    diagnostics.extend(warnings::all(document, pod));
+    diagnostics.extend(warnings);
     if pod.class.is_none() {
         let without_class = || class::gpu_without_class(document, pod, table);
         diagnostics.extend((!has_class_elsewhere).then(without_class).flatten());
@@ -151,6 +155,7 @@ pub(super) fn of_pod(
             container::of_container(container, &format!("{path}/{i}"), pod, diagnostics);
         }
     }
+    diagnostics.extend(shape::of_pod(document, pod));
     diagnostics.extend(daemon_set(pod));
     diagnostics.extend(rollout::surge(document, pod));
     diagnostics.extend(early::limit_read_early(document, pod));
@@ -168,7 +173,7 @@ fn added_container(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
         let added = added.join(" and ");
         Topic::AddedContainer.of(
             &format!("{}/containers", pod.template.spec),
-            format!("the controller of a {kind} adds the container{plural} {added} to these Pods"),
+            format!("this {kind}'s controller adds the container{plural} {added} to these Pods"),
             format!(
                 "name your container in the annotation {CONTAINER_ANNOTATION} of this template"
             ),

@@ -1,7 +1,11 @@
 //! Why a Pod is denied, at the field that the message names; and what else has the wrong shape, which the server, that
 //! stops at the first, would say the next time.
 
-use berth_core::{json::pointer_segment, outcome::Reason};
+use berth_core::{
+    json::pointer_segment,
+    names::{DISABLED, INJECT_LABEL},
+    outcome::Reason,
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -39,7 +43,9 @@ pub(super) fn all(
         let denial = Diagnostic {
             code: Some(reason.as_str()),
             field: workload::field(&pointer),
-            help: value.as_deref().and_then(|value| help(&message, value)),
+            help: value
+                .as_deref()
+                .and_then(|value| help(named.as_deref(), &message, value)),
             ..Diagnostic::error(&*message)
         };
         let is_new = denials.iter().all(|it| it.field != denial.field);
@@ -100,7 +106,7 @@ fn mended(message: &str, value: &Value) -> Option<Value> {
         }
         _ if is_expected("a string") => Some(json!("")),
         _ if is_expected("an object") => Some(json!({})),
-        _ if is_expected("an array") => Some(json!([])),
+        _ if is_expected("a list") => Some(json!([])),
         _ if is_expected("a boolean") => Some(json!(false)),
         _ if is_expected("a quantity") || message.contains("not a quantity") => Some(json!("0")),
         _ => None,
@@ -108,7 +114,14 @@ fn mended(message: &str, value: &Value) -> Option<Value> {
 }
 
 /// How to write a value of the wrong type.
-fn help(message: &str, value: &Value) -> Option<String> {
+fn help(field: Option<&str>, message: &str, value: &Value) -> Option<String> {
+    let inject = format!("/metadata/labels/{}", pointer_segment(INJECT_LABEL));
+    if field == Some(&*inject) && !value.is_string() {
+        // in quotes, it would do nothing
+        return Some(format!(
+            "write {DISABLED}, if berth should leave the Pod alone, or remove the label"
+        ));
+    }
     let is_expected = |what: &str| message.contains(&format!("expected {what},"));
     let words = match value {
         Value::Number(number) if is_expected("a string") => {
@@ -117,7 +130,7 @@ fn help(message: &str, value: &Value) -> Option<String> {
         Value::Bool(word) if is_expected("a string") => {
             return Some(yaml::quote_it(word, "boolean"));
         }
-        Value::String(_) if is_expected("an object") || is_expected("an array") => {
+        Value::String(_) if is_expected("an object") || is_expected("a list") => {
             "this is a text; write it without quotes, on lines of its own below the key"
         }
         _ if is_expected("a string") => "write one text, on the line of the key",
@@ -125,7 +138,7 @@ fn help(message: &str, value: &Value) -> Option<String> {
             "this is a list; write each entry as key: value, without the -"
         }
         _ if is_expected("an object") => "write each entry as key: value, on a line of its own",
-        _ if is_expected("an array") => "write a list: a line with - for each item",
+        _ if is_expected("a list") => "write a list: a line with - for each item",
         _ if is_expected("a boolean") => "write true or false, without quotes",
         _ if message.contains("not a quantity") => {
             "no quantity has this form; write a number without a unit, as 1"
@@ -184,7 +197,7 @@ mod tests {
                 Some("/spec/containers/0/resources/limits"),
             ),
             (
-                "spec.containers[1].resources.limits[amd.com/gpu]: x",
+                "spec.containers[1].resources.limits[\"amd.com/gpu\"]: x",
                 Some("/spec/containers/1/resources/limits/amd.com~1gpu"),
             ),
             ("spec.nodeName \"n\" bypasses", Some("/spec/nodeName")),

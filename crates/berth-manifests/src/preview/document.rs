@@ -8,15 +8,18 @@ use crate::{
     suppression::{self, Comment, Form},
     yaml::{self, Node, Read},
 };
-use berth_core::view::View;
+use berth_core::{outcome::Warning, view::View};
 use json_patch::Patch;
 
-/// How a comment suppresses a finding of a preview. The codes are not held against a list: those of warnings are the
-/// server's words.
+/// How a comment suppresses a finding of a preview, which is a check's or a warning of the server's.
 const FORM: Form = Form {
     mark: "berth-preview",
     example: "berth-preview: allow SurgeNeedsGpu the reason",
-    is_code: |code| code != Topic::Suppression.as_str(),
+    codes: || {
+        let topics = Topic::ALL.iter().map(|topic| topic.as_str());
+        let topics = topics.filter(|code| *code != Topic::Suppression.as_str());
+        topics.chain(Warning::WORDS.iter().copied()).collect()
+    },
 };
 
 /// A document that was read, and what would happen to its Pods.
@@ -40,9 +43,14 @@ impl<'s> Document<'s> {
     pub fn read(source: &'s SourceText, view: &View, namespaces: &mut Namespaces) -> Self {
         let Read {
             mut documents,
-            errors,
+            mut errors,
             duplicates,
         } = yaml::read(&source.text);
+        // what else is wrong with a template is mended when it is rendered
+        let template = errors.iter().position(|it| it.is_of_template(&source.text));
+        if let Some(at) = template {
+            errors = vec![errors.swap_remove(at)];
+        }
         let root = documents.pop();
         let value = root.as_ref().map(Node::to_json).unwrap_or_default();
         namespaces.learn(&value);

@@ -124,7 +124,7 @@ fn a_label_that_no_pod_gets_is_found() {
     document["metadata"]["labels"] = label.clone();
     let found = previewed(&document).diagnostics.remove(0);
     assert_eq!(found.code, Some(Topic::LabelElsewhere.as_str()));
-    assert_eq!(found.field, "metadata.labels.berth.dev/workload-class");
+    assert_eq!(found.field, "metadata.labels[\"berth.dev/workload-class\"]");
     let help = "move it to spec.template.metadata.labels";
     assert_eq!(found.help.as_deref(), Some(help));
     document["metadata"]["labels"] = json!({});
@@ -227,7 +227,10 @@ fn a_wrong_quantity_and_a_missing_name_are_found_by_their_field() {
     assert_eq!(
         topics(&document),
         [
-            ("NotAQuantity", format!("{field}[0].resources.limits.cpu")),
+            (
+                "NotAQuantity",
+                format!("{field}[0].resources.limits[\"cpu\"]")
+            ),
             ("ContainerWithoutName", format!("{field}[1].name"))
         ]
     );
@@ -308,7 +311,7 @@ fn where_no_container_is_to_be_seen_that_is_said() {
         "Model",
         json!({"pods": {"labels": label}}),
     );
-    let field = "spec.pods.labels.berth.dev/workload-class".to_owned();
+    let field = "spec.pods.labels[\"berth.dev/workload-class\"]".to_owned();
     assert_eq!(topics(&other), [("NoContainer", field)]);
     for document in [&runtime, &other] {
         assert_eq!(previewed(document).severity(), Some(Severity::Note));
@@ -383,7 +386,7 @@ fn an_annotation_that_no_pod_gets_is_found() {
     document["metadata"]["annotations"] = json!({"berth.dev/container": "main"});
     let found = previewed(&document).diagnostics.remove(0);
     assert_eq!(found.code, Some(Topic::LabelElsewhere.as_str()));
-    assert_eq!(found.field, "metadata.annotations.berth.dev/container");
+    assert_eq!(found.field, "metadata.annotations[\"berth.dev/container\"]");
     let help = "move it to spec.template.metadata.annotations";
     assert_eq!(found.help.as_deref(), Some(help));
     document["metadata"]["annotations"] = json!({});
@@ -392,7 +395,7 @@ fn an_annotation_that_no_pod_gets_is_found() {
         topics(&document),
         [(
             "LabelElsewhere",
-            "metadata.labels.berth.dev/inject".to_owned()
+            "metadata.labels[\"berth.dev/inject\"]".to_owned()
         )]
     );
     // where it stands, it is right
@@ -490,7 +493,7 @@ fn a_gpu_without_a_class_is_a_note() {
     };
     let preview = previewed(&limited("1"));
     assert_eq!(preview.severity(), Some(Severity::Note));
-    let field = "spec.template.spec.containers[0].resources.limits.nvidia.com/gpu";
+    let field = "spec.template.spec.containers[0].resources.limits[\"nvidia.com/gpu\"]";
     assert_eq!(
         topics(&limited("1")),
         [("GpuWithoutClass", field.to_owned())]
@@ -517,4 +520,204 @@ fn a_wrong_amount_of_gpus_is_told_once() {
         json!({"limits": {"amd.com/gpu": "1:1"}});
     assert_eq!(topics(&document), []);
     assert_eq!(previewed(&document).severity(), Some(Severity::Error));
+}
+
+#[test]
+fn a_null_in_a_map_is_an_empty_entry_as_it_is_to_the_api_server() {
+    let pod = |class: Value, limits: Value| {
+        let container = json!({"name": "main", "resources": {"limits": limits}});
+        json!({"apiVersion": "v1", "kind": "Pod",
+            "metadata": {"labels": {"berth.dev/workload-class": class}}, "spec": {"containers": [container]}})
+    };
+    let zero = previewed(&pod(json!("c"), json!({"amd.com/gpu": null})));
+    assert_eq!(zero.pods[0].container(), None);
+    assert_eq!(zero.pods[0].warnings()[0].as_str(), "ZeroGpus");
+    let none = previewed(&pod(json!(null), json!({})));
+    assert_eq!(none.pods[0].reason(), Reason::ClassUnavailable);
+    let mut selects = pod(json!("c"), json!({}));
+    selects["spec"]["nodeSelector"] = json!({"kubernetes.io/hostname": null});
+    assert_eq!(
+        previewed(&selects).pods[0].reason(),
+        Reason::PlacementContradiction
+    );
+}
+
+#[test]
+fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
+    let invalid = |pointer: &str, value: Value| {
+        let mut document = deployment(json!({"type": "Recreate"}), 1);
+        let (parent, key) = pointer.rsplit_once('/').expect("a field");
+        document.pointer_mut(parent).expect("there")[key] = value;
+        let mut found = previewed(&document).diagnostics;
+        found.retain(|it| it.severity == Severity::Error);
+        let words = |it: Diagnostic| {
+            format!(
+                "{}: {}: {}",
+                it.field,
+                it.message,
+                it.help.unwrap_or_default()
+            )
+        };
+        found.into_iter().map(words).collect::<Vec<_>>().join("\n")
+    };
+    let spec = "/spec/template/spec";
+    for (field, value, says) in [
+        (
+            "hostNetwork",
+            json!("yes"),
+            "spec.template.spec.hostNetwork: \"yes\" is not true or false",
+        ),
+        (
+            "activeDeadlineSeconds",
+            json!("5"),
+            "\"5\" is not a whole number",
+        ),
+        (
+            "dnsPolicy",
+            json!(1),
+            "1 is not a text, and the API server takes nothing else here: 1 is a number; quote it: \"1\"",
+        ),
+        ("volumes", json!({"a": 1}), "an object is not a list"),
+        ("securityContext", json!([1]), "a list is not an object"),
+        (
+            "containers",
+            json!([{"name": "main", "ports": [{"containerPort": 80, "hostPort": "x"}]}]),
+            "containers[0].ports[0].hostPort: \"x\" is not a whole number",
+        ),
+        (
+            "initContainers",
+            json!([{"name": "main"}]),
+            "another container of this Pod is called \"main\"",
+        ),
+        (
+            "affinity",
+            json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {}}}),
+            "there is no term in nodeSelectorTerms",
+        ),
+        ("runtimeClassName", json!(""), "runtimeClassName is empty"),
+    ] {
+        let found = invalid(&format!("{spec}/{field}"), value);
+        assert!(found.contains(says), "{field}: {found}");
+        assert_eq!(found.lines().count(), 1, "{field}: {found}");
+    }
+    // right as it is
+    for (field, value) in [
+        ("overhead", json!({"cpu": 1})),
+        ("terminationGracePeriodSeconds", json!(5)),
+        ("hostname", json!(null)),
+        (
+            "volumes",
+            json!([{"name": "x", "emptyDir": {"sizeLimit": 1}}]),
+        ),
+        (
+            "containers",
+            json!([{"name": "main", "livenessProbe": {"httpGet": {"port": "http"}}, "unknown": 1}]),
+        ),
+    ] {
+        assert_eq!(invalid(&format!("{spec}/{field}"), value), "", "{field}");
+    }
+    let namespace = invalid("/metadata/namespace", json!("Kube"));
+    assert!(
+        namespace.contains("\"Kube\" is not the name of a namespace"),
+        "{namespace}"
+    );
+    let zero =
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "0%", "maxUnavailable": 0}});
+    let still = invalid("/spec/strategy", zero);
+    assert!(still.contains("are both 0"), "{still}");
+}
+
+#[test]
+fn where_the_label_reaches_the_pods_it_is_not_told_to_be_moved() {
+    let labels = json!({"labels": {"berth.dev/workload-class": "c"}});
+    let told = |group: &str, kind: &str, pointer: &str| {
+        let mut document = object(
+            group,
+            kind,
+            json!({"templates": [{"container": {}}],
+            "workflowSpec": {"podMetadata": {}}, "template": {}}),
+        );
+        let (parent, key) = pointer.rsplit_once('/').expect("a field");
+        document.pointer_mut(parent).expect("there")[key] = labels.clone();
+        let found = previewed(&document).diagnostics.remove(0);
+        (
+            found.code.unwrap_or_default(),
+            found.help.unwrap_or_default(),
+        )
+    };
+    for (group, kind, right, wrong) in [
+        (
+            "argoproj.io/v1alpha1",
+            "Workflow",
+            "/spec/podMetadata",
+            "/metadata",
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "CronWorkflow",
+            "/spec/workflowSpec/podMetadata",
+            "/spec/metadata",
+        ),
+        (
+            "argoproj.io/v1alpha1",
+            "WorkflowTemplate",
+            "/spec/templates/0/metadata",
+            "/metadata",
+        ),
+        ("tekton.dev/v1", "TaskRun", "/metadata", "/spec/x"),
+        (
+            "kubevirt.io/v1",
+            "VirtualMachine",
+            "/spec/template/metadata",
+            "/metadata",
+        ),
+        (
+            "kubevirt.io/v1",
+            "VirtualMachineInstance",
+            "/metadata",
+            "/spec/x",
+        ),
+    ] {
+        let (code, help) = told(group, kind, right);
+        assert_eq!(code, "NoContainer", "{kind}");
+        assert!(!help.contains("put it into"), "{kind}: {help}");
+        let (code, help) = told(group, kind, wrong);
+        assert_eq!(code, "LabelElsewhere", "{kind}");
+        assert!(help.contains("put it into"), "{kind}: {help}");
+    }
+}
+
+#[test]
+fn an_opt_out_that_is_a_boolean_is_not_told_to_be_quoted() {
+    let mut document = deployment(json!({"type": "Recreate"}), 1);
+    document["spec"]["template"]["metadata"]["labels"]["berth.dev/inject"] = json!(false);
+    let denials = previewed(&document).pods.remove(0).denials;
+    let help = denials[0].help.as_deref().unwrap_or_default();
+    assert!(help.starts_with("write disabled"), "{help}");
+}
+
+#[test]
+fn the_pod_that_submits_a_job_to_ray_is_not_counted_early() {
+    let document = object(
+        "ray.io/v1",
+        "RayJob",
+        json!({"submitterPodTemplate": template(),
+            "rayClusterSpec": {"headGroupSpec": {"template": template()}}}),
+    );
+    assert_eq!(
+        topics(&document),
+        [(
+            "LimitReadEarly",
+            "spec.rayClusterSpec.headGroupSpec.template.spec".to_owned()
+        )]
+    );
+}
+
+#[test]
+fn a_label_written_as_an_annotation_is_told_once() {
+    let mut document = deployment(json!({"type": "Recreate"}), 1);
+    let metadata = &mut document["spec"]["template"]["metadata"];
+    metadata["annotations"] = metadata["labels"].take();
+    let field = "spec.template.metadata.annotations[\"berth.dev/workload-class\"]";
+    assert_eq!(topics(&document), [("LabelElsewhere", field.to_owned())]);
 }

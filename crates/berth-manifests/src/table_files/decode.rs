@@ -14,6 +14,7 @@ use crate::{
 };
 use berth_core::{
     api::{GPUPool, WorkloadClass},
+    field,
     manifest::{Document, Manifest, Problem},
     names::{GROUP, VERSION},
     suggestion::suggestion,
@@ -241,13 +242,11 @@ fn unknown_field(root: &Node, steps: &[String], schema: &JSONSchemaProps) -> Inv
     };
     let mut field = String::new();
     for step in steps {
-        let dot = if field.is_empty() || step.starts_with('[') {
-            ""
+        if step.starts_with('[') {
+            field.push_str(step);
         } else {
-            "."
-        };
-        field.push_str(dot);
-        field.push_str(step);
+            field = field::below(&field, step);
+        }
     }
     let span = root.locate_key(&field);
     Invalid::new(field, span, format!("unknown field {name:?}"), help)

@@ -5,7 +5,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
-use berth_core::suggestion::suggestion;
+use berth_core::{field, suggestion::suggestion};
 
 use crate::yaml::{self, Kind, Node};
 
@@ -50,10 +50,7 @@ fn value(node: &Node, schema: &JSONSchemaProps, field: &str, wrong: &mut Vec<Wro
 }
 
 fn mapping(node: &Node, schema: &JSONSchemaProps, field: &str, wrong: &mut Vec<Wrong>) {
-    let below = |key: &str| {
-        let dot = if field.is_empty() { "" } else { "." };
-        format!("{field}{dot}{key}")
-    };
+    let below = |key: &str| field::below(field, key);
     let properties = schema.properties.iter().flatten();
     for (key, schema) in properties {
         if let Some(node) = node.get(key).filter(|node| !is_null(node)) {
@@ -62,7 +59,7 @@ fn mapping(node: &Node, schema: &JSONSchemaProps, field: &str, wrong: &mut Vec<W
     }
     if let Some(JSONSchemaPropsOrBool::Schema(every)) = &schema.additional_properties {
         for entry in node.entries().iter().filter(|it| !is_null(&it.value)) {
-            value(&entry.value, every, &below(&entry.key), wrong);
+            value(&entry.value, every, &field::entry(field, &entry.key), wrong);
         }
     }
     let is_missing = |key: &&String| node.get(key).is_none_or(is_null);

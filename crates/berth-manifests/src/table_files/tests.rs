@@ -96,7 +96,7 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             POOL.replace("name: p}", "name: p}\nkind: GPUPool"),
-            "t.yaml:4:1: duplicate key \"kind\": leave one of them out; write it as kubectl would read it",
+            "t.yaml:4:1: duplicate key \"kind\": leave one of them out",
         ),
     ] {
         assert_eq!(diagnostics(&text), [expected]);

@@ -31,7 +31,43 @@ pub(super) struct Kind {
     /// Whether what looks like a template in it changes the templates of others.
     pub(super) is_patch: bool,
     /// What to do where it has the class label, and no template.
-    advice: &'static str,
+    advice: Option<Advice>,
+}
+
+/// What to do with the class label in an object whose controller makes Pods without a template.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Advice {
+    /// The labels that reach the Pods, each as how its path ends; `*` is any segment.
+    right: &'static [&'static str],
+    /// What to do with a label that is elsewhere.
+    move_it: &'static str,
+    /// What there is to know of the Pods; may be empty.
+    then: &'static str,
+}
+
+impl Advice {
+    /// Whether a label reaches the Pods, by its path in the object.
+    pub(crate) fn reaches(&self, label: &str) -> bool {
+        let ends_as = |end: &str| {
+            let segments = label.rsplit('/').map(Some).chain(iter::repeat(None));
+            let mut pairs = end.rsplit('/').zip(segments);
+            pairs.all(|(wanted, segment)| {
+                segment.is_some() && (wanted == "*" || segment == Some(wanted))
+            })
+        };
+        self.right.iter().any(|end| ends_as(end))
+    }
+
+    /// What to do about a label at a path.
+    pub(crate) fn help(&self, label: &str) -> String {
+        let then = Some(self.then).filter(|then| !then.is_empty());
+        let move_it = (!self.reaches(label)).then_some(self.move_it);
+        move_it
+            .into_iter()
+            .chain(then)
+            .collect::<Vec<_>>()
+            .join("; ")
+    }
 }
 
 /// A Pod's spec that is no part of a `PodTemplateSpec`.
@@ -90,7 +126,7 @@ const PLAIN: Kind = Kind {
     unnamed: Unnamed::Invalid,
     scheduler: "",
     is_patch: false,
-    advice: "",
+    advice: None,
 };
 
 /// ray-project/kuberay `ray-operator/controllers/ray/common/pod.go`, `DefaultHeadPodTemplate`, `DefaultWorkerPodTemplate` and
@@ -162,21 +198,39 @@ const fn spark(group: &'static str) -> Spec {
     }
 }
 
-const WORKFLOW: &str = concat!(
-    "put the label into spec.podMetadata.labels or a template's metadata.labels; Argo adds the container \"wait\", so give \
-     the container \"main\" the GPU limit, or set the annotation ",
-    container_annotation!(),
-    ": main there"
-);
-const TEKTON: &str = concat!(
-    "each step is a container of the Pod, called step-NAME: set the annotation ",
-    container_annotation!(),
-    " to the one that needs the GPU"
-);
-const TRAINER: &str = "its Pods are made of its runtime: put the label into the Pod templates of the TrainingRuntime, and \
-    preview that";
-const KUBEVIRT: &str = "the label of a VirtualMachineInstance reaches its Pod, whose container is \"compute\"; of a \
-    VirtualMachine, that is spec.template.metadata.labels";
+const WORKFLOW: Advice = Advice {
+    right: &["podMetadata/labels/*", "templates/*/metadata/labels/*"],
+    move_it: "put it into spec.podMetadata.labels, or into the metadata.labels of a template",
+    then: concat!(
+        "Argo adds the container \"wait\": give the container \"main\" the GPU limit, or set the annotation ",
+        container_annotation!(),
+        ": main beside the label"
+    ),
+};
+const TEKTON: Advice = Advice {
+    right: &["metadata/labels/*"],
+    move_it: "put it into metadata.labels",
+    then: concat!(
+        "each step is a container of the Pod, called step-NAME: set the annotation ",
+        container_annotation!(),
+        " to the one that needs the GPU"
+    ),
+};
+const TRAINER: Advice = Advice {
+    right: &[],
+    move_it: "put it into the Pod templates of the TrainingRuntime of which its Pods are made, and preview that",
+    then: "",
+};
+const MACHINE: Advice = Advice {
+    right: &["template/metadata/labels/*"],
+    move_it: "put it into spec.template.metadata.labels",
+    then: "the GPU goes to the Pod's container \"compute\"",
+};
+const INSTANCE: Advice = Advice {
+    right: &["metadata/labels/*"],
+    move_it: "put it into metadata.labels",
+    ..MACHINE
+};
 
 /// The table. A kind that is not here has templates, whose metadata its Pods get, and no container is added: so it is
 /// with those of `apps` and `batch`, `JobSet` (kubernetes-sigs/jobset `pkg/controllers/jobset_controller.go`, `constructJob`),
@@ -199,7 +253,7 @@ const KINDS: &[Kind] = &[
         group: "trainer.kubeflow.org/",
         name: "TrainJob",
         is_patch: true,
-        advice: TRAINER,
+        advice: Some(TRAINER),
         ..PLAIN
     },
     // kserve/kserve pkg/controller/v1beta1/inferenceservice/components/predictor.go, buildObjectMeta and reconcileWorker, and
@@ -294,57 +348,57 @@ const KINDS: &[Kind] = &[
     Kind {
         group: "argoproj.io/",
         name: "Workflow",
-        advice: WORKFLOW,
+        advice: Some(WORKFLOW),
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
         name: "WorkflowTemplate",
-        advice: WORKFLOW,
+        advice: Some(WORKFLOW),
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
         name: "ClusterWorkflowTemplate",
-        advice: WORKFLOW,
+        advice: Some(WORKFLOW),
         ..PLAIN
     },
     Kind {
         group: "argoproj.io/",
         name: "CronWorkflow",
-        advice: WORKFLOW,
+        advice: Some(WORKFLOW),
         ..PLAIN
     },
     // tektoncd/pipeline pkg/pod/pod.go, makeLabels and the steps' containers
     Kind {
         group: "tekton.dev/",
         name: "Task",
-        advice: TEKTON,
+        advice: Some(TEKTON),
         ..PLAIN
     },
     Kind {
         group: "tekton.dev/",
         name: "TaskRun",
-        advice: TEKTON,
+        advice: Some(TEKTON),
         ..PLAIN
     },
     Kind {
         group: "tekton.dev/",
         name: "PipelineRun",
-        advice: TEKTON,
+        advice: Some(TEKTON),
         ..PLAIN
     },
     // kubevirt/kubevirt pkg/virt-controller/services/template.go, podLabels and renderLaunchManifest
     Kind {
         group: "kubevirt.io/",
         name: "VirtualMachine",
-        advice: KUBEVIRT,
+        advice: Some(MACHINE),
         ..PLAIN
     },
     Kind {
         group: "kubevirt.io/",
         name: "VirtualMachineInstance",
-        advice: KUBEVIRT,
+        advice: Some(INSTANCE),
         ..PLAIN
     },
 ];
@@ -478,10 +532,9 @@ fn name(containers: &mut [Value], default: &str) {
 }
 
 /// What to do where an object of a kind has the class label, and no Pod template.
-pub(crate) fn advice(object: &Value) -> Option<&'static str> {
+pub(crate) fn advice(object: &Value) -> Option<Advice> {
     let text = |field: &str| object[field].as_str().unwrap_or_default();
-    let known = Kind::of(text("apiVersion"), text("kind"))?;
-    Some(known.advice).filter(|advice| !advice.is_empty())
+    Kind::of(text("apiVersion"), text("kind"))?.advice
 }
 
 /// Whether a group's API takes a field of the Pod's spec in its templates.

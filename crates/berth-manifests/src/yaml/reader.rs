@@ -299,7 +299,8 @@ impl<'t> Reader<'t> {
             Kind::Scalar(Value::String(text)) => text,
             Kind::Scalar(other) => other.to_string(),
             Kind::Sequence(_) | Kind::Mapping(_) => {
-                let message = "a key must be a string".to_owned();
+                let message =
+                    "a key is one text or number, and no list or mapping: quote it".to_owned();
                 return Err(Error {
                     message,
                     span: key_span,

@@ -104,10 +104,21 @@ fn an_amount_below_zero_is_no_zero() {
     let there = json!({"limits": {"nvidia.com/gpu": "-1"}});
     let (reason, message) = denial(&view, &resources(there));
     assert_eq!(reason, Reason::FractionalGpu);
-    assert!(
-        message.contains("\"-1\" is not a whole number"),
-        "{message}"
-    );
+    assert!(message.contains("\"-1\" is less than zero"), "{message}");
+}
+
+#[test]
+fn what_is_more_than_kubernetes_counts_is_told_as_that() {
+    let view = view(&[pool("amd", json!({})), class("c", &["amd"], json!({}))]);
+    for amount in ["99999999999999999999", "9223372036854775807"] {
+        let (reason, message) = denial(
+            &view,
+            &resources(json!({"limits": {"amd.com/gpu": amount}})),
+        );
+        assert_eq!(reason, Reason::TooManyGpus);
+        let told = "asks for 9223372036854775807 or more of amd.com/gpu";
+        assert!(message.contains(told), "{message}");
+    }
 }
 
 #[test]

@@ -88,20 +88,23 @@ pub(super) fn elsewhere(
     found.collect()
 }
 
-/// The first map of labels that has a key.
-pub(super) fn labelled(value: &Value, path: &str, label: &str) -> Option<String> {
+/// Every entry of a map of labels that has a key.
+pub(super) fn labelled(value: &Value, path: &str, label: &str, found: &mut Vec<String>) {
     match value {
-        Value::Object(fields) => fields.iter().find_map(|(key, value)| {
-            let path = format!("{path}/{}", pointer_segment(key));
-            if key == "labels" && value.get(label).is_some() {
-                return Some(format!("{path}/{}", pointer_segment(label)));
+        Value::Object(fields) => {
+            for (key, value) in fields {
+                let path = format!("{path}/{}", pointer_segment(key));
+                if key == "labels" && value.get(label).is_some() {
+                    found.push(format!("{path}/{}", pointer_segment(label)));
+                }
+                labelled(value, &path, label, found);
             }
-            labelled(value, &path, label)
-        }),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .find_map(|(i, item)| labelled(item, &format!("{path}/{i}"), label)),
-        _ => None,
+        }
+        Value::Array(items) => {
+            for (i, item) in items.iter().enumerate() {
+                labelled(item, &format!("{path}/{i}"), label, found);
+            }
+        }
+        _ => {}
     }
 }

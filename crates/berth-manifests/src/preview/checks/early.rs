@@ -22,6 +22,10 @@ pub(super) fn limit_read_early(document: &Value, pod: &PodPreview) -> Option<Dia
 fn early_reader(document: &Value, pod: &PodPreview) -> Option<&'static str> {
     let object = document.pointer(&pod.template.object)?;
     let group = object["apiVersion"].as_str().unwrap_or_default();
+    // the Pod that submits a job has no group
+    let is_of_ray = ["/headGroupSpec/", "/workerGroupSpecs/"]
+        .iter()
+        .any(|group| pod.template.spec.contains(group));
     let ray_is_told = ancestors(&pod.template.spec).any(|above| {
         document
             .pointer(&format!("{above}/rayStartParams/num-gpus"))
@@ -30,7 +34,7 @@ fn early_reader(document: &Value, pod: &PodPreview) -> Option<&'static str> {
     // these are queued Pod by Pod, after berth
     let by_pod = ["Pod", "Deployment", "StatefulSet", "ReplicaSet"].contains(&&*pod.kind);
     let queue = &object["metadata"]["labels"]["kueue.x-k8s.io/queue-name"];
-    if group.starts_with("ray.io/") && !ray_is_told {
+    if group.starts_with("ray.io/") && is_of_ray && !ray_is_told {
         Some("KubeRay takes num-gpus")
     } else if group.starts_with("batch.volcano.sh/") {
         Some("Volcano takes minResources")

@@ -37,12 +37,30 @@ pub(in crate::preview) fn of_document(
     }) {
         return Some(told);
     }
-    labelled(document, "", table.class_label()).map(|path| {
-        Topic::NoContainer.of(
-            &path,
-            "this object has no Pod template",
-            advice(document).unwrap_or("preview the Pods that its controller creates"),
-        )
+    label_without_template(document, table.class_label())
+}
+
+/// The class label in an object that has no Pod template: whether its Pods get it is known of some kinds.
+fn label_without_template(document: &Value, label: &str) -> Option<Diagnostic> {
+    const PREVIEW_PODS: &str = "preview the Pods that its controller creates";
+    let mut paths = Vec::new();
+    labelled(document, "", label, &mut paths);
+    let first = paths.first()?;
+    let Some(advice) = advice(document) else {
+        let message = "this object has no Pod template";
+        return Some(Topic::NoContainer.of(first, message, PREVIEW_PODS));
+    };
+    let right = paths.iter().find(|path| advice.reaches(path));
+    Some(if let Some(path) = right {
+        let message =
+            "the Pods get this label, and are not made of a template that is previewed here";
+        let help = [&*advice.help(path), PREVIEW_PODS].join("; ");
+        Topic::NoContainer.of(path, message, help)
+    } else {
+        let path = first;
+        let message =
+            "this object has no Pod template, and its Pods do not get the label from here";
+        Topic::LabelElsewhere.of(path, message, advice.help(path))
     })
 }
 
@@ -100,7 +118,7 @@ fn serving_runtime(object: &Value, path: &str) -> Option<Diagnostic> {
     let is_runtime = group.starts_with("serving.kserve.io/") && kind.ends_with("ServingRuntime");
     is_runtime.then(|| {
         let message = format!(
-            "a {kind} only looks like a Pod: KServe mixes it into the Pods of an InferenceService"
+            "this {kind} only looks like a Pod: KServe mixes it into the Pods of an InferenceService"
         );
         let help = "preview the InferenceService, which has the label";
         Topic::NotATemplate.of(&format!("{path}/kind"), message, help)
@@ -161,6 +179,6 @@ fn not_rendered(object: &Value, path: &str) -> Option<Diagnostic> {
     let (group, kind) = (text("apiVersion"), text("kind"));
     let row = |row: &&(&str, &str, &str)| group.starts_with(row.0) && kind == row.1;
     let (_, _, help) = NOT_RENDERED.iter().find(row)?;
-    let message = format!("the Pods of a {kind} are in what is rendered from it, not here");
+    let message = format!("the Pods of this {kind} are in what is rendered from it, not here");
     Some(Topic::NotRendered.of(&format!("{path}/kind"), message, *help))
 }

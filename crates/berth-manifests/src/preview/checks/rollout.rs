@@ -32,6 +32,13 @@ pub(super) fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
     let rollout = Rollout::of(object, component, &pod.kind)?;
     let replicas = [&object["spec"]["replicas"], &component["minReplicas"]];
     let replicas = replicas.into_iter().find_map(Value::as_u64).unwrap_or(1);
+    if rollout.stands_still() {
+        return Some(Topic::Invalid.of(
+            &format!("{}/{}", pod.template.object, rollout.path),
+            "maxSurge and maxUnavailable are both 0, so no Pod could ever be replaced: the API server denies it",
+            "set maxUnavailable: 1",
+        ));
+    }
     if replicas == 0 || !rollout.waits(replicas) {
         return None;
     }
@@ -147,6 +154,15 @@ impl<'d> Rollout<'d> {
         }
     }
 
+    /// Whether neither a new Pod may come nor an old one go.
+    fn stands_still(&self) -> bool {
+        let (surge, unavailable) = self.defaults;
+        self.update.is_some_and(|update| {
+            let surge = Share::read(&update["maxSurge"], surge);
+            surge.is_none() && Share::read(&update["maxUnavailable"], unavailable).is_none()
+        })
+    }
+
     /// Whether a new Pod of so many must run before an old one ends.
     fn waits(&self, replicas: u64) -> bool {
         let Some(update) = self.update else {
@@ -175,6 +191,10 @@ impl Share {
             (None, Some(percent)) => Self::Percent(percent),
             (None, None) => default,
         }
+    }
+
+    const fn is_none(self) -> bool {
+        matches!(self, Self::Percent(0) | Self::Pods(0))
     }
 
     fn rounded_up(&self, replicas: u64) -> u64 {

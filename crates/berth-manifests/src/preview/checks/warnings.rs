@@ -24,7 +24,11 @@ pub(super) fn all(document: &Value, pod: &PodPreview) -> Vec<Diagnostic> {
         let text = warning.to_string();
         Diagnostic {
             code: Some(warning.as_str()),
-            severity: Severity::Warning,
+            severity: match warning {
+                // the API server denies the Pod after berth has allowed it
+                Warning::RuntimeClassEmpty => Severity::Error,
+                _ => Severity::Warning,
+            },
             field: field(&places.of(warning)),
             message: text.strip_prefix("berth: ").unwrap_or(&text).to_owned(),
             help: None,
