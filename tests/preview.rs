@@ -646,6 +646,31 @@ fn warnings_fail_where_that_is_asked_for_and_a_comment_suppresses_them() {
     assert!(!ran.prose.contains("LimitReadEarly"), "{}", ran.prose);
     let no_reason = format!("# berth-preview: allow LimitReadEarly\n{job}");
     assert_eq!(preview_of(&no_reason, &fail).code, 1);
+    let misspelt = format!("# berth-preview: allow LimitReadEarlyy the queue has no quota\n{job}");
+    let ran = preview_of(&misspelt, &[]);
+    assert!(
+        ran.prose.contains("did you mean LimitReadEarly?"),
+        "{}",
+        ran.prose
+    );
+}
+
+#[test]
+fn what_is_denied_cannot_be_suppressed() {
+    for (code, pod) in [
+        ("ClassUnavailable", POD.replace("whisper", "wisper")),
+        ("Invalid", POD.replace("spec:", "spec:\n  hostNetwork: 7")),
+        (
+            "RuntimeClassEmpty",
+            POD.replace("spec:", "spec:\n  runtimeClassName: ''"),
+        ),
+    ] {
+        let text = format!("# berth-preview: allow {code} it is fine\n{pod}");
+        let ran = preview_of(&text, &[]);
+        assert_eq!(ran.code, 1, "{text} {}", ran.prose);
+        let told = format!("{code} cannot be suppressed");
+        assert!(ran.prose.contains(&told), "{}", ran.prose);
+    }
 }
 
 #[test]
@@ -653,15 +678,18 @@ fn a_file_without_its_flag_is_told_how() {
     let ran = preview(&["x.yaml"]);
     assert_eq!(ran.code, 2);
     assert!(
-        ran.prose.contains("berth preview -f x.yaml"),
+        ran.prose.contains("berth preview --table TABLE -f x.yaml"),
         "{}",
         ran.prose
     );
     for (arguments, says) in [
-        (["preview", "x.yaml"], "berth preview -f x.yaml"),
-        (["lint", "x.yaml"], "berth lint --table x.yaml"),
+        (
+            ["preview", "x.yaml", "y.yaml"].as_slice(),
+            "berth preview --table TABLE -f x.yaml -f y.yaml",
+        ),
+        (&["lint", "x.yaml"], "berth lint --table x.yaml"),
     ] {
-        let (code, said) = common::process::fails(&arguments);
+        let (code, said) = common::process::fails(arguments);
         assert!(code == 2 && said.contains(says), "{said}");
     }
 }

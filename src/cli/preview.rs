@@ -30,7 +30,7 @@ Examples:
   berth preview --table table.yaml -o github --fail-on warning -R -f manifests
 
 Exit codes:
-  0  the API server takes every Pod, also where berth changes it or warns
+  0  every Pod is admitted, also where berth changes it or warns
   1  a Pod is denied, or there is an error: what the API server denies, or what
      cannot work as it is written; with --exit-code also a change, with
      --fail-on warning also a warning
@@ -39,8 +39,8 @@ Exit codes:
 
 /// Show what berth would do to the Pods of manifests
 ///
-/// Without a cluster, by the function that the server runs. Pods are found in every kind of workload, in lists and in
-/// reviews. Data goes to standard output and prose to standard error, so that `berth preview -o yaml -f x.yaml |
+/// Without a cluster, by the function that the server runs. Pods are found in every kind of workload that has Pod
+/// templates, in lists and in reviews. Data goes to standard output and prose to standard error, so that `berth preview -o yaml -f x.yaml |
 /// kubectl apply -f -` works.
 ///
 /// A Namespace counts for what comes before it, too; of standard input and pipes, for the first 32 MiB.
@@ -128,10 +128,14 @@ fn namespace(text: &str) -> Result<String, String> {
 impl Preview {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         self.color.apply();
-        if let Some(file) = self.file.first() {
-            let file = file.display();
+        if !self.file.is_empty() {
+            let files = self
+                .file
+                .iter()
+                .map(|file| format!(" -f {}", file.display()));
+            let files: String = files.collect();
             return Err(Failure::usage(format_args!(
-                "a file of manifests is named with -f: berth preview -f {file}"
+                "a file of manifests is named with -f: berth preview --table TABLE{files}"
             )));
         }
         let view = View::from(TableFiles::try_from(self.table)?.load()?);

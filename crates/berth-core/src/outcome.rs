@@ -186,8 +186,19 @@ pub struct Denial {
     pub reason: Reason,
     /// What is wrong, both sides named, and what to change.
     pub message: String,
+    /// The field that it is about, where it is about one.
+    pub at: Option<Box<At>>,
     /// The message's parts, where only the middle is of one group's.
     parts: Option<Box<Parts>>,
+}
+
+/// The field that a denial is about.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct At {
+    /// As people write it, `spec.containers[0].name`; empty for the Pod.
+    pub field: String,
+    /// What belongs there, where a value of another kind is, in the words of the message: `a string`.
+    pub expected: Option<&'static str>,
 }
 
 /// A sentence that is the same for every group but for its middle.
@@ -206,7 +217,18 @@ impl Denial {
         Self {
             reason,
             message: message.into(),
+            at: None,
             parts: None,
+        }
+    }
+
+    /// The same denial about a field.
+    #[must_use]
+    pub fn at(self, field: impl Into<String>, expected: Option<&'static str>) -> Self {
+        let field = field.into();
+        Self {
+            at: Some(Box::new(At { field, expected })),
+            ..self
         }
     }
 
@@ -432,22 +454,22 @@ impl fmt::Display for Warning {
                 write!(f, "berth: each Pod of this DaemonSet takes a GPU; if it needs none, set the limit {resource}: 0 on {container}")
             }
             Self::TolerationEnds { taint } => {
-                write!(f, "berth: taint {taint} is tolerated for tolerationSeconds only: the Pod is evicted then")
+                write!(f, "berth: taint {taint} is tolerated for tolerationSeconds only: the Pod is evicted then; remove that field to stay")
             }
             Self::ClaimsOnly { container } => {
                 write!(f, "berth: container {container} has resource claims: placed, but given no GPU limit")
             }
             Self::ZeroGpus { container, resource, amount } => {
-                write!(f, "berth: container {container} has the {amount} {resource}: 0, so it gets no GPU (a LimitRange may have set it)")
+                write!(f, "berth: container {container} gets no GPU: its {amount} of {resource} is 0 (a LimitRange's?); remove it to get one")
             }
             Self::ForeignCompanion { resource, vendor, pools } => {
                 write!(f, "berth: {resource} is {vendor}'s, and no node of pool {pools} has it: remove it")
             }
             Self::UnknownResource { resource } => {
-                write!(f, "berth: is {resource} a GPU? Unknown: its operator adds it by --gpu-resource or --companion-resource")
+                write!(f, "berth: unknown whether {resource} is a GPU: who runs berth can add it, by --gpu-resource")
             }
             Self::RuntimeClassKept { kept, wanted } => {
-                write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}")
+                write!(f, "berth: runtimeClassName {kept} kept; the pool needs {wanted}: remove the field to get that")
             }
             Self::ForeignRuntimeClass { kept, vendor, pools, of_pools } => {
                 write!(f, "berth: runtimeClassName {kept} is {vendor}'s, and pool {pools} has GPUs of {of_pools}: the Pod will not start there")
@@ -456,7 +478,7 @@ impl fmt::Display for Warning {
                 f.write_str("berth: runtimeClassName is empty: the API server denies it; remove the field")
             }
             Self::SchedulerKept { kept, wanted } => {
-                write!(f, "berth: schedulerName {kept} kept; the class needs {wanted}")
+                write!(f, "berth: schedulerName {kept} kept; the class needs {wanted}: remove the field to get that")
             }
             Self::UnknownKey { key, meant: Some(meant) } => {
                 write!(f, "berth: unknown {key}; did you mean the {meant}?")
@@ -470,7 +492,7 @@ impl fmt::Display for Warning {
                 write!(f, "berth: label {key}: {value} does nothing; did you mean {known:?}?")
             }
             Self::EnvFromOverridden { container } => {
-                write!(f, "berth: the env added to container {container} overrides its envFrom")
+                write!(f, "berth: the env added to container {container} overrides its envFrom: rename a variable there to keep it")
             }
             Self::VisibleDevices { container, has_gpu: false } => {
                 write!(f, "berth: NVIDIA_VISIBLE_DEVICES shows GPUs to container {container}, which has no GPU: set it to void")

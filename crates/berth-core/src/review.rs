@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use crate::{
     json::{self, Map, Problem, Text},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
-    outcome::{Denial, Reason, WARNINGS, Warning},
+    outcome::{At, Denial, Reason, WARNINGS, Warning},
     patch,
     placement::Placement,
     pod::{Pod, text},
@@ -84,6 +84,8 @@ pub struct Decision<'a> {
     pub placement: Option<Placement<'a>>,
     /// The message of a denial.
     pub message: Option<String>,
+    /// The field that a denial is about, where it is about one.
+    pub at: Option<Box<At>>,
     /// What the author should know whatever is decided: labels and annotations that do not do what they seem to.
     pub misread: Vec<Warning>,
 }
@@ -143,12 +145,15 @@ fn misshapen<'a>(
     if let Problem::TooMany(bound) = error.problem() {
         return Ok(Decision::deny(rules::too_many(*bound)));
     }
-    let field = match error.path().trim_start_matches('.') {
-        "" => "the Pod",
-        field => field,
+    let field = error.path().trim_start_matches('.');
+    let subject = if field.is_empty() { "the Pod" } else { field };
+    let message = format!("{subject}: {}", error.problem());
+    let expected = match error.problem() {
+        Problem::Kind { expected, .. } => Some(*expected),
+        _ => None,
     };
-    let message = format!("{field}: {}", error.problem());
-    Ok(Decision::misshapen(&message))
+    let denial = Denial::new(Reason::PodShape, message);
+    Ok(Decision::deny(denial.at(field, expected)))
 }
 
 /// What a readable request comes to.
@@ -157,7 +162,8 @@ fn decide<'a>(request: &Request<'a>, view: &'a View) -> Decision<'a> {
         return Decision::allow(Reason::NotPodCreate);
     }
     let Some(Object { pod, .. }) = &request.object else {
-        return Decision::misshapen("the review has no object: a Pod is expected");
+        let message = "the review has no object: a Pod is expected";
+        return Decision::deny(Denial::new(Reason::PodShape, message));
     };
     let metadata = pod.metadata.as_ref();
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
@@ -246,6 +252,7 @@ impl<'a> Decision<'a> {
             class: None,
             placement: None,
             message: None,
+            at: None,
             misread: Vec::new(),
         }
     }
@@ -265,12 +272,9 @@ impl<'a> Decision<'a> {
     fn deny(denial: Denial) -> Self {
         Self {
             message: Some(denial.message),
+            at: denial.at,
             ..Self::allow(denial.reason)
         }
-    }
-
-    fn misshapen(message: &str) -> Self {
-        Self::deny(Denial::new(Reason::PodShape, message))
     }
 
     /// The chosen pools, joined by commas.

@@ -150,6 +150,8 @@ fn in_group<'a>(
     Ok(placement)
 }
 
+const NODE_NAME: &str = "spec.nodeName";
+
 /// Rule 29: what `nodeName` says bypasses the scheduler, so the Node must be known.
 fn node(spec: &Spec<'_>, view: &View, class: &Allocation) -> Result<Option<Labels>, Denial> {
     let name = text(&spec.node_name);
@@ -158,14 +160,15 @@ fn node(spec: &Spec<'_>, view: &View, class: &Allocation) -> Result<Option<Label
     }
     let message = || {
         format!(
-            "spec.nodeName {:?} bypasses the scheduler, so workload class {:?} cannot place the Pod: \
+            "spec.nodeName {} bypasses the scheduler, so workload class {} cannot place the Pod: \
              remove nodeName and use the label alone, or a nodeSelector",
-            shown::name(name),
-            class.name
+            shown::named(name),
+            shown::quoted(&class.name)
         )
     };
     let labels = view.live.node(name);
-    let labels = labels.ok_or_else(|| Denial::new(Reason::NodeNameSet, message()))?;
+    let denied = || Denial::new(Reason::NodeNameSet, message()).at(NODE_NAME, None);
+    let labels = labels.ok_or_else(denied)?;
     Ok(Some(labels))
 }
 
@@ -174,17 +177,18 @@ fn not_of_group(spec: &Spec<'_>, context: Context<'_>) -> Denial {
     Denial::of_group(
         Reason::NodeNameSet,
         format!(
-            "spec.nodeName {:?} is not a Node of ",
-            shown::name(text(&spec.node_name))
+            "spec.nodeName {} is not a Node of ",
+            shown::named(text(&spec.node_name))
         ),
         format!(
-            "{} of workload class {:?}",
+            "{} of workload class {}",
             pools(context.group),
-            context.class.name
+            shown::quoted(&context.class.name)
         ),
         " or ",
         ": remove nodeName and use the label alone, or name a Node of the pool".to_owned(),
     )
+    .at(NODE_NAME, None)
 }
 
 /// One message for the denials of every group: one sentence, if it is the same for all, else each with its pools
@@ -200,21 +204,22 @@ fn joined<'a>(
     let reasons = denials.iter().map(|denial| denial.reason);
     let reason = reasons.min_by_key(|reason| distance(*reason));
     let reason = reason.unwrap_or(Reason::PlacementContradiction);
-    if let Some(sentence) = Denial::one_sentence(&denials) {
-        return Denial::new(reason, sentence);
-    }
-    let each = groups.zip(&denials);
-    let each: Vec<String> = each
-        .map(|(group, denial)| format!("{}: {}", pools(group), denial.message))
-        .collect();
-    Denial::new(
-        reason,
+    let mut nearest = denials.iter().filter(|denial| denial.reason == reason);
+    let at = nearest.find_map(|denial| denial.at.clone());
+    let message = Denial::one_sentence(&denials).unwrap_or_else(|| {
+        let each = groups.zip(&denials);
+        let each: Vec<String> = each
+            .map(|(group, denial)| format!("{}: {}", pools(group), denial.message))
+            .collect();
+        let class = shown::quoted(&class.name);
         format!(
-            "no pools of workload class {:?} fit: {}",
-            class.name,
+            "no pools of workload class {class} fit: {}",
             each.join("; ")
-        ),
-    )
+        )
+    });
+    let mut joined = Denial::new(reason, message);
+    joined.at = at;
+    joined
 }
 
 /// How far a group is from serving a Pod that it denies: another GPU is farthest, then other nodes.
@@ -229,7 +234,7 @@ fn distance(reason: Reason) -> u8 {
 /// `pool "a"` or `pools "a,b"`.
 fn pools(group: &Group) -> String {
     let noun = one_or_many(group, "pool", "pools");
-    format!("{noun} {:?}", group.name.text)
+    format!("{noun} {}", shown::quoted(&group.name.text))
 }
 
 /// The word that goes with the pools of a group: for one, or for several.

@@ -5,7 +5,7 @@ use std::fmt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, LabelSelectorRequirement};
 
 use crate::{
-    field,
+    field, shown,
     syntax::{is_label_value, is_qualified_name},
 };
 
@@ -173,8 +173,10 @@ fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Req
         "Exists" => (Operator::Exists, false),
         "DoesNotExist" => (Operator::DoesNotExist, false),
         other => {
-            let message =
-                format!("unsupported value {other:?}: use In, NotIn, Exists or DoesNotExist");
+            let message = format!(
+                "unsupported value {other}: use In, NotIn, Exists or DoesNotExist",
+                other = shown::quoted(other)
+            );
             return Err(error("operator", message));
         }
     };
@@ -200,9 +202,15 @@ fn requirement(field: &str, expression: &LabelSelectorRequirement) -> Result<Req
 
 fn check(field: &str, key: &str, values: &[String]) -> Result<(), Error> {
     let message = if !is_qualified_name(key) {
-        format!("invalid value {key:?}: not a label key")
+        format!(
+            "invalid value {key}: not a label key",
+            key = shown::quoted(key)
+        )
     } else if let Some(value) = values.iter().find(|value| !is_label_value(value)) {
-        format!("invalid value {value:?}: not a label value")
+        format!(
+            "invalid value {value}: not a label value",
+            value = shown::quoted(value)
+        )
     } else {
         return Ok(());
     };

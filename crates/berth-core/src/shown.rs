@@ -59,6 +59,12 @@ fn may_control(bytes: &[u8]) -> bool {
         .any(|byte| *byte < b' ' || matches!(byte, 0x7f | 0xc2))
 }
 
+/// A name in quotes, as [`quoted`], and no longer than a name can be.
+#[must_use]
+pub fn named(text: &str) -> impl fmt::Display + '_ {
+    fmt::from_fn(move |f| write!(f, "{}", quoted(&name(text))))
+}
+
 /// A user's text in quotes, as both JSON and YAML read it: a control character as `\u001b`.
 #[must_use]
 pub fn quoted(text: &str) -> impl fmt::Display + '_ {

@@ -108,7 +108,10 @@ impl<'a> Names<'a> {
         if !is_new {
             found.add(
                 "metadata.name",
-                format!("duplicate value {name:?}: another {kind} has this name"),
+                format!(
+                    "duplicate value {name}: another {kind} has this name",
+                    name = shown::quoted(name)
+                ),
                 "rename one of them, or remove it",
             );
         }
@@ -212,7 +215,7 @@ impl Found {
         if !(rule.holds)(text) {
             self.add(
                 field,
-                format!("invalid value {:?}: not {}", shown::name(text), rule.name),
+                format!("invalid value {}: not {}", shown::named(text), rule.name),
                 rule.help,
             );
         }
@@ -271,8 +274,8 @@ fn memory(field: &str, quantity: Option<&str>, found: &mut Found) {
         found.add(
             field,
             format!(
-                "invalid value {:?}: not an amount of memory",
-                shown::name(text)
+                "invalid value {}: not an amount of memory",
+                shown::named(text)
             ),
             "write it as 8Gi or 512Mi",
         );

@@ -23,6 +23,9 @@ pub struct Diagnostic {
     pub message: String,
     /// What to change.
     pub help: Option<String>,
+    /// What belongs at the field, where a value of another kind is, as `a string`: where the text is known, the help says
+    /// how to write it.
+    pub expected: Option<&'static str>,
     /// The text that it is about; absent where there is none.
     pub place: Option<Place>,
 }
@@ -80,6 +83,7 @@ impl Diagnostic {
             field: String::new(),
             message: message.into(),
             help: None,
+            expected: None,
             place: None,
         }
     }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
-    outcome::{Reason, Verdict, Warning},
+    outcome::{At, Reason, Verdict, Warning},
     review::{self, Answer, Decision, review},
     view::View,
 };
@@ -25,6 +25,8 @@ pub struct DryRun {
     pub container: Option<String>,
     /// The message of a denial.
     pub message: Option<String>,
+    /// The field that a denial is about, where it is about one.
+    pub at: Option<Box<At>>,
     /// What the Pod's author should know.
     pub warnings: Vec<Warning>,
     /// The patch in words, as `1 term, amd.com/gpu=1 on "vllm"`; empty where the Pod stays as it is.
@@ -73,6 +75,7 @@ impl DryRun {
             warnings: decision.warnings(),
             summary: placement.map(summary::of).unwrap_or_default(),
             message: decision.message,
+            at: decision.at,
             patch,
             pod,
         }
@@ -86,6 +89,7 @@ impl DryRun {
             pool: None,
             container: None,
             message: None,
+            at: None,
             warnings: Vec::new(),
             summary: String::new(),
             patch: json_patch::Patch(Vec::new()),

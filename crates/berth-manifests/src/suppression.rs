@@ -21,6 +21,8 @@ pub(crate) struct Form {
     pub(crate) example: &'static str,
     /// The codes that can be suppressed.
     pub(crate) codes: fn() -> Vec<&'static str>,
+    /// Whether a code is of what cannot be suppressed.
+    pub(crate) is_never: fn(&str) -> bool,
 }
 
 /// A comment that suppresses one code, or should.
@@ -52,6 +54,9 @@ enum Error {
         /// The code that was probably meant.
         near: Option<&'static str>,
     },
+    /// What it would hide stays wrong.
+    #[error("{0} cannot be suppressed: the comment does nothing")]
+    Never(String),
     /// No reason.
     #[error("{0} is not suppressed: the comment has no reason")]
     Reason(String),
@@ -92,6 +97,9 @@ fn suppression(rest: &str, form: &Form) -> Result<(String, String), Error> {
     let (code, reason) = rest.split_once(char::is_whitespace).unwrap_or((rest, ""));
     let code = code.trim_end_matches([':', ',']).to_owned();
     let reason = reason.trim();
+    if (form.is_never)(&code) {
+        return Err(Error::Never(code));
+    }
     let codes = (form.codes)();
     if !codes.contains(&&*code) {
         let near = suggestion(&code, codes);
@@ -167,6 +175,7 @@ impl Error {
             Self::Code {
                 near: Some(near), ..
             } => format!("did you mean {near}?"),
+            Self::Never(_) => "fix what is wrong, and remove the comment".to_owned(),
             Self::Reason(code) => format!("say why after {code}"),
         }
     }
@@ -180,6 +189,7 @@ mod tests {
         mark: "berth-x",
         example: "berth-x: allow X1 the reason",
         codes: || vec!["X1", "Surge"],
+        is_never: |code| code == "Denied",
     };
 
     #[test]
@@ -207,6 +217,7 @@ mod tests {
             ("berth-x: allow  ", "this comment suppresses nothing"),
             ("berth-x: allow Y9 x", "code \"Y9\""),
             ("berth-x: allow \u{7}", "code \"\\u0007\""),
+            ("berth-x: allow Denied x", "Denied cannot be suppressed"),
             ("berth-x: allow X1", "no reason"),
             ("berth-x: allow X1: -", "no reason"),
         ] {

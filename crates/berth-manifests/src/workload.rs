@@ -12,7 +12,7 @@ mod locate;
 
 use kinds::{Kind, Metadata, Unnamed};
 
-pub(crate) use kinds::advice;
+pub(crate) use kinds::{advice, right_version};
 
 /// Where a document holds a Pod, or what a controller makes Pods of: JSON Pointers from the document's root.
 #[derive(Clone, Debug, Eq, PartialEq)]

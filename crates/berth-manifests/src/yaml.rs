@@ -3,12 +3,15 @@
 //! kubectl's reader is YAML 1.1 for scalars (`0400` is 256, `yes` is true), takes merge keys, and turns every key into a
 //! string. Of a key that is there twice, kubectl takes the last one; where a text is ours, that is an error.
 
-use std::{borrow::Cow, fmt, ops::Range, rc::Rc};
+use std::{borrow::Cow, ops::Range, rc::Rc};
 
 use serde_json::{Map, Value};
 
+use berth_core::field::{self, Step};
+
 pub mod edit;
 mod emit;
+mod kind;
 mod reader;
 mod scalar;
 
@@ -133,12 +136,6 @@ pub struct Entry {
     pub merged: bool,
 }
 
-/// What to write instead of a value that YAML does not read as a string.
-#[must_use]
-pub fn quote_it(value: impl fmt::Display, kind: &str) -> String {
-    format!("{value} is a {kind}; quote it: \"{value}\"")
-}
-
 /// Writes YAML that every reader takes for the same, in the order of the keys' letters, as kubectl does.
 #[allow(clippy::missing_panics_doc, reason = "no value of JSON is refused")]
 #[must_use]
@@ -200,6 +197,16 @@ impl Node {
         }
     }
 
+    /// The value of a field, where it is there.
+    #[must_use]
+    pub fn at(&self, field: &str) -> Option<&Self> {
+        let (mut node, mut rest) = (self, field);
+        while !rest.is_empty() {
+            (_, node, rest) = node.step(rest)?;
+        }
+        Some(node)
+    }
+
     /// The span of a field's key.
     #[must_use]
     pub fn locate_key(&self, field: &str) -> Span {
@@ -226,19 +233,18 @@ impl Node {
 
     /// One step down a field's path: the key's span, the value, and what remains of the path.
     fn step<'n, 'p>(&'n self, path: &'p str) -> Option<(Span, &'n Self, &'p str)> {
-        match &self.kind {
-            Kind::Scalar(_) => None,
-            Kind::Sequence(nodes) => {
-                let (index, after) = path.strip_prefix('[')?.split_once(']')?;
-                let node = nodes.get(index.parse::<usize>().ok()?)?;
-                Some((node.first_line(), node, after.trim_start_matches('.')))
+        let (step, rest) = field::first(path)?;
+        match (&self.kind, step) {
+            (Kind::Sequence(nodes), Step::Index(index)) => {
+                let node = nodes.get(index)?;
+                Some((node.first_line(), node, rest))
             }
-            Kind::Mapping(entries) => {
-                let (key, after) = next_key(path)?;
+            (Kind::Mapping(entries), Step::Key(key)) => {
                 let mut entries = entries.iter();
                 let entry = entries.find(|entry| entry.key == key)?;
-                Some((entry.key_span.clone(), &entry.value, after))
+                Some((entry.key_span.clone(), &entry.value, rest))
             }
+            _ => None,
         }
     }
 
@@ -263,21 +269,6 @@ impl PartialEq<Value> for Node {
             _ => false,
         }
     }
-}
-
-/// The key with which a field's path begins, by its name or as `["a.b/c"]`, and what remains of the path.
-fn next_key(path: &str) -> Option<(Cow<'_, str>, &str)> {
-    let (key, after) = if let Some(quoted) = path.strip_prefix('[') {
-        let mut texts = serde_json::Deserializer::from_str(quoted).into_iter::<String>();
-        let key = texts.next()?.ok()?;
-        let after = quoted.get(texts.byte_offset()..)?.strip_prefix(']')?;
-        (Cow::Owned(key), after)
-    } else {
-        let end = path.find(['.', '[']).unwrap_or(path.len());
-        let (key, after) = path.split_at_checked(end)?;
-        (Cow::Borrowed(key), after)
-    };
-    Some((key, after.strip_prefix('.').unwrap_or(after)))
 }
 
 /// The first tab that indents a line, from a place's own line on.

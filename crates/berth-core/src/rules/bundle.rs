@@ -163,7 +163,9 @@ mod tests {
         let warnings = admitted(env.clone(), json!({}), from).warnings;
         assert_eq!(
             warnings,
-            ["berth: the env added to container main overrides its envFrom"]
+            [
+                "berth: the env added to container main overrides its envFrom: rename a variable there to keep it"
+            ]
         );
         let all = json!({"containers": [{"name": "main", "env": [{"name": "NVIDIA_VISIBLE_DEVICES", "value": "all"}]}]});
         let warnings = admitted(env, json!({}), all.clone()).warnings;
@@ -266,7 +268,8 @@ mod tests {
     #[test]
     fn the_scheduler_is_set_where_the_api_server_would() {
         let volcano = json!({"schedulerName": "volcano"});
-        let warning = "berth: schedulerName mine kept; the class needs volcano";
+        let warning =
+            "berth: schedulerName mine kept; the class needs volcano: remove the field to get that";
         for (there, after, warnings) in [
             (json!({}), "volcano", &[][..]),
             (

@@ -28,10 +28,10 @@ pub fn authorise<'v>(
     let namespace = view.namespace(namespace);
     if !is_label_value(class) {
         let message = format!(
-            "label {} has the invalid value {:?}: use at most 63 letters, digits, '-', '_' or '.', \
+            "label {} has the invalid value {}: use at most 63 letters, digits, '-', '_' or '.', \
              with a letter or digit at both ends",
             table.class_label(),
-            shortened(class)
+            shown::quoted(&shortened(class))
         );
         return Err(Denial::new(Reason::LabelSyntax, message));
     }
@@ -53,7 +53,10 @@ pub fn authorise<'v>(
         None => Ok(allocation),
         Some(problem) => Err(Denial::new(
             Reason::ClassNotReady,
-            format!("workload class {class:?} is not ready: {problem}"),
+            format!(
+                "workload class {class} is not ready: {problem}",
+                class = shown::quoted(class)
+            ),
         )),
     }
 }
@@ -61,8 +64,8 @@ pub fn authorise<'v>(
 /// A namespace whose labels are not seen yet: the API server is told to ask again.
 pub(crate) fn unseen(namespace: Namespace<'_>) -> Denial {
     let message = format!(
-        "namespace {:?} is new, and its labels are not known yet; try again in a second",
-        shown::name(namespace.name())
+        "namespace {} is new, and its labels are not known yet; try again in a second",
+        shown::named(namespace.name())
     );
     Denial::new(Reason::NamespaceUnknown, message)
 }
@@ -70,15 +73,16 @@ pub(crate) fn unseen(namespace: Namespace<'_>) -> Denial {
 fn unavailable(table: &AllocationTable, class: &str, namespace: Namespace<'_>) -> String {
     let open: Vec<&str> = table.open_to(namespace).collect();
     let mut message = format!(
-        "workload class {class:?} is not available in namespace {:?}; ",
-        shown::name(namespace.name())
+        "workload class {class} is not available in namespace {}; ",
+        shown::named(namespace.name()),
+        class = shown::quoted(class)
     );
     if open.is_empty() {
         message.push_str("no class is available here");
         return message;
     }
     let suggestion = suggestion(class, open.iter().copied())
-        .map(|name| format!("; did you mean {name:?}?"))
+        .map(|name| format!("; did you mean {name}?", name = shown::quoted(name)))
         .unwrap_or_default();
     let others = message.len()
         + suggestion.len()

@@ -158,9 +158,9 @@ impl<'a> GpuRequest<'a> {
     fn other_gpu(&self, name: &str, context: Context<'_>) -> Denial {
         let Context { class, group, .. } = context;
         let of_group = format!(
-            "{} of workload class {:?} {} {}",
+            "{} of workload class {} {} {}",
             pools(group),
-            class.name,
+            shown::quoted(&class.name),
             one_or_many(group, "has", "have"),
             group.resource
         );
@@ -168,8 +168,8 @@ impl<'a> GpuRequest<'a> {
         Denial::of_group(
             Reason::OtherGpu,
             format!(
-                "container {:?} asks for {name}, and ",
-                shown::name(&self.container)
+                "container {} asks for {name}, and ",
+                shown::named(&self.container)
             ),
             of_group,
             ", and ",
@@ -185,7 +185,8 @@ impl<'a> GpuRequest<'a> {
             shown::name(other),
         );
         let message = format!(
-            "container {container:?} asks for the same GPU by two names, {one} and {other}: keep one of them"
+            "container {container} asks for the same GPU by two names, {one} and {other}: keep one of them",
+            container = shown::quoted(&container)
         );
         Denial::new(Reason::AliasConflict, message)
     }
@@ -199,15 +200,16 @@ impl<'a> GpuRequest<'a> {
         let Some(amount) = amounts.and_then(|amounts| amounts.get(name)) else {
             return Ok(None);
         };
-        let denied = |reason, problem: &str| {
+        let denied = |reason, problem: &str, expected| {
             let amounts = format!("{}.resources.{list}", self.field());
             let field = field::entry(&amounts, name);
             let amount = shown::name(&amount.0);
-            Denial::new(reason, format!("{field}: {amount:?} is {problem}"))
+            let message = format!("{field}: {} is {problem}", shown::quoted(&amount));
+            Denial::new(reason, message).at(field, expected)
         };
         let Some(quantity) = Quantity::parse(&amount.0) else {
             let problem = "not a quantity: write a whole number";
-            return Err(denied(Reason::PodShape, problem));
+            return Err(denied(Reason::PodShape, problem, Some("a whole number")));
         };
         quantity.whole().map(Some).ok_or_else(|| {
             let problem = if quantity.is_negative() {
@@ -215,7 +217,7 @@ impl<'a> GpuRequest<'a> {
             } else {
                 "not a whole number of GPUs: write one; a class on a shared pool gives a share of a GPU"
             };
-            denied(Reason::FractionalGpu, problem)
+            denied(Reason::FractionalGpu, problem, None)
         })
     }
 

@@ -89,8 +89,8 @@ fn annotated<'r, 'a>(
     };
     named(requests, name).map(Some).ok_or_else(|| {
         let message = format!(
-            "annotation {CONTAINER_ANNOTATION} names {:?}, and the Pod has {}: name one of them",
-            shown::name(name),
+            "annotation {CONTAINER_ANNOTATION} names {}, and the Pod has {}: name one of them",
+            shown::named(name),
             names(requests)
         );
         Denial::new(Reason::ContainerConflict, message)
@@ -146,18 +146,18 @@ fn only<T>(mut candidates: impl Iterator<Item = T>) -> Option<T> {
 
 fn conflict(named: &GpuRequest<'_>, asking: &GpuRequest<'_>) -> Denial {
     let message = format!(
-        "annotation {CONTAINER_ANNOTATION} names container {:?}, and container {:?} asks for the GPU: change one of them",
-        shown::name(&named.container),
-        shown::name(&asking.container)
+        "annotation {CONTAINER_ANNOTATION} names container {}, and container {} asks for the GPU: change one of them",
+        shown::named(&named.container),
+        shown::named(&asking.container)
     );
     Denial::new(Reason::ContainerConflict, message)
 }
 
 fn ambiguous(class: &Allocation, requests: &[GpuRequest<'_>]) -> Denial {
     let message = format!(
-        "workload class {:?} cannot tell which container gets the GPU ({}): \
+        "workload class {} cannot tell which container gets the GPU ({}): \
          set the annotation {CONTAINER_ANNOTATION} to its name, or give that container the limit",
-        class.name,
+        shown::quoted(&class.name),
         names(requests)
     );
     Denial::new(Reason::ContainerAmbiguous, message)

@@ -14,6 +14,7 @@ use crate::{
     names::NAMESPACE_NAME_LABEL,
     pod::TOLERATIONS,
     selector::Selector,
+    shown,
     suggestion::suggestion,
 };
 
@@ -49,7 +50,10 @@ pub(super) fn check(
     for (i, container) in repeated(&spec.container_names) {
         found.add(
             format!("spec.containerNames[{i}]"),
-            format!("duplicate value {container:?}"),
+            format!(
+                "duplicate value {container}",
+                container = shown::quoted(container)
+            ),
             "remove one of them",
         );
     }
@@ -85,7 +89,7 @@ fn references<'a>(
     for (i, pool) in repeated(&spec.pools) {
         found.add(
             format!("spec.pools[{i}].name"),
-            format!("duplicate value {:?}", pool.name),
+            format!("duplicate value {}", shown::quoted(&pool.name)),
             "remove one of them: the order is the preference",
         );
     }
@@ -96,7 +100,10 @@ fn references<'a>(
         if let Some(pool) = pools.get(wanted) {
             used.push((i, *pool));
         } else if left_out.contains(wanted) {
-            let message = format!("GPUPool {wanted:?} is invalid");
+            let message = format!(
+                "GPUPool {wanted} is invalid",
+                wanted = shown::quoted(wanted)
+            );
             found.add_for(
                 Cause::PoolNotAccepted,
                 field,
@@ -107,7 +114,10 @@ fn references<'a>(
             found.add_for(
                 Cause::PoolNotFound,
                 field,
-                format!("there is no GPUPool {wanted:?}"),
+                format!(
+                    "there is no GPUPool {wanted}",
+                    wanted = shown::quoted(wanted)
+                ),
                 known(wanted, pools),
             );
         }
@@ -117,7 +127,7 @@ fn references<'a>(
 
 fn known(wanted: &str, pools: &BTreeMap<&str, &GPUPool>) -> String {
     if let Some(near) = suggestion(wanted, pools.keys().copied()) {
-        return format!("did you mean {near:?}?");
+        return format!("did you mean {near}?", near = shown::quoted(near));
     }
     let names: Vec<&str> = pools.keys().copied().take(10).collect();
     if names.is_empty() {
@@ -162,7 +172,10 @@ fn gpus(spec: &WorkloadClassSpec, used: &[Used<'_>], found: &mut Found) {
             } else {
                 "spec.gpus.default"
             },
-            format!("invalid value {max}: max must be 1, since pool {pool:?} is shared"),
+            format!(
+                "invalid value {max}: max must be 1, since pool {pool} is shared",
+                pool = shown::quoted(pool)
+            ),
             "set 1: two shares may be of the same card",
         );
     }
@@ -185,10 +198,9 @@ fn groups(used: &[Used<'_>], found: &mut Found) {
                     Cause::AliasConflict,
                     format!("spec.pools[{i}].name"),
                     format!(
-                        "{shared:?} is a name of pool {:?} and of pool {:?}, which need different things of a Pod",
-                        name(&other.metadata),
-                        name(&pool.metadata)
-                    ),
+                        "{shared} is a name of pool {} and of pool {}, which need different things of a Pod",
+                        shown::quoted(name(&other.metadata)),
+                        shown::quoted(name(&pool.metadata)), shared = shown::quoted(shared)),
                     "remove the alias from one of them, or use two classes",
                 );
             }
@@ -256,9 +268,8 @@ pub(super) fn namespaces(spec: &WorkloadClassSpec, known: NamespaceLabels, found
                 found.add(
                     field,
                     format!(
-                        "unsupported value: berth does not know the label {:?} of a namespace from files",
-                        requirement.key
-                    ),
+                        "unsupported value: berth does not know the label {} of a namespace from files",
+                        shown::quoted(&requirement.key)),
                     format!("select by {NAMESPACE_NAME_LABEL}, whose value is the namespace's name"),
                 );
             }

@@ -12,6 +12,7 @@ use crate::{
         },
     },
     selector::Selector,
+    shown,
     syntax::{is_device_class_resource, is_env_name, is_extended_resource, is_qualified_name},
 };
 
@@ -90,7 +91,10 @@ fn nodes(spec: &GPUPoolSpec, found: &mut Found) {
             for (i, hostname) in repeated(hostnames) {
                 found.add(
                     format!("spec.hostnames[{i}]"),
-                    format!("duplicate value {hostname:?}"),
+                    format!(
+                        "duplicate value {hostname}",
+                        hostname = shown::quoted(hostname)
+                    ),
                     "remove one of them",
                 );
             }
@@ -121,7 +125,10 @@ fn node_selector(selector: &LabelSelector, found: &mut Found) {
     if let Some(key) = selector.contradicts_itself() {
         found.add(
             "spec.nodeSelector",
-            format!("invalid value: the requirements on label {key:?} contradict each other"),
+            format!(
+                "invalid value: the requirements on label {key} contradict each other",
+                key = shown::quoted(key)
+            ),
             "remove one of them: no node meets all",
         );
     }
@@ -168,7 +175,10 @@ fn resources(spec: &GPUPoolSpec, found: &mut Found) {
         if *alias == spec.resource_name {
             found.add(
                 field,
-                format!("invalid value {alias:?}: an alias cannot be the pool's own resource"),
+                format!(
+                    "invalid value {alias}: an alias cannot be the pool's own resource",
+                    alias = shown::quoted(alias)
+                ),
                 "remove it",
             );
         }
@@ -176,7 +186,7 @@ fn resources(spec: &GPUPoolSpec, found: &mut Found) {
     for (i, alias) in repeated(&spec.resource_aliases) {
         found.add(
             format!("spec.resourceAliases[{i}]"),
-            format!("duplicate value {alias:?}"),
+            format!("duplicate value {alias}", alias = shown::quoted(alias)),
             "remove one of them",
         );
     }
@@ -225,7 +235,7 @@ fn env(spec: &GPUPoolSpec, found: &mut Found) {
     for (i, name) in repeated(&names) {
         found.add(
             format!("spec.env[{i}].name"),
-            format!("duplicate value {name:?}"),
+            format!("duplicate value {name}", name = shown::quoted(name)),
             "remove one of them",
         );
     }

@@ -143,7 +143,7 @@ impl Document<'_> {
             None => Err(self.invalid(
                 "namespace",
                 "namespace: not a string".to_owned(),
-                as_string(node),
+                as_string(node, &self.source.text),
             )),
         }
     }
@@ -157,7 +157,7 @@ impl Document<'_> {
             let allowed = match &*entry.key {
                 "denied" => word(&entry.value, Verdict::Denied),
                 "unchanged" => word(&entry.value, Verdict::Allowed),
-                "pool" | "container" => string_or_null(&entry.value),
+                "pool" | "container" => string_or_null(&entry.value, &self.source.text),
                 "warnings" => warnings(&entry.value),
                 _ => Ok(()),
             };
@@ -226,21 +226,17 @@ fn word(node: &Node, verdict: Verdict) -> Allowed {
     }
 }
 
-fn string_or_null(node: &Node) -> Allowed {
+fn string_or_null(node: &Node, text: &str) -> Allowed {
     match &node.kind {
         Kind::Scalar(Value::String(_) | Value::Null) => Ok(()),
-        _ => Err(("not a string".to_owned(), as_string(node))),
+        _ => Err(("not a string".to_owned(), as_string(node, text))),
     }
 }
 
 /// How to write another kind of value as a string.
-fn as_string(node: &Node) -> String {
-    match &node.kind {
-        Kind::Scalar(Value::Bool(word)) => yaml::quote_it(word, "boolean"),
-        Kind::Scalar(Value::Number(number)) => yaml::quote_it(number, "number"),
-        Kind::Scalar(_) => "write a name".to_owned(),
-        Kind::Sequence(_) | Kind::Mapping(_) => "write one name, on the line of the key".to_owned(),
-    }
+fn as_string(node: &Node, text: &str) -> String {
+    let write_it = || "write one name, on the line of the key".to_owned();
+    node.in_quotes(text).unwrap_or_else(write_it)
 }
 
 fn warnings(node: &Node) -> Allowed {

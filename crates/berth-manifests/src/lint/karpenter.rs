@@ -1,7 +1,7 @@
 //! Classes that keep Karpenter from adding a node.
 
 use super::{Found, Manifests, name_of, node_requirements};
-use berth_core::{api::GPUPool, names::HOSTNAME_LABEL};
+use berth_core::{api::GPUPool, names::HOSTNAME_LABEL, shown};
 
 /// The labels by which EKS Auto Mode, which is Karpenter, names its nodes; those of Karpenter itself have its prefix.
 const AUTO_MODE: &str = "eks.amazonaws.com/";
@@ -26,9 +26,8 @@ pub(super) fn mixed_class(manifests: &Manifests<'_>, found: &mut Found) {
                 *origin,
                 format!("spec.pools[{i}].name"),
                 format!(
-                    "pool {named:?} selects by hostname, so Karpenter adds no node of pool {added:?} for a Pod of the class"
-                ),
-                format!("give each a class, or select the nodes of {named:?} by another label"),
+                    "pool {named} selects by hostname, so Karpenter adds no node of pool {added} for a Pod of the class", added = shown::quoted(added), named = shown::quoted(named)),
+                format!("give each a class, or select the nodes of {named} by another label", named = shown::quoted(named)),
             );
         }
     }

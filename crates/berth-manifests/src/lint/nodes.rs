@@ -5,6 +5,7 @@ use berth_core::{
     api::GPUPool,
     names::{HOSTNAME_LABEL, OS_LABEL},
     selector::{Operator, Requirement},
+    shown,
     syntax::is_dns_subdomain,
 };
 
@@ -25,7 +26,7 @@ pub(super) fn impossible_node(manifests: &Manifests<'_>, found: &mut Found) {
         for (field, hostname) in hostnames(pool) {
             let lower = hostname.to_ascii_lowercase();
             let (why, help) = if lower != hostname {
-                let help = format!("write {lower:?}");
+                let help = format!("write {lower}", lower = shown::quoted(&lower));
                 ("kubelet writes it in lower case", help)
             } else if !is_dns_subdomain(&hostname) {
                 let help = "write it as `kubectl get nodes -L kubernetes.io/hostname` shows it";
@@ -36,7 +37,10 @@ pub(super) fn impossible_node(manifests: &Manifests<'_>, found: &mut Found) {
             } else {
                 continue;
             };
-            let message = format!("no node has the hostname {hostname:?}: {why}");
+            let message = format!(
+                "no node has the hostname {hostname}: {why}",
+                hostname = shown::quoted(&hostname)
+            );
             found.add(*origin, field, message, help);
         }
         for (field, requirement) in node_requirements(pool) {
@@ -44,7 +48,7 @@ pub(super) fn impossible_node(manifests: &Manifests<'_>, found: &mut Found) {
                 found.add(
                     *origin,
                     field,
-                    format!("no node is of pool {:?}: {why}", name_of(pool)),
+                    format!("no node is of pool {}: {why}", shown::quoted(name_of(pool))),
                     help,
                 );
             }
@@ -80,7 +84,7 @@ pub(super) fn replaced_hostname(manifests: &Manifests<'_>, found: &mut Found) {
                 found.add(
                     *origin,
                     field,
-                    format!("{hostname:?} looks like a node of a scaled group: its replacement has another name"),
+                    format!("{hostname} looks like a node of a scaled group: its replacement has another name", hostname = shown::quoted(&hostname)),
                     "select the nodes by a label of their group",
                 );
             }
@@ -99,8 +103,7 @@ pub(super) fn dotted_hostname(manifests: &Manifests<'_>, found: &mut Found) {
                     *origin,
                     field,
                     format!(
-                        "{hostname:?} has a dot, as the name of a node may: its label {HOSTNAME_LABEL} is often only {short:?}"
-                    ),
+                        "{hostname} has a dot, as the name of a node may: its label {HOSTNAME_LABEL} is often only {short}", hostname = shown::quoted(&hostname), short = shown::quoted(short)),
                     format!("compare it with `kubectl get nodes -L {HOSTNAME_LABEL}`"),
                 );
             }

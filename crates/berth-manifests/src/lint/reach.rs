@@ -7,6 +7,7 @@ use berth_core::{
     api::{GPUPool, WorkloadClass},
     names::{EXCLUDED_NAMESPACES, NAMESPACE_NAME_LABEL},
     selector::{Operator, Requirement, Selector},
+    shown,
     syntax::is_dns_label,
 };
 
@@ -26,7 +27,10 @@ pub(super) fn unused_pool(manifests: &Manifests<'_>, found: &mut Found) {
             found.add(
                 *origin,
                 "metadata.name",
-                format!("no class uses pool {name:?}: its GPUs stay idle"),
+                format!(
+                    "no class uses pool {name}: its GPUs stay idle",
+                    name = shown::quoted(name)
+                ),
                 "name it in a class's pools, or remove it",
             );
         }
@@ -51,7 +55,10 @@ fn closed(class: &WorkloadClass) -> Option<(String, String)> {
     let field = "spec.namespaceSelector";
     let selector = class.spec.namespace_selector.as_ref()?;
     if let Some(key) = Selector::new(selector).ok()?.contradicts_itself() {
-        let why = format!("what is required of a namespace's label {key:?} excludes itself");
+        let why = format!(
+            "what is required of a namespace's label {key} excludes itself",
+            key = shown::quoted(key)
+        );
         return Some((field.to_owned(), why));
     }
     let all = requirements(field, Some(selector));
@@ -75,9 +82,17 @@ fn closed(class: &WorkloadClass) -> Option<(String, String)> {
 /// Why no Pod of a namespace can come to the webhook.
 fn unreachable(namespace: &str) -> Option<String> {
     if EXCLUDED_NAMESPACES.contains(&namespace) {
-        return Some(format!("the webhook leaves namespace {namespace:?} out"));
+        return Some(format!(
+            "the webhook leaves namespace {namespace} out",
+            namespace = shown::quoted(namespace)
+        ));
     }
-    (!is_dns_label(namespace)).then(|| format!("{namespace:?} is not a valid name of a namespace"))
+    (!is_dns_label(namespace)).then(|| {
+        format!(
+            "{namespace} is not a valid name of a namespace",
+            namespace = shown::quoted(namespace)
+        )
+    })
 }
 
 pub(super) fn covered_pool(manifests: &Manifests<'_>, found: &mut Found) {
@@ -93,9 +108,14 @@ pub(super) fn covered_pool(manifests: &Manifests<'_>, found: &mut Found) {
                 *origin,
                 format!("spec.pools[{i}].name"),
                 format!(
-                    "every node of pool {pool:?} is of pool {other:?} too, which the class prefers"
+                    "every node of pool {pool} is of pool {other} too, which the class prefers",
+                    other = shown::quoted(other),
+                    pool = shown::quoted(pool)
                 ),
-                format!("remove it, or put it before {other:?}"),
+                format!(
+                    "remove it, or put it before {other}",
+                    other = shown::quoted(other)
+                ),
             );
         }
     }
@@ -131,8 +151,8 @@ pub(super) fn tenant_label(manifests: &Manifests<'_>, found: &mut Found) {
                 *origin,
                 field,
                 format!(
-                    "whoever may label a namespace decides by {:?} who uses the class",
-                    own.key
+                    "whoever may label a namespace decides by {} who uses the class",
+                    shown::quoted(&own.key)
                 ),
                 format!("select by {NAMESPACE_NAME_LABEL}, which nobody can set"),
             );

@@ -2,7 +2,7 @@
 
 use super::{Found, Manifests};
 use berth_core::{
-    accelerators, api::GPUPool, suggestion::suggestion, syntax::is_extended_resource,
+    accelerators, api::GPUPool, shown, suggestion::suggestion, syntax::is_extended_resource,
 };
 
 /// Who makes an accelerator: how the runtime classes begin, and how the resources do.
@@ -33,8 +33,10 @@ pub(super) fn foreign_runtime(manifests: &Manifests<'_>, found: &mut Found) {
                 *origin,
                 "spec.runtimeClassName",
                 format!(
-                    "runtime class {runtime:?} is {}'s, and the pool's resource {resource} is {}'s",
-                    of_runtime.0, of_resource.0
+                    "runtime class {runtime} is {}'s, and the pool's resource {resource} is {}'s",
+                    of_runtime.0,
+                    of_resource.0,
+                    runtime = shown::quoted(runtime)
                 ),
                 "remove it, or name the resource that the pool's nodes have",
             );
@@ -50,10 +52,13 @@ pub(super) fn unknown_resource(manifests: &Manifests<'_>, found: &mut Found) {
                 found.add(
                     *origin,
                     field,
-                    format!("no device plugin that berth knows advertises {resource:?}"),
+                    format!(
+                        "no device plugin that berth knows advertises {resource}",
+                        resource = shown::quoted(resource)
+                    ),
                     suggestion(&resource.to_ascii_lowercase(), accelerators::names()).map_or_else(
                         || "compare it with the node's status.allocatable".to_owned(),
-                        |name| format!("did you mean {name:?}?"),
+                        |name| format!("did you mean {name}?", name = shown::quoted(name)),
                     ),
                 );
             }
@@ -82,7 +87,7 @@ pub(super) fn intel_driver(manifests: &Manifests<'_>, found: &mut Found) {
                 *origin,
                 "spec.resourceName",
                 format!("{name} is what one of Intel's two drivers gives: a Pod that asks for {other} is denied"),
-                format!("add {other:?} to resourceAliases"),
+                format!("add {other} to resourceAliases", other = shown::quoted(other)),
             );
         }
     }

@@ -1,7 +1,7 @@
 //! GPUs that several Pods share: their memory, and their name.
 
 use super::{Found, Manifests, name_of, requirements};
-use berth_core::{memory, selector::Operator};
+use berth_core::{memory, selector::Operator, shown};
 
 /// The label by which NVIDIA's feature discovery names the product.
 const PRODUCT: &str = "nvidia.com/gpu.product";
@@ -39,8 +39,11 @@ pub(super) fn shared_product(manifests: &Manifests<'_>, found: &mut Found) {
                 found.add(
                     *origin,
                     field,
-                    format!("no node matches {value:?}: {PRODUCT} of a shared GPU ends in -SHARED"),
-                    format!("select {:?}", format!("{value}-SHARED")),
+                    format!(
+                        "no node matches {value}: {PRODUCT} of a shared GPU ends in -SHARED",
+                        value = shown::quoted(value)
+                    ),
+                    format!("select {}", shown::quoted(&format!("{value}-SHARED"))),
                 );
             }
         }

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Found, Manifests, name_of, nodes::hostnames};
-use berth_core::api::{GPUPool, Taint, TaintEffect};
+use berth_core::{
+    api::{GPUPool, Taint, TaintEffect},
+    shown,
+};
 
 pub(super) fn soft_taint(manifests: &Manifests<'_>, found: &mut Found) {
     for (origin, pool) in &manifests.pools {
@@ -22,7 +25,10 @@ pub(super) fn soft_taint(manifests: &Manifests<'_>, found: &mut Found) {
             } else {
                 continue;
             };
-            let message = format!("taint {key:?} needs no toleration: {why}");
+            let message = format!(
+                "taint {key} needs no toleration: {why}",
+                key = shown::quoted(key)
+            );
             found.add(*origin, format!("spec.taints[{i}].key"), message, help);
         }
     }
@@ -55,8 +61,7 @@ pub(super) fn unsaid_taint(manifests: &Manifests<'_>, found: &mut Found) {
                     *origin,
                     field,
                     format!(
-                        "pool {other:?} says that node {node:?} has the taint {key}:{effect}, and pool {pool:?} does not"
-                    ),
+                        "pool {other} says that node {node} has the taint {key}:{effect}, and pool {pool} does not", node = shown::quoted(node), other = shown::quoted(other), pool = shown::quoted(pool)),
                     "say the same taints of a node in every pool that has it",
                 );
             }

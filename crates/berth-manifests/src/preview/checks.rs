@@ -23,6 +23,8 @@ mod warnings;
 
 pub(super) use object::{malformed_items, no_container, of_document};
 
+use object::wrong_version;
+
 /// Declares [`Topic`] from one table; a variant's name is its word.
 macro_rules! topics {
     ($($(#[$doc:meta])+ $name:ident,)+) => {
@@ -98,6 +100,18 @@ impl Topic {
         }
     }
 
+    /// Whether no comment can suppress it.
+    pub(super) const fn is_final(self) -> bool {
+        matches!(
+            self,
+            Self::Invalid
+                | Self::NotAQuantity
+                | Self::ContainerWithoutName
+                | Self::NotAnObject
+                | Self::Suppression
+        )
+    }
+
     /// Whether a finding of a code is about a key, and not about its value.
     pub(super) fn is_of_key(code: Option<&str>) -> bool {
         let of_warning = Warning::UnknownKey {
@@ -120,6 +134,7 @@ impl Topic {
             field: field(pointer),
             message: message.into(),
             help: Some(help.into()),
+            expected: None,
             place: None,
         }
     }
@@ -155,6 +170,9 @@ pub(super) fn of_pod(
             container::of_container(container, &format!("{path}/{i}"), pod, diagnostics);
         }
     }
+    let object = document.pointer(&pod.template.object);
+    let version = object.and_then(|object| wrong_version(object, &pod.template.object));
+    diagnostics.extend(version);
     diagnostics.extend(shape::of_pod(document, pod));
     diagnostics.extend(daemon_set(pod));
     diagnostics.extend(rollout::surge(document, pod));

@@ -2,6 +2,7 @@
 //! stops at the first, would say the next time.
 
 use berth_core::{
+    field::pointer,
     json::pointer_segment,
     names::{DISABLED, INJECT_LABEL},
     outcome::Reason,
@@ -12,7 +13,6 @@ use crate::{
     diagnostic::Diagnostic,
     dry_run::{DryRun, Error},
     workload::{self, PodTemplate},
-    yaml,
 };
 
 mod cause;
@@ -29,23 +29,27 @@ pub(super) fn all(
     class_label: &str,
     ask: &dyn Fn(&Value) -> Result<DryRun, Error>,
 ) -> Vec<Diagnostic> {
-    let (mut reason, mut message) = match outcome {
-        Ok(run) => (run.reason, run.message.clone().unwrap_or_default()),
-        Err(error) => (Reason::BadReview, error.to_string()),
+    let (mut reason, mut message, mut at) = match outcome {
+        Ok(run) => {
+            let message = run.message.clone().unwrap_or_default();
+            (run.reason, message, run.at.clone())
+        }
+        Err(error) => (Reason::BadReview, error.to_string(), None),
     };
     let mut denials: Vec<Diagnostic> = Vec::new();
     let mut is_as_meant = true;
     loop {
+        let told = at.as_deref();
         let cause = cause::cause(&pod, reason, ask);
-        let named = cause.or_else(|| field(&message));
+        let named = cause.or_else(|| pointer(&told?.field));
+        let expected = told.and_then(|at| at.expected);
         let value = named.as_deref().and_then(|named| pod.pointer_mut(named));
         let pointer = place(document, template, named.as_deref(), class_label);
         let denial = Diagnostic {
             code: Some(reason.as_str()),
             field: workload::field(&pointer),
-            help: value
-                .as_deref()
-                .and_then(|value| help(named.as_deref(), &message, value)),
+            help: help(named.as_deref(), value.as_deref()),
+            expected,
             ..Diagnostic::error(&*message)
         };
         let is_new = denials.iter().all(|it| it.field != denial.field);
@@ -56,14 +60,14 @@ pub(super) fn all(
         let (Reason::PodShape, Some(value), true) = (reason, value, denials.len() < MOST) else {
             return denials;
         };
-        let Some(mended) = mended(&message, value) else {
+        let Some(mended) = expected.and_then(|expected| mended(expected, value)) else {
             return denials;
         };
         is_as_meant &= mended.is_string() && !value.is_string();
         *value = mended;
         match ask(&pod) {
             Ok(run) if !run.is_allowed() && run.message.as_ref() != Some(&message) => {
-                (reason, message) = (run.reason, run.message.unwrap_or_default());
+                (reason, message, at) = (run.reason, run.message.unwrap_or_default(), run.at);
             }
             _ => return denials,
         }
@@ -97,118 +101,25 @@ fn place(
         .unwrap_or_else(|| template.spec.clone())
 }
 
-/// What stands in for a value of the wrong shape, so that the others can be found: what was probably meant, or nothing.
-fn mended(message: &str, value: &Value) -> Option<Value> {
-    let is_expected = |what: &str| message.contains(&format!("expected {what},"));
-    match value {
-        Value::Number(_) | Value::Bool(_) if is_expected("a string") => {
-            Some(json!(value.to_string()))
-        }
-        _ if is_expected("a string") => Some(json!("")),
-        _ if is_expected("an object") => Some(json!({})),
-        _ if is_expected("a list") => Some(json!([])),
-        _ if is_expected("a boolean") => Some(json!(false)),
-        _ if is_expected("a quantity") || message.contains("not a quantity") => Some(json!("0")),
-        _ => None,
-    }
-}
-
-/// How to write a value of the wrong type.
-fn help(field: Option<&str>, message: &str, value: &Value) -> Option<String> {
+/// What to write, where it is not the kind of value alone that is wrong.
+fn help(field: Option<&str>, value: Option<&Value>) -> Option<String> {
     let inject = format!("/metadata/labels/{}", pointer_segment(INJECT_LABEL));
-    if field == Some(&*inject) && !value.is_string() {
-        // in quotes, it would do nothing
-        return Some(format!(
-            "write {DISABLED}, if berth should leave the Pod alone, or remove the label"
-        ));
-    }
-    let is_expected = |what: &str| message.contains(&format!("expected {what},"));
-    let words = match value {
-        Value::Number(number) if is_expected("a string") => {
-            return Some(yaml::quote_it(number, "number"));
-        }
-        Value::Bool(word) if is_expected("a string") => {
-            return Some(yaml::quote_it(word, "boolean"));
-        }
-        Value::String(_) if is_expected("an object") || is_expected("a list") => {
-            "this is a text; write it without quotes, on lines of its own below the key"
-        }
-        _ if is_expected("a string") => "write one text, on the line of the key",
-        Value::Array(_) if is_expected("an object") => {
-            "this is a list; write each entry as key: value, without the -"
-        }
-        _ if is_expected("an object") => "write each entry as key: value, on a line of its own",
-        _ if is_expected("a list") => "write a list: a line with - for each item",
-        _ if is_expected("a boolean") => "write true or false, without quotes",
-        _ if message.contains("not a quantity") => {
-            "no quantity has this form; write a number without a unit, as 1"
-        }
-        _ if is_expected("a quantity") => "write a number, as 1, 500m or 2Gi",
+    let is_opt_out = field? == inject && !value?.is_string();
+    // in quotes, it would do nothing
+    is_opt_out.then(|| {
+        format!("write {DISABLED}, if berth should leave the Pod alone, or remove the label")
+    })
+}
+
+/// What stands in for a value of the wrong shape, so that the others can be found: what was probably meant, or nothing.
+fn mended(expected: &str, value: &Value) -> Option<Value> {
+    Some(match (expected, value) {
+        ("a string", Value::Number(_) | Value::Bool(_)) => json!(value.to_string()),
+        ("a string", _) => json!(""),
+        ("a mapping", _) => json!({}),
+        ("a list", _) => json!([]),
+        ("a boolean", _) => json!(false),
+        ("a quantity" | "a whole number", _) => json!("0"),
         _ => return None,
-    };
-    Some(words.to_owned())
-}
-
-/// The field with which a message begins, as `spec.nodeSelector["x"]: …`, as a JSON Pointer in the Pod.
-fn field(message: &str) -> Option<String> {
-    let mut roots = ["spec", "metadata"].into_iter();
-    let is_path = roots.any(|root| {
-        let rest = message.strip_prefix(root);
-        rest.is_some_and(|rest| rest.starts_with(['.', ':']))
-    });
-    let mut rest = is_path.then_some(message)?;
-    let mut pointer = String::new();
-    loop {
-        let step;
-        if let Some(after) = rest.strip_prefix("[\"") {
-            (step, rest) = after.split_once("\"]")?;
-        } else if let Some(after) = rest.strip_prefix('[') {
-            (step, rest) = after.split_once(']')?;
-        } else {
-            let name = rest.strip_prefix('.').unwrap_or(rest);
-            let is_in_name = |c: char| c.is_ascii_alphanumeric();
-            let end = name.find(|c| !is_in_name(c)).unwrap_or(name.len());
-            (step, rest) = name.split_at_checked(end)?;
-        }
-        if step.is_empty() {
-            return None;
-        }
-        pointer.push('/');
-        pointer.push_str(&pointer_segment(step));
-        if !rest.starts_with(['.', '[']) {
-            return Some(pointer);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::field;
-
-    #[test]
-    fn the_field_that_a_message_begins_with_is_found() {
-        for (message, pointer) in [
-            (
-                "spec.nodeSelector[\"a.b/c\"]: expected",
-                Some("/spec/nodeSelector/a.b~1c"),
-            ),
-            (
-                "spec.containers[0].resources.limits: expected",
-                Some("/spec/containers/0/resources/limits"),
-            ),
-            (
-                "spec.containers[1].resources.limits[\"amd.com/gpu\"]: x",
-                Some("/spec/containers/1/resources/limits/amd.com~1gpu"),
-            ),
-            ("spec.nodeName \"n\" bypasses", Some("/spec/nodeName")),
-            ("metadata.labels[\"a/b\"]: x", Some("/metadata/labels/a~1b")),
-            ("spec: expected an object", Some("/spec")),
-            ("metadata: expected an object", Some("/metadata")),
-            ("specs: x", None),
-            ("workload class \"x\"", None),
-            ("spec.", None),
-        ] {
-            assert_eq!(field(message).as_deref(), pointer, "{message}");
-        }
-    }
+    })
 }

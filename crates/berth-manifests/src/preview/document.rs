@@ -8,7 +8,10 @@ use crate::{
     suppression::{self, Comment, Form},
     yaml::{self, Node, Read},
 };
-use berth_core::{outcome::Warning, view::View};
+use berth_core::{
+    outcome::{Reason, Verdict, Warning},
+    view::View,
+};
 use json_patch::Patch;
 
 /// How a comment suppresses a finding of a preview, which is a check's or a warning of the server's.
@@ -17,10 +20,22 @@ const FORM: Form = Form {
     example: "berth-preview: allow SurgeNeedsGpu the reason",
     codes: || {
         let topics = Topic::ALL.iter().map(|topic| topic.as_str());
-        let topics = topics.filter(|code| *code != Topic::Suppression.as_str());
-        topics.chain(Warning::WORDS.iter().copied()).collect()
+        let codes = topics.chain(Warning::WORDS.iter().copied());
+        codes.filter(|code| !is_never(code)).collect()
     },
+    is_never,
 };
+
+/// What the API server or the webhook denies stays denied, and a comment cannot hide that it suppresses nothing.
+fn is_never(code: &str) -> bool {
+    let mut denials = Reason::ALL
+        .iter()
+        .filter(|it| it.verdict() == Verdict::Denied);
+    let mut topics = Topic::ALL.iter().filter(|it| it.is_final());
+    topics.any(|topic| topic.as_str() == code)
+        || denials.any(|reason| reason.as_str() == code)
+        || code == Warning::RuntimeClassEmpty.as_str()
+}
 
 /// A document that was read, and what would happen to its Pods.
 #[derive(Debug)]
@@ -106,6 +121,10 @@ fn place(preview: &mut Preview, source: &SourceText, root: Option<&Node>) {
             source: source.clone(),
             span: span.unwrap_or_default(),
         });
+        let node = root.and_then(|root| root.at(&diagnostic.field));
+        if let (None, Some(expected), Some(node)) = (&diagnostic.help, diagnostic.expected, node) {
+            diagnostic.help = node.instead(expected, &source.text);
+        }
     }
 }
 

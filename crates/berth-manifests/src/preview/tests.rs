@@ -157,6 +157,13 @@ fn a_rollout_that_needs_a_spare_gpu_is_found() {
         ),
     ] {
         let document = deployment(strategy, replicas);
+        let severity = previewed(&document).severity();
+        let expected = hangs.then(|| match document["spec"]["strategy"] {
+            // the default is nobody's mistake
+            Value::Null => Severity::Note,
+            _ => Severity::Error,
+        });
+        assert_eq!(severity, expected, "{document}");
         let found = topics(&document);
         assert_eq!(
             found.iter().any(|(topic, _)| *topic == "SurgeNeedsGpu"),
@@ -452,6 +459,19 @@ fn a_rollout_of_others_that_need_a_second_set_is_found() {
         )
     };
     let recreate = json!({"deploymentStrategy": {"type": "Recreate"}});
+    let spec = "spec.predictor.deploymentStrategy";
+    let written =
+        json!({"deploymentStrategy": {"rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}});
+    for (document, field) in [
+        (kserve(written), spec),
+        (ray(json!({"type": "NewCluster"})), "spec.upgradeStrategy"),
+        (
+            lws(json!({"maxSurge": 1, "maxUnavailable": 0})),
+            "spec.rolloutStrategy",
+        ),
+    ] {
+        assert_eq!(topics(&document)[0].1, field, "{document}");
+    }
     for (document, severity) in [
         (lws(json!(null)), None),
         (lws(json!({"maxSurge": 1})), None),
@@ -498,7 +518,42 @@ fn a_gpu_without_a_class_is_a_note() {
         topics(&limited("1")),
         [("GpuWithoutClass", field.to_owned())]
     );
-    assert_eq!(topics(&limited("0")), []);
+    for nothing in ["0", "0m", "0.0"] {
+        assert_eq!(topics(&limited(nothing)), [], "{nothing}");
+    }
+    let mut init = limited("0");
+    let spec = &mut init["spec"]["template"]["spec"];
+    spec["initContainers"] = limited("1")["spec"]["template"]["spec"]["containers"].take();
+    let field = "spec.template.spec.initContainers[0].resources.limits[\"nvidia.com/gpu\"]";
+    assert_eq!(topics(&init), [("GpuWithoutClass", field.to_owned())]);
+}
+
+#[test]
+fn an_object_of_a_version_that_has_no_such_kind_is_told_the_right_one() {
+    let pod = |version: &str| {
+        json!({"apiVersion": version, "kind": "Pod",
+            "metadata": template()["metadata"], "spec": template()["spec"]})
+    };
+    let of = |version: &str, kind: &str| object(version, kind, json!({"template": template()}));
+    for (document, right) in [
+        (pod("apps/v1"), Some("v1")),
+        (pod("v1"), None),
+        (of("v1", "StatefulSet"), Some("apps/v1")),
+        (of("extensions/v1beta1", "Deployment"), Some("apps/v1")),
+        (of("batch/v1beta1", "Job"), Some("batch/v1")),
+        (of("batch.volcano.sh/v1alpha1", "Job"), None),
+        (of("example.com/v1", "Deployment"), None),
+    ] {
+        let found = previewed(&document).diagnostics.into_iter();
+        let mut found = found.filter(|it| it.code == Some("Invalid"));
+        let help = found.next().and_then(|it| it.help);
+        let expected = right.map(|right| format!("write apiVersion: {right}"));
+        assert_eq!(help, expected, "{document}");
+    }
+    // without the label, berth has nothing to say
+    let mut other = of("v1", "StatefulSet");
+    other["spec"]["template"]["metadata"] = json!({});
+    assert_eq!(topics(&other), []);
 }
 
 #[test]
@@ -548,7 +603,12 @@ fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
         let mut document = deployment(json!({"type": "Recreate"}), 1);
         let (parent, key) = pointer.rsplit_once('/').expect("a field");
         document.pointer_mut(parent).expect("there")[key] = value;
-        let mut found = previewed(&document).diagnostics;
+        let text = document.to_string();
+        let source = crate::diagnostic::SourceText::new("x.yaml", &*text);
+        let mut namespaces = Namespaces::new("ai", []);
+        let mut found = Document::read(&source, &view(), &mut namespaces)
+            .preview
+            .diagnostics;
         found.retain(|it| it.severity == Severity::Error);
         let words = |it: Diagnostic| {
             format!(
@@ -565,7 +625,7 @@ fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
         (
             "hostNetwork",
             json!("yes"),
-            "spec.template.spec.hostNetwork: \"yes\" is not true or false",
+            "spec.template.spec.hostNetwork: \"yes\" is not a boolean, and the API server takes nothing else here: write true or false, without quotes",
         ),
         (
             "activeDeadlineSeconds",
@@ -575,10 +635,10 @@ fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
         (
             "dnsPolicy",
             json!(1),
-            "1 is not a text, and the API server takes nothing else here: 1 is a number; quote it: \"1\"",
+            "1 is not a string, and the API server takes nothing else here: 1 is a number; quote it: \"1\"",
         ),
-        ("volumes", json!({"a": 1}), "an object is not a list"),
-        ("securityContext", json!([1]), "a list is not an object"),
+        ("volumes", json!({"a": 1}), "a mapping is not a list"),
+        ("securityContext", json!([1]), "a list is not a mapping"),
         (
             "containers",
             json!([{"name": "main", "ports": [{"containerPort": 80, "hostPort": "x"}]}]),

@@ -17,6 +17,7 @@ use berth_core::{
     field,
     manifest::{Document, Manifest, Problem},
     names::{GROUP, VERSION},
+    shown,
     suggestion::suggestion,
 };
 
@@ -72,7 +73,7 @@ pub(crate) fn decode(files: &[SourceText]) -> Result<Decoded, Vec<Diagnostic>> {
             }
         };
         for root in documents {
-            match manifest(&root) {
+            match manifest(&root, &source.text) {
                 Ok(manifest) => decoded.0.push(Placed {
                     source: source.clone(),
                     root,
@@ -109,18 +110,25 @@ impl Invalid {
     }
 }
 
-fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
+fn manifest(root: &Node, text: &str) -> Result<Manifest, Vec<Invalid>> {
     let version = root.get("apiVersion").and_then(Node::as_str);
     let ours = format!("{GROUP}/{VERSION}");
     let (field, found) = match root.get("kind").and_then(Node::as_str) {
         _ if version != Some(&*ours) => ("apiVersion", version),
-        Some("GPUPool") => return typed(root, &crd_schema::<GPUPool>, Manifest::Pool),
-        Some("WorkloadClass") => return typed(root, &crd_schema::<WorkloadClass>, Manifest::Class),
+        Some("GPUPool") => return typed(root, text, &crd_schema::<GPUPool>, Manifest::Pool),
+        Some("WorkloadClass") => {
+            return typed(root, text, &crd_schema::<WorkloadClass>, Manifest::Class);
+        }
         other => ("kind", other),
     };
     let message = found.map_or_else(
         || format!("the document has no {field}"),
-        |found| format!("{field} {found:?} is not one of berth's"),
+        |found| {
+            format!(
+                "{field} {found} is not one of berth's",
+                found = shown::quoted(found)
+            )
+        },
     );
     let meant = ["GPUPool", "WorkloadClass", &*ours];
     let near = found.and_then(|found| suggestion(found, meant));
@@ -128,7 +136,10 @@ fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
     let key = suggestion(field, keys).filter(|_| root.get(field).is_none());
     let near = match (near, key) {
         (Some(near), _) => format!("did you mean {near}? "),
-        (None, Some(key)) => format!("did you mean {field} instead of {key:?}? "),
+        (None, Some(key)) => format!(
+            "did you mean {field} instead of {key}? ",
+            key = shown::quoted(key)
+        ),
         (None, None) => String::new(),
     };
     let help =
@@ -139,6 +150,7 @@ fn manifest(root: &Node) -> Result<Manifest, Vec<Invalid>> {
 
 fn typed<T: DeserializeOwned>(
     root: &Node,
+    text: &str,
     schema: &dyn Fn() -> JSONSchemaProps,
     manifest: fn(T) -> Manifest,
 ) -> Result<Manifest, Vec<Invalid>> {
@@ -158,7 +170,7 @@ fn typed<T: DeserializeOwned>(
         Err(error) => Some(error.to_string()),
     };
     let schema = schema();
-    let wrong = shape::check(root, &schema);
+    let wrong = shape::check(root, text, &schema);
     let mut invalid: Vec<Invalid> = Vec::new();
     let unknown = if error.is_none() {
         unknown
@@ -249,7 +261,12 @@ fn unknown_field(root: &Node, steps: &[String], schema: &JSONSchemaProps) -> Inv
         }
     }
     let span = root.locate_key(&field);
-    Invalid::new(field, span, format!("unknown field {name:?}"), help)
+    Invalid::new(
+        field,
+        span,
+        format!("unknown field {name}", name = shown::quoted(name)),
+        help,
+    )
 }
 
 /// What the schema allows below a path.

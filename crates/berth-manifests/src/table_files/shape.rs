@@ -5,9 +5,9 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
 };
 use serde_json::Value;
 
-use berth_core::{field, suggestion::suggestion};
+use berth_core::{field, shown, suggestion::suggestion};
 
-use crate::yaml::{self, Kind, Node};
+use crate::yaml::{Kind, Node};
 
 /// Something that is wrong with a field.
 #[derive(Debug)]
@@ -20,73 +20,82 @@ pub(super) struct Wrong {
     pub(super) help: String,
 }
 
-/// Everything that is wrong with a manifest's values.
-pub(super) fn check(root: &Node, schema: &JSONSchemaProps) -> Vec<Wrong> {
-    let mut wrong = Vec::new();
-    value(root, schema, "", &mut wrong);
-    wrong
+/// Everything that is wrong with the values of a manifest, which stands in a text.
+pub(super) fn check(root: &Node, text: &str, schema: &JSONSchemaProps) -> Vec<Wrong> {
+    let wrong = Vec::new();
+    let mut check = Check { text, wrong };
+    check.value(root, schema, "");
+    check.wrong
 }
 
-fn value(node: &Node, schema: &JSONSchemaProps, field: &str, wrong: &mut Vec<Wrong>) {
-    if let Some((message, help)) = kind(node, schema) {
-        let field = field.to_owned();
-        return wrong.push(Wrong {
-            field,
-            message,
-            help,
-        });
-    }
-    match &node.kind {
-        Kind::Scalar(_) => {}
-        Kind::Sequence(nodes) => {
-            if let Some(Schema(items)) = &schema.items {
-                for (i, node) in nodes.iter().enumerate() {
-                    value(node, items, &format!("{field}[{i}]"), wrong);
+struct Check<'t> {
+    text: &'t str,
+    wrong: Vec<Wrong>,
+}
+
+impl Check<'_> {
+    fn value(&mut self, node: &Node, schema: &JSONSchemaProps, field: &str) {
+        if let Some((message, help)) = kind(node, self.text, schema) {
+            let field = field.to_owned();
+            return self.wrong.push(Wrong {
+                field,
+                message,
+                help,
+            });
+        }
+        match &node.kind {
+            Kind::Scalar(_) => {}
+            Kind::Sequence(nodes) => {
+                if let Some(Schema(items)) = &schema.items {
+                    for (i, node) in nodes.iter().enumerate() {
+                        self.value(node, items, &format!("{field}[{i}]"));
+                    }
                 }
             }
+            Kind::Mapping(_) => self.mapping(node, schema, field),
         }
-        Kind::Mapping(_) => mapping(node, schema, field, wrong),
     }
-}
 
-fn mapping(node: &Node, schema: &JSONSchemaProps, field: &str, wrong: &mut Vec<Wrong>) {
-    let below = |key: &str| field::below(field, key);
-    let properties = schema.properties.iter().flatten();
-    for (key, schema) in properties {
-        if let Some(node) = node.get(key).filter(|node| !is_null(node)) {
-            value(node, schema, &below(key), wrong);
+    fn mapping(&mut self, node: &Node, schema: &JSONSchemaProps, field: &str) {
+        let below = |key: &str| field::below(field, key);
+        let properties = schema.properties.iter().flatten();
+        for (key, schema) in properties {
+            if let Some(node) = node.get(key).filter(|node| !is_null(node)) {
+                self.value(node, schema, &below(key));
+            }
         }
-    }
-    if let Some(JSONSchemaPropsOrBool::Schema(every)) = &schema.additional_properties {
-        for entry in node.entries().iter().filter(|it| !is_null(&it.value)) {
-            value(&entry.value, every, &field::entry(field, &entry.key), wrong);
+        if let Some(JSONSchemaPropsOrBool::Schema(every)) = &schema.additional_properties {
+            for entry in node.entries().iter().filter(|it| !is_null(&it.value)) {
+                self.value(&entry.value, every, &field::entry(field, &entry.key));
+            }
         }
-    }
-    let is_missing = |key: &&String| node.get(key).is_none_or(is_null);
-    for key in schema.required.iter().flatten().filter(is_missing) {
-        let of_key = schema.properties.iter().flatten();
-        let mut of_key = of_key.filter(|(name, _)| *name == key).map(|(_, it)| it);
-        wrong.push(Wrong {
-            field: below(key),
-            message: format!("{key} is missing"),
-            help: of_key
-                .next()
-                .map_or_else(|| "write it".to_owned(), to_write),
-        });
+        let is_missing = |key: &&String| node.get(key).is_none_or(is_null);
+        for key in schema.required.iter().flatten().filter(is_missing) {
+            let of_key = schema.properties.iter().flatten();
+            let mut of_key = of_key.filter(|(name, _)| *name == key).map(|(_, it)| it);
+            self.wrong.push(Wrong {
+                field: below(key),
+                message: format!("{key} is missing"),
+                help: of_key
+                    .next()
+                    .map_or_else(|| "write it".to_owned(), to_write),
+            });
+        }
     }
 }
 
 /// What is wrong with a value, and what to write instead.
-fn kind(node: &Node, schema: &JSONSchemaProps) -> Option<(String, String)> {
+fn kind(node: &Node, text: &str, schema: &JSONSchemaProps) -> Option<(String, String)> {
     let wanted = schema.type_.as_deref().unwrap_or_default();
     let is_either = schema.x_kubernetes_int_or_string == Some(true);
     let fits = match (&node.kind, wanted) {
         (Kind::Scalar(Value::String(text)), "string") => return word(text, schema),
         (Kind::Scalar(Value::Number(number)), "integer") => {
             let is_whole = number.as_u64().is_some_and(|it| u32::try_from(it).is_ok());
-            let help = "write a whole number, from 0 to 4294967295";
-            return (!is_whole)
-                .then(|| (format!("{number} is not such a number"), help.to_owned()));
+            return (!is_whole).then(|| {
+                let message = format!("{number} is not a whole number in its bounds");
+                (message, within_bounds(schema))
+            });
         }
         (_, "") if !is_either => true,
         (Kind::Scalar(Value::String(_) | Value::Number(_)), "")
@@ -109,9 +118,18 @@ fn kind(node: &Node, schema: &JSONSchemaProps) -> Option<(String, String)> {
         let found = found(node);
         (
             format!("expected {expected}, found {found}"),
-            instead(node, schema, wanted),
+            instead(node, text, schema, wanted),
         )
     })
+}
+
+/// What the schema allows of a whole number.
+fn within_bounds(schema: &JSONSchemaProps) -> String {
+    let least = schema.minimum.unwrap_or_default();
+    match schema.maximum {
+        Some(most) => format!("write a whole number from {least} to {most}"),
+        None => format!("write a whole number, {least} or more"),
+    }
 }
 
 /// A string that is one of a few words.
@@ -128,7 +146,10 @@ fn word(text: &str, schema: &JSONSchemaProps) -> Option<(String, String)> {
                 .find(|it| it.eq_ignore_ascii_case(text))
         })
         .map_or_else(|| one_of(&words), |near| format!("did you mean {near}?"));
-    Some((format!("unknown value {text:?}"), help))
+    Some((
+        format!("unknown value {text}", text = shown::quoted(text)),
+        help,
+    ))
 }
 
 fn words(schema: &JSONSchemaProps) -> Vec<&str> {
@@ -167,10 +188,11 @@ fn with_keys(schema: &JSONSchemaProps) -> String {
 }
 
 /// How to write another kind of value.
-fn instead(node: &Node, schema: &JSONSchemaProps, wanted: &str) -> String {
+fn instead(node: &Node, text: &str, schema: &JSONSchemaProps, wanted: &str) -> String {
+    if let ("string", Some(quoted)) = (wanted, node.in_quotes(text)) {
+        return quoted;
+    }
     match (&node.kind, wanted) {
-        (Kind::Scalar(Value::Bool(word)), "string") => yaml::quote_it(word, "boolean"),
-        (Kind::Scalar(Value::Number(number)), "string") => yaml::quote_it(number, "number"),
         (Kind::Scalar(Value::String(text)), "object") => {
             taint(text).unwrap_or_else(|| format!("write a mapping{}", with_keys(schema)))
         }
@@ -196,7 +218,7 @@ fn taint(text: &str) -> Option<String> {
     let value = if value.is_empty() {
         String::new()
     } else {
-        format!(", value: {value:?}")
+        format!(", value: {value}", value = shown::quoted(value))
     };
     Some(format!(
         "write it as {{key: {key}{value}, effect: {effect}}}"
@@ -209,7 +231,7 @@ fn found(node: &Node) -> String {
         Kind::Scalar(Value::Null) => "nothing".to_owned(),
         Kind::Scalar(Value::Bool(word)) => format!("the boolean {word}"),
         Kind::Scalar(Value::Number(number)) => format!("the number {number}"),
-        Kind::Scalar(other) => format!("the text {other}"),
+        Kind::Scalar(other) => format!("the string {other}"),
         Kind::Sequence(_) => "a list".to_owned(),
         Kind::Mapping(_) => "a mapping".to_owned(),
     }

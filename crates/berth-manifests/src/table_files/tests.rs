@@ -60,11 +60,11 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             class("  pools: [{name: p}]\n  gpus: {max: many}"),
-            "t.yaml:11:15: spec.gpus.max: expected a whole number, found the text \"many\"; write a whole number",
+            "t.yaml:11:15: spec.gpus.max: expected a whole number, found the string \"many\"; write a whole number",
         ),
         (
             class("  pools: [{name: p}]\n  rationale: yes"),
-            "t.yaml:11:14: spec.rationale: expected a string, found the boolean true; true is a boolean; quote it: \"true\"",
+            "t.yaml:11:14: spec.rationale: expected a string, found the boolean true; yes is a boolean; quote it: \"yes\"",
         ),
         (
             POOL.replace("GPUPool", "GpuPool"),
@@ -175,7 +175,7 @@ fn a_value_of_another_shape_is_told_in_the_authors_words() {
     for (lines, words) in [
         (
             "taints: ['a/b=c:NoSchedule']",
-            "spec.taints[0]: expected a mapping, found the text \"a/b=c:NoSchedule\"; write it as {key: a/b, value: \"c\", effect: NoSchedule}",
+            "spec.taints[0]: expected a mapping, found the string \"a/b=c:NoSchedule\"; write it as {key: a/b, value: \"c\", effect: NoSchedule}",
         ),
         (
             "taints: [{key: a}]",
@@ -185,7 +185,10 @@ fn a_value_of_another_shape_is_told_in_the_authors_words() {
             "taints: [{key: a, effect: noschedule}]",
             "spec.taints[0].effect: unknown value \"noschedule\"; did you mean NoSchedule?",
         ),
-        ("env: nothing", "spec.env: expected a list, found the text"),
+        (
+            "env: nothing",
+            "spec.env: expected a list, found the string",
+        ),
     ] {
         let found = diagnostics(&pool(lines));
         assert_eq!(found.len(), 1, "{found:?}");

@@ -537,6 +537,27 @@ pub(crate) fn advice(object: &Value) -> Option<Advice> {
     Kind::of(text("apiVersion"), text("kind"))?.advice
 }
 
+/// Kubernetes' own kinds that have Pods, each with the only version that supported releases serve.
+const OWN: &[(&str, &str)] = &[
+    ("Pod", "v1"),
+    ("ReplicationController", "v1"),
+    ("Deployment", "apps/v1"),
+    ("StatefulSet", "apps/v1"),
+    ("DaemonSet", "apps/v1"),
+    ("ReplicaSet", "apps/v1"),
+    ("Job", "batch/v1"),
+    ("CronJob", "batch/v1"),
+];
+
+/// The version that an object of Kubernetes' own kinds should have, where it has another of Kubernetes' own.
+pub(crate) fn right_version(version: &str, kind: &str) -> Option<&'static str> {
+    let (group, _) = version.split_once('/').unwrap_or(("", version));
+    let is_own = ["", "apps", "batch", "extensions"].contains(&group);
+    let mut kinds = OWN.iter();
+    let (_, right) = kinds.find(|(own, _)| is_own && *own == kind)?;
+    Some(*right).filter(|right| *right != version)
+}
+
 /// Whether a group's API takes a field of the Pod's spec in its templates.
 pub(super) fn takes(group: &str, field: &str) -> bool {
     !(group.starts_with("serving.knative.dev/") && NOT_IN_KNATIVE.contains(&field))

@@ -88,7 +88,7 @@ fn zero_on_the_target_opts_out_of_the_gpu_and_not_of_the_place() {
         let admitted = admit(&one_pool(), &resources(there.clone())).expect("admitted");
         assert_eq!(admitted.pod["spec"]["containers"][0]["resources"], there);
         assert!(admitted.pod["spec"].get("affinity").is_some());
-        let warning = "berth: container main has the limit amd.com/gpu: 0, so it gets no GPU (a LimitRange may have set it)";
+        let warning = "berth: container main gets no GPU: its limit of amd.com/gpu is 0 (a LimitRange's?); remove it to get one";
         assert_eq!(admitted.warnings, [warning]);
     }
 }
@@ -141,7 +141,7 @@ fn a_zero_of_any_group_opts_out_of_the_gpu_in_every_group() {
             assert_eq!(spec["containers"][0], main);
             assert_eq!(spec.get("runtimeClassName"), None, "{there}");
             assert!(spec.get("affinity").is_some());
-            let said = format!("has the {} {name}: 0,", list.trim_end_matches('s'));
+            let said = format!("its {} of {name} is 0", list.trim_end_matches('s'));
             assert!(
                 admitted.warnings[0].contains(&said),
                 "{:?}",
@@ -304,7 +304,7 @@ fn what_is_no_gpu_or_may_be_none_is_left_and_said() {
         (
             "amd.com/whatever",
             Some(
-                "berth: is amd.com/whatever a GPU? Unknown: its operator adds it by --gpu-resource or --companion-resource",
+                "berth: unknown whether amd.com/whatever is a GPU: who runs berth can add it, by --gpu-resource",
             ),
         ),
         ("nvidia.com/rdma_a", None),

@@ -11,6 +11,7 @@ use berth_core::{
     json::pointer_segment,
     names::{CONTAINER_ANNOTATION, INJECT_LABEL},
     outcome::Reason,
+    quantity::Quantity,
     table::AllocationTable,
 };
 
@@ -23,23 +24,34 @@ pub(super) fn gpu_without_class(
     if pod.reason() != Reason::NoClass {
         return None;
     }
-    let path = format!("{}/containers", pod.template.spec);
-    let containers = document.pointer(&path).and_then(Value::as_array);
-    let mut containers = containers.into_iter().flatten().enumerate();
-    containers.find_map(|(i, container)| {
-        let limits = container["resources"]["limits"].as_object()?;
-        let is_asked = |amount: &Value| *amount != 0 && *amount != "0" && !amount.is_null();
-        let mut limits = limits.iter();
-        let (gpu, _) = limits.find(|(name, amount)| table.is_gpu(name) && is_asked(amount))?;
-        Some(Topic::GpuWithoutClass.of(
-            &format!("{path}/{i}/resources/limits/{}", pointer_segment(gpu)),
-            format!("a limit of {gpu}, and no workload class: berth leaves the Pod alone"),
-            format!(
-                "add the label {}, if berth should place it",
-                table.class_label()
-            ),
-        ))
-    })
+    for list in ["containers", "initContainers"] {
+        let path = format!("{}/{list}", pod.template.spec);
+        let containers = document.pointer(&path).and_then(Value::as_array);
+        for (i, container) in containers.into_iter().flatten().enumerate() {
+            let limits = container["resources"]["limits"].as_object();
+            let mut limits = limits.into_iter().flatten();
+            let gpu = limits.find(|(name, amount)| table.is_gpu(name) && asks(amount));
+            if let Some((gpu, _)) = gpu {
+                return Some(Topic::GpuWithoutClass.of(
+                    &format!("{path}/{i}/resources/limits/{}", pointer_segment(gpu)),
+                    format!("a limit of {gpu}, and no workload class: berth leaves the Pod alone"),
+                    format!(
+                        "add the label {}, if berth should place it",
+                        table.class_label()
+                    ),
+                ));
+            }
+        }
+    }
+    None
+}
+
+/// Whether an amount is more than nothing: null is zero.
+fn asks(amount: &Value) -> bool {
+    let text = amount
+        .as_str()
+        .map_or_else(|| amount.to_string(), str::to_owned);
+    !amount.is_null() && Quantity::parse(&text).is_none_or(|amount| !amount.is_zero())
 }
 
 /// Labels and annotations for berth that stand where no Pod gets them.

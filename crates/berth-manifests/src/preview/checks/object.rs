@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{Topic, class::labelled};
 use crate::{
     diagnostic::Diagnostic,
-    workload::{PodTemplate, advice},
+    workload::{PodTemplate, advice, right_version},
 };
 use berth_core::{shown, suggestion::suggestion, table::AllocationTable};
 
@@ -40,12 +40,25 @@ pub(in crate::preview) fn of_document(
     label_without_template(document, table.class_label())
 }
 
+/// An object of Kubernetes' own whose version has no such kind.
+pub(in crate::preview) fn wrong_version(object: &Value, path: &str) -> Option<Diagnostic> {
+    let text = |field: &str| object[field].as_str().unwrap_or_default();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    let right = right_version(version, kind)?;
+    let message = format!("there is no {kind} in {version}");
+    let help = format!("write apiVersion: {right}");
+    Some(Topic::Invalid.of(&format!("{path}/apiVersion"), message, help))
+}
+
 /// The class label in an object that has no Pod template: whether its Pods get it is known of some kinds.
 fn label_without_template(document: &Value, label: &str) -> Option<Diagnostic> {
     const PREVIEW_PODS: &str = "preview the Pods that its controller creates";
     let mut paths = Vec::new();
     labelled(document, "", label, &mut paths);
     let first = paths.first()?;
+    if let Some(told) = wrong_version(document, "") {
+        return Some(told);
+    }
     let Some(advice) = advice(document) else {
         let message = "this object has no Pod template";
         return Some(Topic::NoContainer.of(first, message, PREVIEW_PODS));

@@ -1,5 +1,7 @@
 //! A rollout that needs more GPUs than its Pods have.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::{PodPreview, Topic};
@@ -8,7 +10,7 @@ use crate::diagnostic::{Diagnostic, Severity};
 /// How a kind replaces its Pods.
 struct Rollout<'d> {
     /// The field that says so, from the object; the nearest one above is marked where it is absent.
-    path: &'static str,
+    path: Cow<'static, str>,
     /// What has `maxSurge` and `maxUnavailable`; none where a second set of Pods starts whatever it says.
     update: Option<&'d Value>,
     /// What these two are where they are absent.
@@ -29,7 +31,8 @@ pub(super) fn surge(document: &Value, pod: &PodPreview) -> Option<Diagnostic> {
         return None;
     };
     let component = document.pointer(pod.template.path())?;
-    let rollout = Rollout::of(object, component, &pod.kind)?;
+    let place = pod.template.path().strip_prefix(&*pod.template.object)?;
+    let rollout = Rollout::of(object, (component, place), &pod.kind)?;
     let replicas = [&object["spec"]["replicas"], &component["minReplicas"]];
     let replicas = replicas.into_iter().find_map(Value::as_u64).unwrap_or(1);
     if rollout.stands_still() {
@@ -62,7 +65,7 @@ impl<'d> Rollout<'d> {
     fn by(update: &'d Value, what: &'static str, help: &'static str) -> Self {
         let has = |field: &str| !update[field].is_null();
         Self {
-            path: "spec",
+            path: "spec".into(),
             update: Some(update),
             defaults: QUARTERS,
             is_written: has("maxSurge") || has("maxUnavailable"),
@@ -72,14 +75,15 @@ impl<'d> Rollout<'d> {
     }
 
     /// How an object of a kind replaces the Pods of one of its components; none where no new Pod waits for an old one.
-    fn of(object: &'d Value, component: &'d Value, kind: &str) -> Option<Self> {
+    fn of(object: &'d Value, (component, place): (&'d Value, &str), kind: &str) -> Option<Self> {
         let spec = &object["spec"];
         match kind {
-            "Deployment" => Self::of_deployment(&spec["strategy"], "spec/strategy"),
+            "Deployment" => Self::of_deployment(&spec["strategy"], "spec/strategy".into()),
             "InferenceService" => {
                 // KServe's own mode without Knative takes a Deployment's strategy; Knative replaces revision by revision
                 let strategy = &component["deploymentStrategy"];
-                Self::of_deployment(strategy, "spec").map(|it| Self {
+                let path = format!("{}/deploymentStrategy", place.trim_start_matches('/'));
+                Self::of_deployment(strategy, path.into()).map(|it| Self {
                     help: "set deploymentStrategy.type: Recreate beside the containers (in the mode Standard), or keep a GPU to spare",
                     ..it
                 })
@@ -87,7 +91,7 @@ impl<'d> Rollout<'d> {
             "Rollout" => Some(Self::of_argo(&spec["strategy"])),
             // kubernetes-sigs/lws api/leaderworkerset/v1/leaderworkerset_types.go, RollingUpdateConfiguration
             "LeaderWorkerSet" => Some(Self {
-                path: "spec/rolloutStrategy",
+                path: "spec/rolloutStrategy".into(),
                 defaults: (Share::Pods(0), Share::Pods(1)),
                 ..Self::by(
                     &spec["rolloutStrategy"]["rollingUpdateConfiguration"],
@@ -98,7 +102,7 @@ impl<'d> Rollout<'d> {
             // ray-project/kuberay ray-operator/apis/ray/v1/rayservice_types.go, RayServiceUpgradeType
             "RayService" if spec["upgradeStrategy"]["type"] == "None" => None,
             "RayService" => Some(Self {
-                path: "spec",
+                path: "spec/upgradeStrategy".into(),
                 update: None,
                 is_written: spec["upgradeStrategy"]["type"].is_string(),
                 ..Self::by(
@@ -120,21 +124,17 @@ impl<'d> Rollout<'d> {
         }
     }
 
-    fn of_deployment(strategy: &'d Value, path: &'static str) -> Option<Self> {
+    fn of_deployment(strategy: &'d Value, path: Cow<'static, str>) -> Option<Self> {
         const HELP: &str =
             "set spec.strategy.type: Recreate, or spec.strategy.rollingUpdate.maxSurge: 0";
         (strategy["type"] != "Recreate").then(|| Self {
-            path: if strategy.is_null() { "spec" } else { path },
+            path,
             ..Self::by(&strategy["rollingUpdate"], ONE_BY_ONE, HELP)
         })
     }
 
     fn of_argo(strategy: &'d Value) -> Self {
-        let path = if strategy.is_null() {
-            "spec"
-        } else {
-            "spec/strategy"
-        };
+        let path = Cow::Borrowed("spec/strategy");
         if strategy["blueGreen"].is_object() {
             return Self {
                 path,

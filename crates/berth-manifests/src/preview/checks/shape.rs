@@ -60,47 +60,39 @@ fn wrong_type(spec: &Value, path: &str) -> Option<Diagnostic> {
     let value = value.filter(|value| !value.is_null())?;
     let message = error.inner().to_string();
     let (_, expected) = message.split_once("expected ")?;
-    let (what, help) = meant(expected, value);
+    let expected = meant(expected);
     let found = match value {
         Value::Array(_) => Cow::Borrowed("a list"),
-        Value::Object(_) => Cow::Borrowed("an object"),
+        Value::Object(_) => Cow::Borrowed("a mapping"),
         other => Cow::Owned(shown::name(&other.to_string()).into_owned()),
     };
-    Some(Topic::Invalid.of(
-        &pointer,
-        format!("{found} is not {what}, and the API server takes nothing else here"),
-        help,
-    ))
+    Some(Diagnostic {
+        expected: Some(expected),
+        help: None,
+        ..Topic::Invalid.of(
+            &pointer,
+            format!("{found} is not {expected}, and the API server takes nothing else here"),
+            "",
+        )
+    })
 }
 
-/// What a field takes, and how to write it.
-fn meant(expected: &str, value: &Value) -> (&'static str, String) {
+/// What a field takes, in the words of the server's messages.
+fn meant(expected: &str) -> &'static str {
     let is = |word: &str| expected.starts_with(word);
-    let (what, help) = if is("a boolean") {
-        ("true or false", "write true or false, without quotes")
+    if is("a boolean") {
+        "a boolean"
     } else if is("a string") {
-        let help = match value {
-            Value::Number(number) => crate::yaml::quote_it(number, "number"),
-            Value::Bool(word) => crate::yaml::quote_it(word, "boolean"),
-            _ => "write one text, on the line of the key".to_owned(),
-        };
-        return ("a text", help);
+        "a string"
     } else if is("i32") || is("i64") {
-        (
-            "a whole number",
-            "write a number without quotes, unit and fraction",
-        )
+        "a whole number"
     } else if is("a sequence") {
-        ("a list", "write a list: a line with - for each item")
+        "a list"
     } else if is("enum IntOrString") {
-        ("a number or a text", "write a port's number or its name")
+        "a number or a name"
     } else {
-        (
-            "an object",
-            "write each entry as key: value, on a line of its own",
-        )
-    };
-    (what, help.to_owned())
+        "a mapping"
+    }
 }
 
 /// The same value without amounts, and without what is null.

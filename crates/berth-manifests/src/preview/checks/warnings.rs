@@ -32,6 +32,7 @@ pub(super) fn all(document: &Value, pod: &PodPreview) -> Vec<Diagnostic> {
             field: field(&places.of(warning)),
             message: text.strip_prefix("berth: ").unwrap_or(&text).to_owned(),
             help: None,
+            expected: None,
             place: None,
         }
     });

@@ -85,7 +85,7 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
         (
             format!("  nodeSelector: {{a: yes}}\n{main}"),
             "yes",
-            "true is a boolean; quote it: \"true\"",
+            "yes is a boolean; quote it: \"yes\"",
         ),
         (
             format!("  nodeSelector: {{a: [b]}}\n{main}"),
@@ -110,7 +110,7 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
         (
             "  containers: [main]\n".to_owned(),
             "main",
-            "this is a text; write it without quotes, on lines of its own below the key",
+            "write each entry as key: value, on a line of its own",
         ),
         (
             "  7\n".to_owned(),
@@ -125,7 +125,7 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
         (
             "  containers: [{name: main, resources: {limits: {amd.com/gpu: '1:1'}}}]\n".to_owned(),
             "'1:1'",
-            "no quantity has this form; write a number without a unit, as 1",
+            "write a number without quotes, unit and fraction, as 1",
         ),
     ] {
         let told = told(&pod(&spec));
