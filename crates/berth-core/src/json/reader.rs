@@ -124,7 +124,7 @@ impl<'a> Reader<'a> {
         mut field: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let [b'{', inside @ ..] = space(self.rest) else {
-            return Err(self.other_than("a mapping"));
+            return Err(self.other_than("an object"));
         };
         self.rest = inside;
         if let [b'}', rest @ ..] = space(self.rest) {
@@ -216,7 +216,7 @@ impl<'a> Reader<'a> {
     pub fn other_than(mut self, expected: &'static str) -> Error {
         let found = match self.token() {
             b'"' => "a string",
-            b'{' => "a mapping",
+            b'{' => "an object",
             b'[' => "a list",
             b't' | b'f' => "a boolean",
             b'n' => "null",

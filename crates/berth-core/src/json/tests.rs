@@ -222,13 +222,13 @@ fn a_key_that_is_read_is_there_once() {
 fn another_kind_is_named_with_its_path() {
     let kind = |expected, found| Problem::Kind { expected, found };
     for (text, problem, path) in [
-        ("[]", kind("a mapping", "a list"), ""),
+        ("[]", kind("an object", "a list"), ""),
         (r#"{"text":7}"#, kind("a string", "a number"), ".text"),
         (r#"{"flag":"true"}"#, kind("a boolean", "a string"), ".flag"),
-        (r#"{"list":{}}"#, kind("a list", "a mapping"), ".list"),
+        (r#"{"list":{}}"#, kind("a list", "an object"), ".list"),
         (
             r#"{"list":[{},null]}"#,
-            kind("a mapping", "null"),
+            kind("an object", "null"),
             ".list[1]",
         ),
         (

@@ -209,7 +209,7 @@ impl<'a> GpuRequest<'a> {
         };
         let Some(quantity) = Quantity::parse(&amount.0) else {
             let problem = "not a quantity: write a whole number";
-            return Err(denied(Reason::PodShape, problem, Some("a whole number")));
+            return Err(denied(Reason::PodShape, problem, Some("a whole amount")));
         };
         quantity.whole().map(Some).ok_or_else(|| {
             let problem = if quantity.is_negative() {

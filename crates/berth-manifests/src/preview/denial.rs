@@ -116,10 +116,10 @@ fn mended(expected: &str, value: &Value) -> Option<Value> {
     Some(match (expected, value) {
         ("a string", Value::Number(_) | Value::Bool(_)) => json!(value.to_string()),
         ("a string", _) => json!(""),
-        ("a mapping", _) => json!({}),
+        ("an object", _) => json!({}),
         ("a list", _) => json!([]),
         ("a boolean", _) => json!(false),
-        ("a quantity" | "a whole number", _) => json!("0"),
+        ("a quantity" | "a whole amount", _) => json!("0"),
         _ => return None,
     })
 }

@@ -637,8 +637,8 @@ fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
             json!(1),
             "1 is not a string, and the API server takes nothing else here: 1 is a number; quote it: \"1\"",
         ),
-        ("volumes", json!({"a": 1}), "a mapping is not a list"),
-        ("securityContext", json!([1]), "a list is not a mapping"),
+        ("volumes", json!({"a": 1}), "an object is not a list"),
+        ("securityContext", json!([1]), "a list is not an object"),
         (
             "containers",
             json!([{"name": "main", "ports": [{"containerPort": 80, "hostPort": "x"}]}]),

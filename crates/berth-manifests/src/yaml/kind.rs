@@ -15,16 +15,19 @@ impl Node {
                         .unwrap_or_else(|| "write one text, on the line of the key".to_owned()),
                 );
             }
-            ("a mapping", Kind::Scalar(Value::String(value))) if is(value, Self::is_mapping) => {
+            ("an object", Kind::Scalar(Value::String(value))) if is(value, Self::is_mapping) => {
                 UNQUOTE
             }
             ("a list", Kind::Scalar(Value::String(value))) if is(value, Self::is_list) => UNQUOTE,
-            ("a mapping", Kind::Sequence(_)) => {
+            ("an object", Kind::Sequence(_)) => {
                 "this is a list; write each entry as key: value, without the -"
             }
-            ("a mapping", _) => "write each entry as key: value, on a line of its own",
+            ("an object", _) => "write each entry as key: value, on a line of its own",
             ("a list", _) => "write a list: a line with - for each item",
             ("a boolean", _) => "write true or false, without quotes",
+            ("a whole amount", _) => {
+                "no quantity has this form; write a number without a unit, as 1"
+            }
             ("a whole number", _) => "write a number without quotes, unit and fraction, as 1",
             ("a quantity", _) => "write a number, as 1, 500m or 2Gi",
             _ => return None,
@@ -97,11 +100,11 @@ mod tests {
     #[test]
     fn quotes_are_told_to_be_left_out_only_where_that_helps() {
         for (text, expected, says) in [
-            ("a: 'b: c'", "a mapping", UNQUOTE),
+            ("a: 'b: c'", "an object", UNQUOTE),
             ("a: '[b]'", "a list", UNQUOTE),
             (
                 "a: b",
-                "a mapping",
+                "an object",
                 "write each entry as key: value, on a line of its own",
             ),
             (

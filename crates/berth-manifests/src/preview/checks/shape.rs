@@ -63,7 +63,7 @@ fn wrong_type(spec: &Value, path: &str) -> Option<Diagnostic> {
     let expected = meant(expected);
     let found = match value {
         Value::Array(_) => Cow::Borrowed("a list"),
-        Value::Object(_) => Cow::Borrowed("a mapping"),
+        Value::Object(_) => Cow::Borrowed("an object"),
         other => Cow::Owned(shown::name(&other.to_string()).into_owned()),
     };
     Some(Diagnostic {
@@ -91,7 +91,7 @@ fn meant(expected: &str) -> &'static str {
     } else if is("enum IntOrString") {
         "a number or a name"
     } else {
-        "a mapping"
+        "an object"
     }
 }
 

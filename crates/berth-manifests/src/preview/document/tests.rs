@@ -125,7 +125,7 @@ fn a_value_of_the_wrong_kind_is_told_with_how_to_write_it() {
         (
             "  containers: [{name: main, resources: {limits: {amd.com/gpu: '1:1'}}}]\n".to_owned(),
             "'1:1'",
-            "write a number without quotes, unit and fraction, as 1",
+            "no quantity has this form; write a number without a unit, as 1",
         ),
     ] {
         let told = told(&pod(&spec));
