@@ -5,7 +5,7 @@ use berth_core::{
     field::pointer,
     json::pointer_segment,
     names::{DISABLED, INJECT_LABEL},
-    outcome::Reason,
+    outcome::{At, Reason},
 };
 use serde_json::{Value, json};
 
@@ -50,7 +50,7 @@ pub(super) fn all(
             field: workload::field(&pointer),
             help: help(named.as_deref(), value.as_deref()),
             expected,
-            ..Diagnostic::error(&*message)
+            ..Diagnostic::error(in_document(&message, told, &pointer))
         };
         let is_new = denials.iter().all(|it| it.field != denial.field);
         // what is denied of a Pod that is only guessed may be of the guess
@@ -99,6 +99,17 @@ fn place(
     named
         .or_else(class)
         .unwrap_or_else(|| template.spec.clone())
+}
+
+/// A message that begins with its field, with the field's path in the document: the author has written no Pod.
+fn in_document(message: &str, told: Option<&At>, pointer: &str) -> String {
+    let field = told.map_or("", |at| &at.field);
+    match message.strip_prefix(field) {
+        Some(rest) if !field.is_empty() && rest.starts_with([':', ' ']) => {
+            workload::field(pointer) + rest
+        }
+        _ => message.to_owned(),
+    }
 }
 
 /// What to write, where it is not the kind of value alone that is wrong.

@@ -781,3 +781,27 @@ fn a_label_written_as_an_annotation_is_told_once() {
     let field = "spec.template.metadata.annotations[\"berth.dev/workload-class\"]";
     assert_eq!(topics(&document), [("LabelElsewhere", field.to_owned())]);
 }
+
+#[test]
+fn a_denial_of_a_template_names_the_field_in_its_document() {
+    let spec = "spec.template.spec";
+    for (field, value, begins) in [
+        (
+            "nodeSelector",
+            json!({"a.b": 7}),
+            "nodeSelector[\"a.b\"]: expected a string",
+        ),
+        ("nodeName", json!("n"), "nodeName \"n\" bypasses"),
+        (
+            "containers",
+            json!([{"name": "main", "resources": {"limits": {"amd.com/gpu": "0.5"}}}]),
+            "containers[0].resources.limits[\"amd.com/gpu\"]: \"0.5\" is not a whole number",
+        ),
+    ] {
+        let mut document = deployment(json!({"type": "Recreate"}), 1);
+        document["spec"]["template"]["spec"][field] = value;
+        let denial = previewed(&document).pods.remove(0).denials.remove(0);
+        let begins = format!("{spec}.{begins}");
+        assert!(denial.message.starts_with(&begins), "{}", denial.message);
+    }
+}

@@ -1,6 +1,8 @@
 //! Which field a denial is about, where its message names none or more than one: the field without which the Pod would not
 //! be denied for that reason.
 
+use std::cmp::Reverse;
+
 use berth_core::{json::pointer_segment, names::CONTAINER_ANNOTATION, outcome::Reason};
 use serde_json::Value;
 
@@ -10,6 +12,8 @@ use crate::dry_run::{DryRun, Error};
 const MOST: usize = 32;
 
 const SELECTOR: &str = "/spec/nodeSelector";
+const PREFERRED: &str =
+    "/spec/affinity/nodeAffinity/preferredDuringSchedulingIgnoredDuringExecution";
 const REQUIRED: &str = "/spec/affinity/nodeAffinity/requiredDuringSchedulingIgnoredDuringExecution";
 
 /// The field, as a JSON Pointer in the Pod. `ask` gives the server's answer for another Pod in its place.
@@ -38,9 +42,8 @@ fn whole(reason: Reason) -> Option<String> {
             let annotation = pointer_segment(CONTAINER_ANNOTATION);
             return Some(format!("/metadata/annotations/{annotation}"));
         }
-        Reason::ContainerAmbiguous | Reason::TooManyContainers => "/spec/containers",
+        Reason::ContainerAmbiguous => "/spec/containers",
         Reason::TooManyTolerations => "/spec/tolerations",
-        Reason::TooManyTerms => REQUIRED,
         _ => return None,
     };
     Some(field.to_owned())
@@ -58,10 +61,29 @@ fn candidates(pod: &Value, reason: Reason) -> Vec<Vec<String>> {
             candidates
         }
         Reason::OtherGpu | Reason::AliasConflict | Reason::TooManyGpus => resources(pod),
+        Reason::TooManyContainers => longest(pod, ["/spec/containers", "/spec/initContainers"]),
+        Reason::TooManyTerms => {
+            let terms = format!("{REQUIRED}/nodeSelectorTerms");
+            longest(pod, [&*terms, PREFERRED])
+        }
         // the limit is the one to keep
         Reason::RequestDiffers => requests(pod),
         _ => Vec::new(),
     }
+}
+
+/// Lists by their length, the longest first.
+fn longest<const N: usize>(pod: &Value, lists: [&str; N]) -> Vec<Vec<String>> {
+    let length = |list: &str| pod.pointer(list).and_then(Value::as_array).map(Vec::len);
+    let mut lists: Vec<&str> = lists
+        .into_iter()
+        .filter(|it| length(it).is_some())
+        .collect();
+    lists.sort_by_key(|list| Reverse(length(list)));
+    lists
+        .into_iter()
+        .map(|list| vec![list.to_owned()])
+        .collect()
 }
 
 /// Each entry of a map.

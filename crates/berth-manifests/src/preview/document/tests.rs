@@ -226,6 +226,28 @@ fn a_denial_marks_what_it_is_about() {
     ] {
         assert_eq!(marked(&pod(&spec)), [(reason.to_owned(), marks.to_owned())], "{spec}");
     }
+    let many = |count: usize, one: &str| vec![one; count].join(", ");
+    let init = format!(
+        "  initContainers: [{}]\n  containers: [{{name: a}}]\n",
+        many(101, "{name: i}")
+    );
+    let preferred = format!(
+        "  affinity:\n    nodeAffinity:\n      preferredDuringSchedulingIgnoredDuringExecution: [{}]\n  containers: [{{name: a}}]\n",
+        many(1001, "{weight: 1, preference: {}}")
+    );
+    for (spec, expected) in [
+        (init, ("TooManyContainers", "initContainers")),
+        (
+            preferred,
+            (
+                "TooManyTerms",
+                "preferredDuringSchedulingIgnoredDuringExecution",
+            ),
+        ),
+    ] {
+        let (reason, marks) = &marked(&pod(&spec))[0];
+        assert_eq!((&**reason, &**marks), expected);
+    }
     let annotated = pod("  containers: [{name: a}]\n").replace(
         "  name: x\n",
         "  name: x\n  annotations: {berth.dev/container: b}\n",
