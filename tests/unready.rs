@@ -9,6 +9,7 @@ use std::{
 };
 
 use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME, Leaf};
+use regex::Regex;
 use serde_json::Value;
 use time::OffsetDateTime;
 
@@ -17,13 +18,39 @@ mod common;
 use common::{
     client::{connect, exchange, get, https, metric, post, ready, trust},
     example, path,
-    process::{Berth, arg},
+    process::{Berth, arg, command, ends},
 };
 
 /// How soon what was repaired must serve.
 const SOON: Duration = Duration::from_secs(1);
 /// The name that the API server asks for.
 const NAME: &str = "berth.berth.svc";
+
+/// Words that Kubernetes writes with capitals inside.
+const OF_KUBERNETES: &str = "^(WorkloadClass|ServiceAccount|ClusterRole|CustomResourceDefinition)";
+
+/// That a text which people read has no word of the code that wrote it: a variant's name, a value as a debugger shows it,
+/// or a number of the system. The folder's name is drawn by lot.
+#[track_caller]
+fn is_in_plain_words(text: &str, folder: &Path) {
+    let text = text.replace(arg(folder), "FOLDER");
+    let words = Regex::new(r"\b[A-Z][a-z]+[A-Z]\w*").expect("a pattern");
+    let kubernetes = Regex::new(OF_KUBERNETES).expect("a pattern");
+    let foreign = words.find_iter(&text).map(|word| word.as_str());
+    let foreign: Vec<&str> = foreign.filter(|word| !kubernetes.is_match(word)).collect();
+    assert!(foreign.is_empty(), "{foreign:?}: {text}");
+    let shown = r"u\{|\b(Some|Ok|Err)\(|\(os error|\[\d+, \d+|\b(struct|enum|variant|io error)\b";
+    let shown = Regex::new(shown).expect("a pattern").find(&text);
+    assert_eq!(shown.map(|it| it.as_str()), None, "{text}");
+}
+
+/// The same of everything that a server has written and shows.
+async fn speaks_plainly(berth: &Berth, folder: &Path) {
+    for event in berth.said() {
+        is_in_plain_words(&event.to_string(), folder);
+    }
+    is_in_plain_words(&ready(berth.admin).await.1, folder);
+}
 
 fn homelab() -> String {
     fs::read_to_string(path("examples/homelab.yaml")).expect("a table")
@@ -120,6 +147,7 @@ async fn a_start_without_a_usable_table_lives_says_why_and_serves_after_the_repa
             metric(berth.admin, "berth_source_invalid{source=\"table\"}").await,
             1
         );
+        speaks_plainly(&berth, folder.path()).await;
         let client = https(&fs::read_to_string(&ca).expect("a CA"));
         let answer = post(&client, berth.webhook, example("vllm").to_string()).await;
         let answer = answer.expect("an answer");
@@ -179,12 +207,16 @@ impl Pair {
     }
 
     fn serve(&self) -> Berth {
+        self.serve_with(&[])
+    }
+
+    fn serve_with(&self, flags: &[&str]) -> Berth {
         let (table, cert, key) = (
             path("examples/homelab.yaml"),
             self.file("tls.crt"),
             self.file("tls.key"),
         );
-        Berth::serve(&[
+        let own = [
             "--table",
             arg(&table),
             "--tls-cert",
@@ -193,7 +225,8 @@ impl Pair {
             arg(&key),
             "--tls-server-name",
             NAME,
-        ])
+        ];
+        Berth::serve(&[&own, flags].concat())
     }
 
     fn good(&self) -> Leaf {
@@ -204,7 +237,12 @@ impl Pair {
 /// A pair that cannot be used: what it is called, how it comes about, and what is said about it.
 type Unusable = (&'static str, fn(&Pair), &'static str);
 
-const PAIRS: [Unusable; 8] = [
+/// A section of PEM that has the form and nothing in it.
+fn junk(kind: &str) -> String {
+    format!("-----BEGIN {kind}-----\nMAA=\n-----END {kind}-----\n")
+}
+
+const PAIRS: [Unusable; 11] = [
     ("absent", |_| {}, "No such file"),
     (
         "cut",
@@ -222,6 +260,31 @@ const PAIRS: [Unusable; 8] = [
             write(&pair.file("tls.key"), "");
         },
         "no PEM private key in it",
+    ),
+    (
+        "not base64",
+        |pair| {
+            pair.write(&pair.good());
+            let text = junk("CERTIFICATE").replace("MAA=", "M*A=");
+            write(&pair.file("tls.crt"), &text);
+        },
+        "no PEM certificate in it (a section is not base64)",
+    ),
+    (
+        "no certificate",
+        |pair| {
+            pair.write(&pair.good());
+            write(&pair.file("tls.crt"), &junk("CERTIFICATE"));
+        },
+        "is not an X.509 certificate",
+    ),
+    (
+        "a key of no use",
+        |pair| {
+            pair.write(&pair.good());
+            write(&pair.file("tls.key"), &junk("PRIVATE KEY"));
+        },
+        "the private key cannot be used",
     ),
     (
         "of two issues",
@@ -277,6 +340,7 @@ async fn a_start_without_a_usable_certificate_lives_says_why_and_serves_after_th
             metric(berth.admin, "berth_not_ready{reason=\"NoCertificate\"}").await,
             1
         );
+        speaks_plainly(&berth, pair.folder.path()).await;
         let ca = pair.authority.pem();
         let asked = Instant::now();
         assert!(connect(berth.webhook, trust(&ca)).await.is_err(), "{name}");
@@ -327,6 +391,7 @@ async fn a_bad_pair_never_replaces_a_good_one() {
             1
         );
     }
+    speaks_plainly(&berth, pair.folder.path()).await;
     pair.write(&pair.good());
     let event =
         berth.event(|event| event["source"] == "certificate" && event["message"] == "reloaded");
@@ -368,4 +433,102 @@ async fn a_certificate_that_ends_while_berth_runs_makes_it_unready_and_is_told_a
     pair.write(&pair.good());
     berth.event(|event| event["source"] == "certificate" && event["message"] == "reloaded");
     assert_eq!(ready(berth.admin).await, (200, "ok\n".to_owned()));
+}
+
+#[tokio::test]
+async fn a_clients_ca_that_cannot_be_used_is_told_in_plain_words() {
+    for (text, says) in [
+        (String::new(), "it has no certificate"),
+        (junk("CERTIFICATE"), "its certificate 1 is not an X.509"),
+        (junk("CERTIFICATE").replace("END", "E"), "has no END line"),
+    ] {
+        let pair = Pair::new();
+        pair.write(&pair.good());
+        let ca = pair.file("ca.crt");
+        write(&ca, &text);
+        let berth = pair.serve_with(&["--client-ca", arg(&ca)]);
+        let (code, shown) = ready(berth.admin).await;
+        assert_eq!(code, 503, "{shown}");
+        assert!(shown.contains(says), "{shown}");
+        speaks_plainly(&berth, pair.folder.path()).await;
+    }
+}
+
+/// A kubeconfig of one context, whose cluster and user are as given.
+fn kubeconfig(cluster: &str, user: &str) -> String {
+    format!(
+        "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{{name: c, context: {{cluster: k, user: u}}}}]\n\
+         clusters: [{{name: k, cluster: {{{cluster}}}}}]\nusers: [{{name: u, user: {{{user}}}}}]\n"
+    )
+}
+
+#[test]
+fn a_kubeconfig_that_cannot_be_used_ends_with_what_to_do() {
+    let server = "server: \"https://127.0.0.1:1\"";
+    let with = |field: &str| kubeconfig(&format!("{server}, {field}"), "");
+    // each of one section with nothing in it
+    let key = "client-key-data: LS0tLS1CRUdJTiBQUklWQVRFIEtFWS0tLS0tCk1BQT0KLS0tLS1FTkQgUFJJVkFURSBLRVktLS0tLQo=";
+    let certificate = "client-certificate-data: LS0tLS1CRUdJTiBDRVJUSUZJQ0FURS0tLS0tCk1BQT0KLS0tLS1FTkQgQ0VSVElGSUNBVEUtLS0tLQo=";
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("kubeconfig");
+    for (text, says) in [
+        (None, "No such file or directory; check the path"),
+        (Some("a: [".to_owned()), "is not a kubeconfig (line "),
+        (Some("{}".to_owned()), "name a context with --context"),
+        (
+            Some("current-context: x".to_owned()),
+            "it has no context \"x\"",
+        ),
+        (
+            Some(kubeconfig("", "").replace("name: k, ", "name: other, ")),
+            "it has no cluster \"k\"",
+        ),
+        (Some(kubeconfig("", "")), "has no server; add its URL"),
+        (
+            Some(kubeconfig("server: \"http://[x\"", "")),
+            "server is not a URL",
+        ),
+        (
+            Some(with("certificate-authority: /nowhere")),
+            "its certificate-authority /nowhere: No such file",
+        ),
+        (
+            Some(with("certificate-authority-data: '*'")),
+            "its certificate-authority-data is not base64",
+        ),
+        (
+            Some(with("certificate-authority-data: LS0=")),
+            "no client for the API server",
+        ),
+        (
+            Some(kubeconfig(server, &format!("{certificate}, {key}"))),
+            "no client for the API server",
+        ),
+    ] {
+        if let Some(text) = text {
+            write(&file, &text);
+        }
+        let flags = ["--kubeconfig", arg(&file)];
+        let (code, shown) = from_cluster(&flags);
+        assert_eq!(code, 2, "{shown}");
+        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(shown.contains(says), "{says}: {shown}");
+        is_in_plain_words(&shown, folder.path());
+    }
+    let (_, shown) = from_cluster(&[]);
+    assert!(
+        shown.contains("KUBERNETES_SERVICE_PORT is not set"),
+        "{shown}"
+    );
+    is_in_plain_words(&shown, folder.path());
+}
+
+/// What a server says that reads its table from a cluster, and cannot.
+fn from_cluster(flags: &[&str]) -> (i32, String) {
+    let address = "127.0.0.1:0";
+    let mut command = command();
+    command.args(["serve", "--bind", address, "--admin-bind", address]);
+    command.args(["--table-source", "cluster", "--tls-self-signed"]);
+    command.env_remove("KUBERNETES_SERVICE_HOST");
+    ends(command.args(flags))
 }

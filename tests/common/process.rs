@@ -6,7 +6,10 @@ use std::{
     net::{SocketAddr, TcpStream},
     path::Path,
     process::{Child, ChildStderr, Command, ExitStatus, Stdio},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    sync::{
+        Mutex,
+        mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -20,6 +23,8 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 pub struct Berth {
     child: Child,
     log: Receiver<Value>,
+    /// What has been taken from the log.
+    said: Mutex<Vec<Value>>,
     pub webhook: SocketAddr,
     pub admin: SocketAddr,
 }
@@ -75,6 +80,7 @@ impl Berth {
         Self {
             child,
             log: channel().1,
+            said: Mutex::default(),
             webhook,
             admin,
         }
@@ -112,6 +118,7 @@ impl Berth {
         let mut berth = Self {
             child,
             log,
+            said: Mutex::default(),
             webhook: nowhere,
             admin: nowhere,
         };
@@ -125,21 +132,35 @@ impl Berth {
     /// Waits for an event of the log.
     pub fn event(&self, wanted: impl Fn(&Value) -> bool) -> Value {
         let deadline = Instant::now() + PATIENCE;
-        let mut seen = Vec::new();
+        let mut said = self.said.lock().expect("no panic");
+        let before = said.len();
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.log.recv_timeout(left) {
-                Ok(event) if wanted(&event) => return event,
-                Ok(event) => seen.push(event),
-                Err(RecvTimeoutError::Timeout) => panic!("no such event among {seen:#?}"),
-                Err(RecvTimeoutError::Disconnected) => panic!("berth ended after {seen:#?}"),
+                Ok(event) => said.push(event),
+                Err(RecvTimeoutError::Timeout) => panic!("no such event: {:#?}", &said[before..]),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("berth ended after {:#?}", &said[before..])
+                }
+            }
+            if let Some(event) = said.last().filter(|event| wanted(event)) {
+                return event.clone();
             }
         }
     }
 
-    /// What the log holds by now.
+    /// What the log holds that was not taken yet.
     pub fn events(&self) -> Vec<Value> {
-        self.log.try_iter().collect()
+        let events: Vec<Value> = self.log.try_iter().collect();
+        let mut said = self.said.lock().expect("no panic");
+        said.extend(events.iter().cloned());
+        events
+    }
+
+    /// Everything that the log holds by now, also what was taken.
+    pub fn said(&self) -> Vec<Value> {
+        self.events();
+        self.said.lock().expect("no panic").clone()
     }
 
     /// The most memory that it has held, in MiB, as the kernel counts it.

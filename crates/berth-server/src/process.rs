@@ -3,6 +3,7 @@
 
 use std::fs;
 
+use berth_manifests::files::plain;
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, EncodeMetric},
@@ -37,6 +38,7 @@ pub fn raise_open_files(connections: usize) {
                 open = limit.maximum;
             }
             Err(error) => {
+                let error = plain(&error.into());
                 tracing::warn!(limit = open, %error, "the limit of open files cannot be raised");
             }
         }

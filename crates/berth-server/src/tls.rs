@@ -144,8 +144,8 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
-    /// rustls does not take the settings.
-    #[error("TLS cannot be set up: {0}")]
+    /// rustls does not take the settings, although each was checked: its words are for whoever reads the report.
+    #[error("TLS cannot be set up ({0}); this is a bug in berth: report it")]
     Rustls(#[from] rustls::Error),
 }
 

@@ -15,7 +15,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use berth_manifests::files::plain;
+use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use prometheus_client::metrics::counter::Counter;
 use tokio::sync::oneshot;
 
@@ -143,8 +144,11 @@ struct Watched {
 impl Watched {
     fn new(paths: Vec<PathBuf>, sender: &Arc<mpsc::SyncSender<()>>) -> Self {
         let sender = Arc::downgrade(sender);
-        let watcher = notify::recommended_watcher(move |event| tell(&sender, event))
-            .inspect_err(|error| tracing::warn!(%error, "changes are only seen by looking"));
+        let watcher =
+            notify::recommended_watcher(move |event| tell(&sender, event)).inspect_err(|error| {
+                let error = plainly(error);
+                tracing::warn!(%error, "changes are only seen by looking");
+            });
         Self {
             paths: paths.into_iter().map(|path| (path, None)).collect(),
             directories: Vec::new(),
@@ -182,9 +186,22 @@ impl Watched {
             return;
         };
         if let Err(error) = watcher.watch(directory, RecursiveMode::NonRecursive) {
-            let directory = directory.display();
+            let (directory, error) = (directory.display(), plainly(&error));
             tracing::warn!(%directory, %error, "cannot watch: changes are only seen by looking");
         }
+    }
+}
+
+/// What notify says, without the numbers of the system and without paths: those it writes as its code does.
+fn plainly(error: &notify::Error) -> String {
+    match &error.kind {
+        ErrorKind::Io(error) => plain(error),
+        ErrorKind::MaxFilesWatch => {
+            "the system allows no more watches (fs.inotify.max_user_watches)".to_owned()
+        }
+        ErrorKind::PathNotFound => "it is not there".to_owned(),
+        ErrorKind::Generic(words) => words.clone(),
+        _ => "the system does not tell of changes".to_owned(),
     }
 }
 

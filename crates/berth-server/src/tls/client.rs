@@ -17,6 +17,8 @@ use rustls::{
 };
 use x509_parser::prelude::{GeneralName, X509Certificate};
 
+use super::files::problem;
+
 /// Why a CA for clients is invalid.
 #[derive(Debug, thiserror::Error)]
 #[error("--client-ca {}: {message}; it must hold at least one PEM certificate of a CA", path.display())]
@@ -48,11 +50,13 @@ impl NamedClients {
             message,
         };
         let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|problem| error(problem.to_string()))?;
-            roots
-                .add(certificate)
-                .map_err(|problem| error(problem.to_string()))?;
+        for (i, certificate) in (1..).zip(CertificateDer::pem_slice_iter(pem)) {
+            let certificate = certificate.map_err(|it| error(problem(&it).to_owned()))?;
+            let added = roots.add(certificate);
+            added.map_err(|_| error(format!("its certificate {i} is not an X.509 certificate")))?;
+        }
+        if roots.is_empty() {
+            return Err(error("it has no certificate".to_owned()));
         }
         let hints = roots.subjects();
         if namesakes(&hints) > MOST_NAMESAKES {

@@ -9,7 +9,10 @@ use std::{
 use rustls::{
     client::verify_server_name,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
+    pki_types::{
+        CertificateDer, PrivateKeyDer, ServerName,
+        pem::{self, PemObject},
+    },
     server::ParsedCertificate,
     sign::CertifiedKey,
 };
@@ -57,30 +60,40 @@ pub enum Error {
         source: io::Error,
     },
     /// No certificate in it.
-    #[error("--tls-cert {}: no PEM certificate in it ({message}); it must begin with -----BEGIN CERTIFICATE-----", path.display())]
-    Certificate {
+    #[error("--tls-cert {}: no PEM certificate in it ({problem}); it must begin with -----BEGIN CERTIFICATE-----", path.display())]
+    NoCertificate {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        message: String,
+        problem: &'static str,
+    },
+    /// What is in it as a certificate is none.
+    #[error("--tls-cert {}: what is in it is not an X.509 certificate; issue a new one", path.display())]
+    NotX509 {
+        /// The file.
+        path: PathBuf,
     },
     /// No key in it.
-    #[error("--tls-key {}: no PEM private key in it ({message}); it must hold a PKCS#8, PKCS#1 or SEC1 key without a password", path.display())]
-    Key {
+    #[error("--tls-key {}: no PEM private key in it ({problem}); it must hold a PKCS#8, PKCS#1 or SEC1 key without a password", path.display())]
+    NoKey {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        message: String,
+        problem: &'static str,
+    },
+    /// The key is damaged, or of an algorithm that TLS here does not have.
+    #[error("--tls-key {}: the private key cannot be used; issue an ECDSA P-256 or P-384, RSA or Ed25519 key", path.display())]
+    KeyOfNoUse {
+        /// The file.
+        path: PathBuf,
     },
     /// The key is another certificate's.
-    #[error("--tls-key {} is not the key of --tls-cert {} ({message}); give both files of one issue", key.display(), cert.display())]
+    #[error("--tls-key {} is not the key of --tls-cert {}; give the certificate and the key that were issued together", key.display(), cert.display())]
     Mismatch {
         /// The certificate's file.
         cert: PathBuf,
         /// The key's file.
         key: PathBuf,
-        /// What is wrong.
-        message: String,
     },
     /// Clients would not accept it now.
     #[error("--tls-cert {}: the certificate {source}", cert.display())]
@@ -122,17 +135,12 @@ impl Pair {
     /// The identity of a content, where clients accept it at this moment.
     pub fn identity(&self, pem: &Pem, now: OffsetDateTime) -> Result<Identity, Error> {
         let chain = self.chain(&pem.cert)?;
-        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| Error::Key {
+        let key = PrivateKeyDer::from_pem_slice(&pem.key).map_err(|error| Error::NoKey {
             path: self.key.clone(),
-            message: error.to_string(),
+            problem: problem(&error),
         })?;
-        CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider()).map_err(
-            |error| Error::Mismatch {
-                cert: self.cert.clone(),
-                key: self.key.clone(),
-                message: error.to_string(),
-            },
-        )?;
+        CertifiedKey::from_der(chain.clone(), key.clone_key(), &default_provider())
+            .map_err(|error| self.unfit(&error))?;
         let validity = self.check(&chain, now)?;
         Ok(Identity {
             chain,
@@ -143,19 +151,17 @@ impl Pair {
 
     fn chain(&self, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, Error> {
         let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-        let chain = chain.map_err(|problem| self.unreadable(problem.to_string()))?;
+        let chain = chain.map_err(|error| self.no_certificate(problem(&error)))?;
         if chain.is_empty() {
-            return Err(self.unreadable("the file has none".to_owned()));
+            return Err(self.no_certificate(NONE));
         }
         Ok(chain)
     }
 
     /// What clients check of the leaf, but for who signed it: whose CAs they trust is not known here.
     fn check(&self, chain: &[CertificateDer<'_>], now: OffsetDateTime) -> Result<Validity, Error> {
-        let unreadable = |problem: String| self.unreadable(problem);
-        let leaf = chain.first().ok_or_else(|| unreadable(String::new()))?;
-        let (_, parsed) = x509_parser::parse_x509_certificate(leaf)
-            .map_err(|problem| unreadable(problem.to_string()))?;
+        let leaf = chain.first().ok_or_else(|| self.no_certificate(NONE))?;
+        let (_, parsed) = x509_parser::parse_x509_certificate(leaf).map_err(|_| self.not_x509())?;
         let validity = Validity {
             not_before: parsed.validity().not_before.to_datetime(),
             not_after: parsed.validity().not_after.to_datetime(),
@@ -171,8 +177,7 @@ impl Pair {
         let Some(name) = &self.server_name else {
             return Ok(validity);
         };
-        let asked =
-            ParsedCertificate::try_from(leaf).map_err(|problem| unreadable(problem.to_string()))?;
+        let asked = ParsedCertificate::try_from(leaf).map_err(|_| self.not_x509())?;
         verify_server_name(&asked, name).map_err(|_| Error::OtherName {
             cert: self.cert.clone(),
             name: name.clone(),
@@ -181,11 +186,42 @@ impl Pair {
         Ok(validity)
     }
 
-    fn unreadable(&self, message: String) -> Error {
-        Error::Certificate {
-            path: self.cert.clone(),
-            message,
+    fn no_certificate(&self, problem: &'static str) -> Error {
+        let path = self.cert.clone();
+        Error::NoCertificate { path, problem }
+    }
+
+    fn not_x509(&self) -> Error {
+        let path = self.cert.clone();
+        Error::NotX509 { path }
+    }
+
+    /// Why a key cannot be used with a certificate: rustls says it in the words of its own code.
+    fn unfit(&self, error: &rustls::Error) -> Error {
+        match error {
+            rustls::Error::InconsistentKeys(_) => Error::Mismatch {
+                cert: self.cert.clone(),
+                key: self.key.clone(),
+            },
+            rustls::Error::InvalidCertificate(_) => self.not_x509(),
+            _ => Error::KeyOfNoUse {
+                path: self.key.clone(),
+            },
         }
+    }
+}
+
+/// What is said of a file without what it should hold.
+const NONE: &str = "the file has none";
+
+/// What is wrong with a PEM file, in a person's words: the library shows the bytes as numbers.
+pub(super) fn problem(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::NoItemsFound => NONE,
+        pem::Error::MissingSectionEnd { .. } => "it is cut: a section has no END line",
+        pem::Error::IllegalSectionStart { .. } => "a BEGIN line is malformed",
+        pem::Error::Base64Decode(_) => "a section is not base64",
+        _ => "it cannot be read as PEM",
     }
 }
 

@@ -1,13 +1,16 @@
 //! How the API server is reached.
 
-use std::{path::PathBuf, time::Duration};
+use std::{error::Error, io, path::PathBuf, time::Duration};
 
 use kube::{
     Client, Config,
-    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError},
+    config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError},
 };
+use rustls::CertificateError;
 
 use super::Options;
+use berth_core::shown;
+use berth_manifests::files::plain;
 
 /// Nobody listens: try again.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -19,12 +22,10 @@ const SILENCE: Duration = Duration::from_secs(55);
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
     /// Neither a Pod nor a kubeconfig.
-    #[error(
-        "not in a Pod with a service account's token ({0}); name a kubeconfig file with --kubeconfig"
-    )]
+    #[error("not in a Pod with a service account's token ({}); name a kubeconfig file with --kubeconfig", of_pod(.0))]
     NotInCluster(#[from] InClusterError),
     /// The kubeconfig cannot be used.
-    #[error("--kubeconfig {path}: {source}")]
+    #[error("--kubeconfig {}: {}", path.display(), of_kubeconfig(source))]
     Kubeconfig {
         /// Its path.
         path: PathBuf,
@@ -32,8 +33,121 @@ pub enum ConnectError {
         source: Box<KubeconfigError>,
     },
     /// The configuration cannot be used.
-    #[error("no client for the API server: {0}")]
+    #[error("no client for the API server: {}; check the user, its certificate and its key", said(.0))]
     Client(#[from] Box<kube::Error>),
+}
+
+/// What a Pod has not, in a person's words.
+fn of_pod(error: &InClusterError) -> String {
+    match error {
+        InClusterError::ReadEnvironmentVariable(_) => {
+            "KUBERNETES_SERVICE_HOST or KUBERNETES_SERVICE_PORT is not set".to_owned()
+        }
+        InClusterError::ParseClusterPort(_) => "KUBERNETES_SERVICE_PORT is not a port".to_owned(),
+        InClusterError::ParseClusterUrl(_) => {
+            "KUBERNETES_SERVICE_HOST is not an address".to_owned()
+        }
+        InClusterError::ReadCertificateBundle(error) => format!("its ca.crt: {}", plain(error)),
+        InClusterError::ReadDefaultNamespace(error) => format!("its namespace: {}", plain(error)),
+        InClusterError::ParseCertificates(_) => "its ca.crt is not PEM".to_owned(),
+    }
+}
+
+/// What is wrong with a kubeconfig, and what to do.
+fn of_kubeconfig(error: &KubeconfigError) -> String {
+    use KubeconfigError as E;
+    match error {
+        E::ReadConfig(error, _) => format!("{}; check the path and its permissions", plain(error)),
+        E::Parse(error) => {
+            let place = error.location().map_or_else(String::new, |it| {
+                format!(" (line {}, column {})", it.line(), it.column())
+            });
+            format!("it is not a kubeconfig{place}; see what `kubectl config view` says of it")
+        }
+        E::CurrentContextNotSet => {
+            "it has no current-context; name a context with --context".to_owned()
+        }
+        E::LoadContext(name) => format!(
+            "it has no context {}; `kubectl config get-contexts` lists them",
+            shown::quoted(name)
+        ),
+        E::LoadClusterOfContext(name) => format!(
+            "it has no cluster {}, which the context names; add it, or name another context with --context",
+            shown::quoted(name)
+        ),
+        E::MissingClusterUrl => "the context's cluster has no server; add its URL".to_owned(),
+        E::ParseClusterUrl(_) => {
+            "the cluster's server is not a URL; write it as https://10.0.0.1:6443".to_owned()
+        }
+        E::ParseProxyUrl(_) => {
+            "the cluster's proxy-url is not a URL; write it as http://10.0.0.1:3128".to_owned()
+        }
+        E::LoadCertificateAuthority(error) => of_data("certificate-authority", error),
+        E::LoadClientCertificate(error) => of_data("client-certificate", error),
+        E::LoadClientKey(error) => of_data("client-key", error),
+        E::ParseCertificates(_) => {
+            "its certificate-authority is not PEM; it must begin with -----BEGIN CERTIFICATE-----"
+                .to_owned()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What is wrong with a field that is base64 in the kubeconfig, or the name of a file.
+fn of_data(field: &str, error: &LoadDataError) -> String {
+    match error {
+        LoadDataError::DecodeBase64(_) => {
+            format!("its {field}-data is not base64; write the file's name as {field}")
+        }
+        LoadDataError::ReadFile(error, path) => format!(
+            "its {field} {}: {}; check the path and its permissions",
+            path.display(),
+            plain(error)
+        ),
+        LoadDataError::NoBase64DataOrFile => {
+            format!("it has no {field}; add {field} or {field}-data")
+        }
+    }
+}
+
+/// What kube says, in a person's words: what the API server answers, else the cause below all others.
+pub(super) fn said(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        if let Some(words) = of_tls(cause) {
+            return words.to_owned();
+        }
+        match cause.source() {
+            Some(source) => cause = source,
+            None => return plain(&io::Error::other(cause.to_string())),
+        }
+    }
+}
+
+/// What TLS has against the API server's certificate, or the client's own; rustls says it in the words of its code.
+fn of_tls(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    let inner = error
+        .downcast_ref::<io::Error>()
+        .and_then(io::Error::get_ref);
+    let inner = inner.and_then(|it| it.downcast_ref::<rustls::Error>());
+    Some(match inner.or_else(|| error.downcast_ref())? {
+        rustls::Error::InvalidCertificate(
+            CertificateError::Expired | CertificateError::ExpiredContext { .. },
+        ) => "the API server's certificate has expired",
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the API server's certificate is for another name",
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "the API server's certificate is not of the certificate authority that is configured"
+        }
+        rustls::Error::InvalidCertificate(_) => "the API server's certificate is not accepted",
+        rustls::Error::InconsistentKeys(_) => "the client's key is not the key of its certificate",
+        rustls::Error::AlertReceived(_) => "the API server refuses the TLS connection",
+        _ => "the TLS handshake fails",
+    })
 }
 
 /// The clients, which differ in how long they wait.

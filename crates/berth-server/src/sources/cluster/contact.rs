@@ -11,6 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::sleep};
 
+use super::client;
 use crate::metrics::Metrics;
 
 /// The first wait after a failure.
@@ -148,8 +149,9 @@ fn explained(kind: &str, error: &Error) -> String {
     let said = match error {
         Error::InitialListFailed(error)
         | Error::WatchStartFailed(error)
-        | Error::WatchFailed(error) => error.to_string(),
-        other => other.to_string(),
+        | Error::WatchFailed(error) => client::said(error),
+        Error::WatchError(status) => status.message.clone(),
+        Error::NoResourceVersion => "the API server gives no resourceVersion".to_owned(),
     };
     match code(error) {
         404 => format!(
