@@ -21,6 +21,9 @@ Exit codes:
   2  the flags are wrong, or the files cannot be written";
 
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
+///
+/// Only `berth serve --table-source cluster` reads such objects. A berth that reads its table from files (--table, as the
+/// chart and kustomize install it) ignores them: the cluster accepts them, and nothing happens.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Crds {

@@ -18,6 +18,28 @@ fn the_committed_definitions_are_those_of_the_types() {
     }
 }
 
+/// A cluster stores the objects whoever reads them, so that nothing else would tell.
+#[test]
+fn the_definitions_and_their_help_say_who_reads_such_objects() {
+    let mut told: Vec<String> = crds()
+        .iter()
+        .filter_map(|definition| {
+            let schema = definition.spec.versions[0].schema.as_ref()?;
+            schema.open_api_v3_schema.as_ref()?.description.clone()
+        })
+        .collect();
+    assert_eq!(told.len(), crds().len());
+    let help = crate::common::process::command()
+        .args(["crds", "--help"])
+        .output();
+    told.push(String::from_utf8(help.expect("berth starts").stdout).expect("UTF-8"));
+    for text in told {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(text.contains("ignores"), "{text}");
+        assert!(text.contains("--table-source cluster"), "{text}");
+    }
+}
+
 #[test]
 fn every_string_and_list_is_bounded_and_every_field_described() {
     for definition in crds() {

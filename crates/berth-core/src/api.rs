@@ -43,7 +43,8 @@ pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassS
     kind = "GPUPool",
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
-    doc = "One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.",
+    doc = "One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there. \
+           A berth that reads its table from files ignores such objects: only `berth serve --table-source cluster` reads them.",
     status = "GPUPoolStatus",
     shortname = "gpool",
     printcolumn(name = "Resource", type_ = "string", json_path = ".spec.resourceName"),
@@ -273,7 +274,8 @@ pub struct EnvVar {
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
     attr = "x_kube(crates(kube_core = \"::kube_core\"))",
-    doc = "What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs.",
+    doc = "What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs. \
+           A berth that reads its table from files ignores such objects: only `berth serve --table-source cluster` reads them.",
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("the name is a Pod label's value, and must be a DNS label: at most 63 lower-case letters, digits and -"),
     status = "WorkloadClassStatus",
