@@ -103,7 +103,7 @@ pub enum Error {
         source: io::Error,
     },
     /// Something that the system must give, as a thread or a socket.
-    #[error("cannot serve: {0}")]
+    #[error("cannot serve: {}", plain(.0))]
     Io(#[from] io::Error),
     /// A part of the server is gone, and nothing else can bring it back.
     #[error(
@@ -177,79 +177,135 @@ struct Parts {
     admin: oneshot::Receiver<io::Result<()>>,
 }
 
+/// A server that answers on both ports.
+struct Serving {
+    state: Arc<ServerState>,
+    /// The table and the certificate, as long as they are followed.
+    table: Following,
+    certificate: Watch,
+    parts: Parts,
+    ports: Ports,
+}
+
+/// Where the server listens, and what ends each port.
+struct Ports {
+    addresses: (SocketAddr, SocketAddr),
+    webhook: Handle<SocketAddr>,
+    admin: Handle<SocketAddr>,
+}
+
 /// Serves until a signal, and drains. A second signal ends at once.
 pub async fn run(options: Options, table: TableSource, metrics: Arc<Metrics>) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     process::raise_open_files(options.connections.max_connections);
-    let tls = Tls::new(options.tls.clone())?;
-    let bound = Bound::new(&options)?;
-    tls.write_ca()?;
-    let state = Arc::new(ServerState::default());
+    let drain = options.drain;
+    let mut serving = Serving::start(options, table, metrics).await?;
+    let signal = serving.until(signals.next()).await?;
+    serving.drain(signal, drain, &mut signals).await
+}
 
-    let routes = webhook::router(Webhook {
-        review,
-        state: Arc::clone(&state),
-        metrics: Arc::clone(&metrics),
-        limits: options.requests,
-    });
-    let shown = Admin {
-        state: Arc::clone(&state),
-        metrics: Arc::clone(&metrics),
-    };
-    let (webhook_address, admin_address) = bound.addresses()?;
-    let (webhook, admin_port) = (Handle::new(), Handle::new());
-    let limits = options.connections;
-    let meters = Meters::webhook(&metrics);
-    let gate = Gate::new(limits.max_connections, limits.write_timeout, meters);
-    let acceptor = RustlsAcceptor::new(tls.config())
-        .handshake_timeout(limits.handshake_timeout)
-        .acceptor(gate.clone());
-    let acceptor = Bounded::new(
-        acceptor,
-        Arc::clone(&metrics),
-        options.requests.max_body_bytes,
-    );
-    // first, since it says why the others do not serve
-    let admin = admin::serve(bound.admin, shown, limits, admin_port.clone())?;
-    let mut table = table
-        .follow(options.table, Arc::clone(&state), Arc::clone(&metrics))
-        .await?;
-    let mut certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
-    let server = limits.server(bound.webhook, acceptor, webhook.clone())?;
-    let mut parts = Parts {
-        webhook: tokio::spawn(server.serve(gate.services(routes))),
-        admin,
-    };
-    let listening = async {
-        first_reading(&mut table, &mut certificate).await;
-        tracing::info!(webhook = %webhook_address, admin = %admin_address, "listening");
-        pending::<Infallible>().await
-    };
-
-    let signal = tokio::select! {
-        signal = signals.next() => signal,
-        error = parts.ended() => return Err(error),
-        never = listening => match never {},
-    };
-    tracing::info!(
-        signal,
-        "draining: answers go on, and ask for a new connection"
-    );
-    state.drain();
-    let orderly = async {
-        sleep(options.drain.drain_period).await;
-        webhook.graceful_shutdown(Some(options.drain.shutdown_timeout));
-        parts.webhook.await
-    };
-    tokio::select! {
-        ended = orderly => ended.map_err(io::Error::other)??,
-        signal = signals.next() => tracing::warn!(signal, "ended at once"),
+impl Serving {
+    /// Binds both ports, and wires what answers there.
+    async fn start(
+        options: Options,
+        table: TableSource,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, Error> {
+        let tls = Tls::new(options.tls.clone())?;
+        let bound = Bound::new(&options)?;
+        tls.write_ca()?;
+        let state = Arc::new(ServerState::default());
+        let limits = options.connections;
+        let ports = Ports {
+            addresses: bound.addresses()?,
+            webhook: Handle::new(),
+            admin: Handle::new(),
+        };
+        let gate = Gate::new(
+            limits.max_connections,
+            limits.write_timeout,
+            Meters::webhook(&metrics),
+        );
+        let acceptor = RustlsAcceptor::new(tls.config())
+            .handshake_timeout(limits.handshake_timeout)
+            .acceptor(gate.clone());
+        let body = options.requests.max_body_bytes;
+        let acceptor = Bounded::new(acceptor, Arc::clone(&metrics), body);
+        let routes = webhook::router(Webhook {
+            review,
+            state: Arc::clone(&state),
+            metrics: Arc::clone(&metrics),
+            limits: options.requests,
+        });
+        let shown = Admin {
+            state: Arc::clone(&state),
+            metrics: Arc::clone(&metrics),
+        };
+        // first, since it says why the others do not serve
+        let admin = admin::serve(bound.admin, shown, limits, ports.admin.clone())?;
+        let table = table
+            .follow(options.table, Arc::clone(&state), Arc::clone(&metrics))
+            .await?;
+        let certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
+        let server = limits.server(bound.webhook, acceptor, ports.webhook.clone())?;
+        let webhook = tokio::spawn(server.serve(gate.services(routes)));
+        Ok(Self {
+            state,
+            table,
+            certificate,
+            parts: Parts { webhook, admin },
+            ports,
+        })
     }
-    // the metrics can be read to the end
-    admin_port.shutdown();
-    parts.admin.await.map_err(io::Error::other)??;
-    tracing::info!("ended");
-    Ok(())
+
+    /// Serves until a signal comes, and names it. A part that ends before that is an error.
+    async fn until(
+        &mut self,
+        signal: impl Future<Output = &'static str>,
+    ) -> Result<&'static str, Error> {
+        let (webhook, admin) = self.ports.addresses;
+        let listening = async {
+            first_reading(&mut self.table, &mut self.certificate).await;
+            tracing::info!(%webhook, %admin, "listening");
+            pending::<Infallible>().await
+        };
+        tokio::select! {
+            signal = signal => Ok(signal),
+            error = self.parts.ended() => Err(error),
+            never = listening => match never {},
+        }
+    }
+
+    /// Answers until the traffic has moved elsewhere, and ends. Another signal ends at once.
+    async fn drain(
+        self,
+        signal: &'static str,
+        options: drain::Options,
+        signals: &mut Signals,
+    ) -> Result<(), Error> {
+        tracing::info!(
+            signal,
+            "draining: answers go on, and ask for a new connection"
+        );
+        self.state.drain();
+        let Self { parts, ports, .. } = self;
+        let orderly = async {
+            sleep(options.drain_period).await;
+            ports
+                .webhook
+                .graceful_shutdown(Some(options.shutdown_timeout));
+            parts.webhook.await
+        };
+        tokio::select! {
+            ended = orderly => ended.map_err(io::Error::other)??,
+            signal = signals.next() => tracing::warn!(signal, "ended at once"),
+        }
+        // the metrics can be read to the end
+        ports.admin.shutdown();
+        parts.admin.await.map_err(io::Error::other)??;
+        tracing::info!("ended");
+        Ok(())
+    }
 }
 
 /// Waits until the table and the certificate have been read once, so that who waits for `listening` finds them in force.
@@ -279,7 +335,7 @@ impl Parts {
 fn why<E: std::fmt::Display>(ended: Result<io::Result<()>, E>) -> String {
     match ended {
         Ok(Ok(())) => "it ended by itself".to_owned(),
-        Ok(Err(error)) => error.to_string(),
+        Ok(Err(error)) => plain(&error),
         Err(error) => error.to_string(),
     }
 }
