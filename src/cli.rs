@@ -249,6 +249,8 @@ fn without_empty_variables(command: clap::Command) -> clap::Command {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use clap::{CommandFactory, Parser};
 
     /// Every command that is shown, with its name on the command line.
@@ -265,27 +267,74 @@ mod tests {
         all
     }
 
+    /// The flags under each heading, whichever command has them. All others are under none.
+    const HEADINGS: [(&str, &[&str]); 7] = [
+        ("Addresses", &["bind", "admin_bind"]),
+        (
+            "Table",
+            &[
+                "table_source",
+                "table",
+                "allow_empty_table",
+                "class_label",
+                "gpu_resources",
+                "companion_resources",
+                "injected_containers",
+            ],
+        ),
+        ("Cluster", &["live", "kubeconfig", "context"]),
+        (
+            "TLS",
+            &[
+                "tls_cert",
+                "tls_key",
+                "tls_server_name",
+                "tls_self_signed",
+                "tls_names",
+                "ca_out",
+                "tls_min_version",
+                "client_ca",
+                "client_name",
+            ],
+        ),
+        (
+            "Limits",
+            &[
+                "max_connections",
+                "handshake_timeout",
+                "first_request_timeout",
+                "idle_timeout",
+                "write_timeout",
+                "max_header_bytes",
+                "max_body_bytes",
+                "body_timeout",
+                "max_body_memory",
+                "max_in_flight",
+            ],
+        ),
+        ("Shutdown", &["drain_period", "shutdown_timeout"]),
+        (
+            "Manifests",
+            &["filename", "recursive", "namespace", "exclude_namespace"],
+        ),
+    ];
+
     #[test]
     fn each_flag_is_under_its_own_heading() {
-        const TABLE: [&str; 7] = [
-            "table_source",
-            "table",
-            "allow_empty_table",
-            "class_label",
-            "gpu_resources",
-            "companion_resources",
-            "injected_containers",
-        ];
+        let mut seen = BTreeSet::new();
         for command in commands() {
-            for arg in command.get_arguments() {
-                let (id, heading) = (arg.get_id().as_str(), arg.get_help_heading());
-                let is_of_table = heading == Some("Table");
+            for arg in command.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let id = arg.get_id().as_str();
+                let of_id = HEADINGS.iter().find(|(_, ids)| ids.contains(&id));
                 let name = command.get_name();
-                assert_eq!(is_of_table, TABLE.contains(&id), "{name} {id}: {heading:?}");
-                let is_address = heading == Some("Addresses");
-                assert_eq!(is_address, id.ends_with("bind"), "{name} {id}: {heading:?}");
+                let heading = of_id.map(|(heading, _)| *heading);
+                assert_eq!(arg.get_help_heading(), heading, "{name} {id}");
+                seen.insert(id.to_owned());
             }
         }
+        let all = HEADINGS.iter().flat_map(|(_, ids)| *ids);
+        let gone: Vec<_> = all.filter(|id| !seen.contains(**id)).collect();
+        assert!(gone.is_empty(), "{gone:?}");
     }
 
     /// The command lines under `Examples:`, each as its words, up to the end of the pipe's part.

@@ -9,6 +9,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     thread,
+    time::{Duration, Instant},
 };
 
 mod common;
@@ -18,6 +19,11 @@ use common::{
     process::{arg, command},
     terminal::{Streams, Terminal},
 };
+
+/// What takes less time has no line that shows how far it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// The line is written again so often at most.
+const PACE: Duration = Duration::from_millis(200);
 
 /// Clears from the cursor to the end of the line.
 const CLEAR: &str = "\r\u{1b}[K";
@@ -48,6 +54,7 @@ fn a_long_stream_shows_how_far_it_is_and_takes_the_line_away_again() {
     let mut command = preview();
     command.args(["-o", "json", "-f", "-"]);
     command.stdin(Stdio::piped()).stdout(Stdio::null());
+    let began = Instant::now();
     let (mut terminal, mut child) = Terminal::start(&mut command, COLUMNS, Streams::Stderr);
     let mut stdin = child.stdin.take().expect("piped");
     let is_seen = Arc::new(AtomicBool::new(false));
@@ -64,6 +71,11 @@ fn a_long_stream_shows_how_far_it_is_and_takes_the_line_away_again() {
         }
     });
     terminal.await_text("\rpreviewing -: ");
+    // the line changes, and seldom enough to be read
+    terminal.await_times("\rpreviewing -: ", 4);
+    let most = (began.elapsed().saturating_sub(PATIENCE)).as_millis() / PACE.as_millis() + 1;
+    let times = terminal.text().matches("\rpreviewing -: ").count();
+    assert!(times as u128 <= most, "{times} in {:?}", began.elapsed());
     is_seen.store(true, Relaxed);
     writer.join().expect("no panic");
     let text = terminal.ended(child);
@@ -91,6 +103,10 @@ fn a_measurement_shows_how_far_it_is() {
 fn there_is_no_progress_without_a_terminal_that_can_show_it() {
     let piped = bench("3").output().expect("berth starts");
     assert_eq!(String::from_utf8_lossy(&piped.stderr), "");
+    let mut on_dumb = bench("3");
+    on_dumb.stdout(Stdio::null());
+    let (terminal, child) = Terminal::dumb(&mut on_dumb, 80);
+    assert_eq!(terminal.ended(child), "");
 }
 
 /// A process that ends with its test.
@@ -164,8 +180,8 @@ fn no_name_in_the_table_is_broken_on_a_narrow_terminal() {
 
 #[test]
 fn what_steers_a_terminal_never_reaches_it() {
-    // a title, a turn of direction, a clearing, and what eight bits say of that
-    const EVIL: &str = "\u{1b}]0;owned\u{7}\u{202e}\u{1b}[2J\u{9b}31m\u{8}";
+    // a title, a clearing, what eight bits say of that, and every kind of turn of direction
+    const EVIL: &str = "\u{1b}]0;owned\u{7}\u{1b}[2J\u{9b}31m\u{8}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{200e}\u{200f}\u{61c}";
     let quoted = EVIL
         .chars()
         .fold(String::new(), |text, c| text + &quoted(c));
@@ -217,9 +233,11 @@ fn what_steers_a_terminal_never_reaches_it() {
         let text = seen(&mut command, 100, Streams::Both);
         assert!(!text.is_empty(), "{arguments:?}");
         let plain = without_colours(&text.replace(CLEAR, ""));
-        let steers = |c: char| {
-            (c.is_control() && !matches!(c, '\n' | '\r' | '\t'))
-                || ('\u{202a}'..='\u{202e}').contains(&c)
+        let steers = |c: char| match c {
+            '\n' | '\r' | '\t' => false,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' => true,
+            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+            c => c.is_control(),
         };
         let found = plain
             .find(steers)

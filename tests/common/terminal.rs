@@ -36,6 +36,15 @@ pub enum Streams {
 impl Terminal {
     /// Starts a command on a terminal that is so wide.
     pub fn start(command: &mut Command, columns: u16, streams: Streams) -> (Self, Child) {
+        Self::of_kind("xterm", command, columns, streams)
+    }
+
+    /// Starts a command with its standard error on a terminal that cannot move its cursor.
+    pub fn dumb(command: &mut Command, columns: u16) -> (Self, Child) {
+        Self::of_kind("dumb", command, columns, Streams::Stderr)
+    }
+
+    fn of_kind(kind: &str, command: &mut Command, columns: u16, streams: Streams) -> (Self, Child) {
         let controller = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("a terminal");
         grantpt(&controller).expect("it is ours");
         unlockpt(&controller).expect("it opens");
@@ -52,7 +61,7 @@ impl Terminal {
         };
         tcsetwinsize(&device, size).expect("a size");
         let end = || Stdio::from(device.try_clone().expect("another end"));
-        command.env("TERM", "xterm").stderr(end());
+        command.env("TERM", kind).stderr(end());
         if streams == Streams::Both {
             command.stdout(end());
         }
@@ -80,8 +89,13 @@ impl Terminal {
 
     /// Waits until a text has been written.
     pub fn await_text(&mut self, text: &str) {
+        self.await_times(text, 1);
+    }
+
+    /// Waits until a text has been written so many times.
+    pub fn await_times(&mut self, text: &str, times: usize) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.text().contains(text) {
+        while self.text().matches(text).count() < times {
             let left = deadline.saturating_duration_since(Instant::now());
             match self.written.recv_timeout(left) {
                 Ok(bytes) => self.seen.extend(bytes),
@@ -105,7 +119,8 @@ impl Terminal {
         self.text()
     }
 
-    fn text(&self) -> String {
+    /// What has been read of it so far.
+    pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 }

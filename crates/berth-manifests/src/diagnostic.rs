@@ -189,6 +189,12 @@ impl SourceText {
     }
 }
 
+/// Whether a character turns the direction of the text around it, so that it reads as another text.
+#[must_use]
+pub const fn turns(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// The text without what would steer a terminal, every character as long as it was.
 #[must_use]
 pub fn printable(text: &str) -> String {
@@ -196,8 +202,9 @@ pub fn printable(text: &str) -> String {
         '\n' | '\t' => c,
         '\r' => ' ',
         '\u{80}'..='\u{9f}' => '\u{bf}',
-        // these turn the direction of what follows
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => char::REPLACEMENT_CHARACTER,
+        // of two bytes, as it is itself
+        '\u{61c}' => '\u{bf}',
+        c if turns(c) => char::REPLACEMENT_CHARACTER,
         c if c.is_control() => '?',
         c => c,
     };

@@ -12,7 +12,7 @@ use anstream::adapter::strip_str;
 
 use super::{Outcome, Ran};
 use crate::cli::report::Failure;
-use berth_manifests::diagnostic::Diagnostic;
+use berth_manifests::diagnostic::{Diagnostic, turns};
 
 /// A case, or a file that is none.
 struct Test {
@@ -191,11 +191,7 @@ fn escaped(text: &str) -> String {
             '\t' => xml.push_str("&#9;"),
             '\r' => xml.push_str("&#13;"),
             '\u{fffe}' | '\u{ffff}' => xml.push(char::REPLACEMENT_CHARACTER),
-            // these turn the direction of what follows
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                xml.push(char::REPLACEMENT_CHARACTER);
-            }
-            c if c.is_control() => xml.push(char::REPLACEMENT_CHARACTER),
+            c if c.is_control() || turns(c) => xml.push(char::REPLACEMENT_CHARACTER),
             c => xml.push(c),
         }
         xml
