@@ -10,6 +10,7 @@ mod skip;
 pub use map::Map;
 pub use pointer::pointer_segment;
 pub use reader::Reader;
+use skip::{At, Brackets};
 
 /// How many of something may be kept of one text (rule 32).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -55,6 +56,10 @@ struct Fault {
     line: usize,
     column: usize,
     path: String,
+    /// What is there.
+    at: At,
+    /// The brackets around it, from where the reading of a value began.
+    open: Brackets,
 }
 
 /// What is wrong.
@@ -107,6 +112,8 @@ impl Error {
             line: 0,
             column: 0,
             path: String::new(),
+            at: At::default(),
+            open: Brackets::default(),
         }))
     }
 
@@ -130,6 +137,36 @@ impl Error {
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
+    }
+
+    /// Whether the text is no JSON, wherever it is read.
+    #[must_use]
+    pub fn is_of_grammar(&self) -> bool {
+        match self.0.problem {
+            Problem::Ends
+            | Problem::Expected(_)
+            | Problem::Escape
+            | Problem::Unescaped
+            | Problem::Trailing => true,
+            Problem::Kind { .. }
+            | Problem::Duplicate(_)
+            | Problem::Surrogate
+            | Problem::TooMany(_) => false,
+        }
+    }
+
+    /// The same error where something else is than a value.
+    #[cold]
+    fn at(mut self, at: At) -> Self {
+        self.0.at = at;
+        self
+    }
+
+    /// The same error, seen from outside one more bracket.
+    #[cold]
+    fn within(mut self, object: bool) -> Self {
+        self.0.open.around(object);
+        self
     }
 
     /// The same error, seen from the value around it.

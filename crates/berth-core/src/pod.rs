@@ -2,7 +2,7 @@
 //! (law 4): scheduling gates, topology spread, priority and ephemeral containers among it (rule 26). Pod-level
 //! `resources` hold no GPU (rule 21).
 
-use crate::json::{Amount, Bound, Error, Map, Raw, Read, Reader, Text, Unlisted, Unread, object};
+use crate::json::{Amount, Bound, Map, Raw, Text, Unlisted, Unread, object};
 
 /// The containers of one list (rule 32).
 pub const CONTAINERS: Bound = Bound {
@@ -29,29 +29,6 @@ pub struct Pod<'a> {
     pub spec: Option<Spec<'a>>,
     /// How many entries of lists and maps were kept of it (rule 32).
     pub entries: usize,
-}
-
-impl<'a> Read<'a> for Pod<'a> {
-    fn read(reader: &mut Reader<'a>) -> Result<Self, Error> {
-        let room = reader.room();
-        let Fields { metadata, spec } = Fields::read(reader)?;
-        let entries = room - reader.room();
-        Ok(Self {
-            metadata,
-            spec,
-            entries,
-        })
-    }
-}
-
-object! {
-    /// The fields of a Pod that a rule reads.
-    Fields {
-        /// Who it is.
-        metadata: Metadata<'a> = "metadata",
-        /// What it wants.
-        spec: Spec<'a> = "spec",
-    }
 }
 
 object! {

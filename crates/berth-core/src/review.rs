@@ -125,12 +125,11 @@ fn misshapen<'a>(
     namespace: &str,
     view: &View,
 ) -> Result<Decision<'a>, Error> {
-    let Misread { error, named } = wrong;
+    let Misread { error, labelled } = wrong;
     if let Problem::Duplicate(_) = error.problem() {
         return Err(Error::Json(error.located(body)));
     }
-    let metadata = named.map(|named| named.metadata.unwrap_or_default());
-    let exempt = metadata.and_then(|it| {
+    let exempt = labelled.and_then(|it| {
         let own = class_label(&view.table, it.labels.as_ref(), it.annotations.as_ref());
         match own {
             Err(Reason::NoClass) => class_of_namespace(view, namespace)

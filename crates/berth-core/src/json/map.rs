@@ -1,6 +1,6 @@
 //! A JSON object whose keys are the user's: labels, annotations, amounts.
 
-use super::{Error, Read, Reader, Text};
+use super::{Error, Read, Reader, Text, skip::At};
 use crate::shown;
 
 /// More entries than this are sorted, to be found, and to find duplicates.
@@ -94,7 +94,7 @@ impl<'a, V: Read<'a>> Read<'a> for Map<'a, V> {
             Ok(())
         })?;
         match map.sort() {
-            Some(key) => Err(reader.duplicate(key)),
+            Some(key) => Err(reader.duplicate(key).at(At::ValuesEnd)),
             None => Ok(map),
         }
     }

@@ -6,7 +6,7 @@ use crate::shown;
 
 use super::{
     ENTRIES, Error, Problem,
-    skip::{self, COMMA_OR_END, plain, space},
+    skip::{self, At, COMMA_OR_END, plain, space},
 };
 
 /// A text, what is left of it, and how much of it may still be kept.
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         loop {
-            value(self)?;
+            value(self).map_err(|error| error.within(false))?;
             if !self.goes_on(b']')? {
                 return Ok(());
             }
@@ -132,12 +132,15 @@ impl<'a> Reader<'a> {
             return Ok(());
         }
         loop {
-            let key = self.string()?;
+            let [b'"', ..] = space(self.rest) else {
+                return Err(self.error(Problem::Expected("a key")));
+            };
+            let key = self.string().map_err(|error| error.within(true))?;
             let [b':', rest @ ..] = space(self.rest) else {
                 return Err(self.error(Problem::Expected("a colon")));
             };
             self.rest = rest;
-            field(self, key)?;
+            field(self, key).map_err(|error| error.within(true))?;
             if !self.goes_on(b'}')? {
                 return Ok(());
             }
@@ -166,6 +169,21 @@ impl<'a> Reader<'a> {
         let start = space(self.rest);
         self.rest = skip::value(start)?;
         Ok(self.between(start, self.rest))
+    }
+
+    /// Goes on behind a value that was begun at a place and could not be read, which stays sound JSON. What was kept of it
+    /// is not. The error is returned where it says that the text is no JSON.
+    #[cold]
+    pub fn resume(&mut self, start: Self, error: &Error) -> Result<(), Error> {
+        if error.is_of_grammar() {
+            return Err(error.clone());
+        }
+        let fault = &error.0;
+        let failed = self.text.len() - fault.left;
+        let rest = self.text.as_bytes().get(failed..).unwrap_or_default();
+        self.rest = skip::resumed(rest, fault.at, fault.open.clone())?;
+        self.room = start.room;
+        Ok(())
     }
 
     /// The rest of a string that begins so, and goes on with an escape.
@@ -200,7 +218,7 @@ impl<'a> Reader<'a> {
         };
         self.rest = rest;
         let character = char::decode_utf16(pair).next().and_then(Result::ok);
-        character.ok_or_else(|| Error::new(Problem::Surrogate, start))
+        character.ok_or_else(|| Error::new(Problem::Surrogate, start).at(At::Escape))
     }
 
     /// The text between two places, each between two characters.

@@ -8,6 +8,18 @@ use super::{Error, Problem};
 /// What comes after a value in a list.
 pub(super) const COMMA_OR_END: &str = "a comma or the end of the list";
 
+/// Where reading has failed.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum At {
+    /// Where a value begins.
+    #[default]
+    Value,
+    /// In a string, which may be a key, where an escape begins.
+    Escape,
+    /// Where a value has ended.
+    ValuesEnd,
+}
+
 /// One bit for each byte of a word.
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 
@@ -21,32 +33,51 @@ pub(super) fn value(rest: &[u8]) -> Result<&[u8], Error> {
 }
 
 /// Skips a value of any kind, however deep it nests.
-fn any(mut rest: &[u8]) -> Result<&[u8], Error> {
-    let mut open = Brackets::default();
+fn any(rest: &[u8]) -> Result<&[u8], Error> {
+    within(rest, Brackets::default(), false)
+}
+
+/// Skips the rest of a value of which some brackets are open, from where reading it has failed.
+pub(super) fn resumed(rest: &[u8], at: At, open: Brackets) -> Result<&[u8], Error> {
+    match at {
+        At::Value => within(rest, open, false),
+        At::ValuesEnd => within(rest, open, true),
+        At::Escape => match space(escaped(rest)?) {
+            [b':', value @ ..] => within(value, open, false),
+            rest => within(rest, open, true),
+        },
+    }
+}
+
+/// Skips to the end of what is open, from a value on, or from the end of one.
+fn within(mut rest: &[u8], mut open: Brackets, mut after_value: bool) -> Result<&[u8], Error> {
     loop {
-        rest = match space(rest) {
-            [b'"', rest @ ..] => string(rest)?,
-            [b'{', inside @ ..] => match space(inside) {
-                [b'}', rest @ ..] => rest,
-                fields => {
-                    open.push(true);
-                    rest = key(fields)?;
-                    continue;
-                }
-            },
-            [b'[', inside @ ..] => match space(inside) {
-                [b']', rest @ ..] => rest,
-                values => {
-                    open.push(false);
-                    rest = values;
-                    continue;
-                }
-            },
-            [b't', b'r', b'u', b'e', rest @ ..]
-            | [b'f', b'a', b'l', b's', b'e', rest @ ..]
-            | [b'n', b'u', b'l', b'l', rest @ ..] => rest,
-            other => number(other)?,
-        };
+        if !after_value {
+            rest = match space(rest) {
+                [b'"', rest @ ..] => string(rest)?,
+                [b'{', inside @ ..] => match space(inside) {
+                    [b'}', rest @ ..] => rest,
+                    fields => {
+                        open.push(true);
+                        rest = key(fields)?;
+                        continue;
+                    }
+                },
+                [b'[', inside @ ..] => match space(inside) {
+                    [b']', rest @ ..] => rest,
+                    values => {
+                        open.push(false);
+                        rest = values;
+                        continue;
+                    }
+                },
+                [b't', b'r', b'u', b'e', rest @ ..]
+                | [b'f', b'a', b'l', b's', b'e', rest @ ..]
+                | [b'n', b'u', b'l', b'l', rest @ ..] => rest,
+                other => number(other)?,
+            };
+        }
+        after_value = false;
         loop {
             if open.depth == 0 {
                 return Ok(rest);
@@ -88,15 +119,31 @@ fn string(rest: &[u8]) -> Result<&[u8], Error> {
     }
 }
 
-/// Skips the rest of a string that goes on with an escape.
+/// Skips the rest of a string that goes on with an escape. After one there is often another, or the end.
 #[cold]
 pub(super) fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
     loop {
-        rest = match plain(rest) {
+        rest = match rest {
             [b'"', rest @ ..] => return Ok(rest),
-            other => escape(other)?.1,
+            [
+                b'\\',
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                rest @ ..,
+            ] => rest,
+            [b'\\', b'u', a, b, c, d, rest @ ..]
+                if is_hex(*a) && is_hex(*b) && is_hex(*c) && is_hex(*d) =>
+            {
+                rest
+            }
+            [b'\\', ..] => return Err(Error::new(Problem::Escape, rest)),
+            [b' '..=255, ..] => plain(rest),
+            _ => return Err(Error::new(Problem::Unescaped, rest)),
         }
     }
+}
+
+const fn is_hex(byte: u8) -> bool {
+    byte.is_ascii_hexdigit()
 }
 
 /// Skips bytes that stand for themselves in a string, eight at a time.
@@ -153,19 +200,30 @@ pub(super) fn escape(rest: &[u8]) -> Result<(u16, &[u8]), Error> {
 }
 
 fn number(start: &[u8]) -> Result<&[u8], Error> {
-    let unsound = || Error::new(Problem::Expected("a value"), start);
-    let whole = start.strip_prefix(b"-").unwrap_or(start);
-    let mut rest = match whole {
-        [b'0', rest @ ..] => rest,
-        _ => digits(whole).ok_or_else(unsound)?,
+    let whole = match start {
+        [b'-', rest @ ..] => rest,
+        _ => start,
     };
+    let rest = match whole {
+        [b'0', rest @ ..] => Some(rest),
+        _ => digits(whole),
+    };
+    let rest = match rest {
+        Some([b'.' | b'e' | b'E', ..]) => rest.and_then(fraction),
+        _ => rest,
+    };
+    rest.ok_or_else(|| Error::new(Problem::Expected("a value"), start))
+}
+
+/// Skips what a number may have after its whole part.
+fn fraction(mut rest: &[u8]) -> Option<&[u8]> {
     if let [b'.', fraction @ ..] = rest {
-        rest = digits(fraction).ok_or_else(unsound)?;
+        rest = digits(fraction)?;
     }
     if let [b'e' | b'E', b'+' | b'-', exponent @ ..] | [b'e' | b'E', exponent @ ..] = rest {
-        rest = digits(exponent).ok_or_else(unsound)?;
+        rest = digits(exponent)?;
     }
-    Ok(rest)
+    Some(rest)
 }
 
 /// Skips digits, of which there must be one.
@@ -191,6 +249,9 @@ pub(super) fn space(rest: &[u8]) -> &[u8] {
 
 #[cold]
 fn more_space(mut rest: &[u8]) -> &[u8] {
+    while let Some((b"        ", more)) = rest.split_first_chunk::<8>() {
+        rest = more;
+    }
     while let [b' ' | b'\n' | b'\r' | b'\t', more @ ..] = rest {
         rest = more;
     }
@@ -198,14 +259,21 @@ fn more_space(mut rest: &[u8]) -> &[u8] {
 }
 
 /// Which of the brackets that are open are an object's: a bit for each, of which a word is at hand.
-#[derive(Debug, Default)]
-struct Brackets {
+#[derive(Clone, Debug, Default)]
+pub(super) struct Brackets {
     depth: usize,
     objects: u64,
     outer: Vec<u64>,
 }
 
 impl Brackets {
+    /// One more around all of them, of which there must be few: what is read does not nest deep.
+    #[cold]
+    pub(super) fn around(&mut self, object: bool) {
+        self.objects |= u64::from(object) << (self.depth % 64);
+        self.depth += 1;
+    }
+
     #[inline]
     fn push(&mut self, object: bool) {
         if self.depth > 0 && self.depth.is_multiple_of(64) {

@@ -118,8 +118,74 @@ fn value() -> impl Strategy<Value = serde_json::Value> {
     })
 }
 
+/// A sample's keys, one as an escape, and others.
+const KEYS: &[&str] = &[
+    "text",
+    "flag",
+    "amounts",
+    "list",
+    "there",
+    "x",
+    "te\\u0078t",
+    "\\ud800",
+    "\\ud800\\n",
+];
+const LEAVES: &[&str] = &[
+    "null",
+    "true",
+    "-0.5e1",
+    "\"a\"",
+    "\"\\n\"",
+    "\"\\udc00\"",
+    "\"x\\ud800\\u0041\\n\"",
+];
+
+/// Sound JSON of a sample's keys with values of every kind, keys twice and halves of surrogate pairs.
+fn samples() -> impl Strategy<Value = String> {
+    let key = || select(KEYS).prop_map(|key| format!("\"{key}\""));
+    let leaf = select(LEAVES).prop_map(str::to_owned);
+    leaf.prop_recursive(5, 40, 6, move |inner| {
+        let list = vec(inner.clone(), 0..6).prop_map(|values| format!("[{}]", values.join(" ,")));
+        let fields = vec((key(), inner), 0..6);
+        let object = fields.prop_map(|fields| {
+            let fields: Vec<_> = fields
+                .iter()
+                .map(|(key, it)| format!("{key} :{it}"))
+                .collect();
+            format!("{{{}}}", fields.join(", "))
+        });
+        prop_oneof![1 => list, 3 => object]
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+    #[test]
+    fn after_an_error_the_rest_of_the_value_is_passed_over(text in samples()) {
+        let mut reader = Reader::new(&text);
+        let start = reader;
+        if let Err(error) = Sample::read(&mut reader) {
+            prop_assert!(reader.resume(start, &error).is_ok(), "{}: {}", error, text);
+        }
+        prop_assert!(reader.end().is_ok(), "{}", text);
+    }
+
+    #[test]
+    fn after_an_error_no_text_is_taken_for_json_that_is_none(text in samples(), at in any::<prop::sample::Index>(), piece in select(PIECES)) {
+        let mut text = text;
+        let mut at = at.index(text.len());
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.insert_str(at, piece);
+        let mut reader = Reader::new(&text);
+        let start = reader;
+        let read = Sample::read(&mut reader).map(drop);
+        let read = read.or_else(|error| reader.resume(start, &error)).and_then(|()| reader.end());
+        let sound = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+        prop_assert_eq!(read.is_ok(), sound, "{}", text);
+    }
 
     #[test]
     fn what_is_skipped_is_as_sound_as_serde_json_demands(text in texts()) {

@@ -7,7 +7,7 @@
 
 use crate::{
     json::{self, Map, Raw, Read, Reader, Text, object},
-    pod::{Pod, text},
+    pod::{Metadata, Pod, Spec, text},
     rules::Creation,
 };
 
@@ -67,26 +67,78 @@ pub struct Misread<'a> {
     /// What is wrong with it.
     pub error: json::Error,
     /// As much as tells whether berth has a say, where that can be read.
-    pub named: Option<Named<'a>>,
+    pub labelled: Option<Labelled<'a>>,
 }
 
-/// An object that is no Pod is passed over, so that the rest of the request can be read.
+/// An object that is no Pod is passed over, so that the rest of the request can be read. What is large is read once: only
+/// metadata with an error in it, or behind one, is read again.
 impl<'a> Read<'a> for Object<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, json::Error> {
         let start = *reader;
-        let error = match Pod::read(reader) {
-            Ok(pod) => return Ok(Self { pod, wrong: None }),
-            Err(error) => error,
+        let mut fields = Fields::default();
+        let Err(error) = fields.read(reader) else {
+            let entries = start.room() - reader.room();
+            let Fields { metadata, spec, .. } = fields;
+            let pod = Pod {
+                metadata,
+                spec,
+                entries,
+            };
+            return Ok(Self { pod, wrong: None });
         };
-        *reader = start;
-        let named = Named::read(reader).ok();
-        if named.is_none() {
-            *reader = start;
-            reader.skip()?;
+        reader.resume(start, &error)?;
+        let labelled = fields.labelled(start);
+        Ok(Self {
+            pod: Pod::default(),
+            wrong: Some(Box::new(Misread { error, labelled })),
+        })
+    }
+}
+
+/// The fields of an object, as far as they have been read.
+#[derive(Debug, Default)]
+struct Fields<'a> {
+    metadata: Option<Metadata<'a>>,
+    spec: Option<Spec<'a>>,
+    /// Where the metadata begins.
+    begins: Option<Reader<'a>>,
+}
+
+impl<'a> Fields<'a> {
+    fn read(&mut self, reader: &mut Reader<'a>) -> Result<(), json::Error> {
+        let mut seen = 0;
+        reader.object(|reader, key| {
+            match &*key {
+                "metadata" => {
+                    json::once(reader, &mut seen, 0, &key)?;
+                    self.begins = Some(*reader);
+                    let read = Read::read(reader);
+                    self.metadata = read.map_err(|error: json::Error| error.below(".metadata"))?;
+                }
+                "spec" => {
+                    json::once(reader, &mut seen, 1, &key)?;
+                    let read = Read::read(reader);
+                    self.spec = read.map_err(|error: json::Error| error.below(".spec"))?;
+                }
+                _ => drop(reader.skip()?),
+            }
+            Ok(())
+        })
+    }
+
+    /// The labels and annotations of an object with an error in it.
+    fn labelled(self, start: Reader<'a>) -> Option<Labelled<'a>> {
+        if let Some(metadata) = self.metadata {
+            return Some(Labelled {
+                labels: metadata.labels,
+                annotations: metadata.annotations,
+            });
         }
-        let wrong = Some(Box::new(Misread { error, named }));
-        let pod = Pod::default();
-        Ok(Self { pod, wrong })
+        let read = match self.begins {
+            Some(mut reader) => Read::read(&mut reader),
+            None => Named::read(&mut start.clone()).map(|named| named.metadata),
+        };
+        read.ok().map(Option::unwrap_or_default)
     }
 }
 
