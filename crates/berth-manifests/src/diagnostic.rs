@@ -201,9 +201,8 @@ pub fn printable(text: &str) -> String {
     let harmless = |c: char| match c {
         '\n' | '\t' => c,
         '\r' => ' ',
-        '\u{80}'..='\u{9f}' => '\u{bf}',
-        // of two bytes, as it is itself
-        '\u{61c}' => '\u{bf}',
+        // of two bytes, as these are themselves
+        '\u{80}'..='\u{9f}' | '\u{61c}' => '\u{bf}',
         c if turns(c) => char::REPLACEMENT_CHARACTER,
         c if c.is_control() => '?',
         c => c,
