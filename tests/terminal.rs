@@ -235,8 +235,11 @@ fn what_steers_a_terminal_never_reaches_it() {
         let plain = without_colours(&text.replace(CLEAR, ""));
         let steers = |c: char| match c {
             '\n' | '\r' | '\t' => false,
-            '\u{61c}' | '\u{200e}' | '\u{200f}' => true,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => true,
+            '\u{61c}'
+            | '\u{200e}'
+            | '\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2066}'..='\u{2069}' => true,
             c => c.is_control(),
         };
         let found = plain
