@@ -497,10 +497,6 @@ fn a_kubeconfig_that_cannot_be_used_ends_with_what_to_do() {
             "its certificate-authority-data is not base64",
         ),
         (
-            Some(with("certificate-authority-data: LS0=")),
-            "no client for the API server",
-        ),
-        (
             Some(kubeconfig(server, &format!("{certificate}, {key}"))),
             "no client for the API server",
         ),

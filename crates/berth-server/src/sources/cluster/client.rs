@@ -146,7 +146,7 @@ fn of_tls(error: &(dyn Error + 'static)) -> Option<&'static str> {
         rustls::Error::InvalidCertificate(_) => "the API server's certificate is not accepted",
         rustls::Error::InconsistentKeys(_) => "the client's key is not the key of its certificate",
         rustls::Error::AlertReceived(_) => "the API server refuses the TLS connection",
-        _ => "the TLS handshake fails",
+        _ => "TLS cannot be established",
     })
 }
 
