@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale fuzz lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -50,13 +50,18 @@ scale: ## measure berth preview and the YAML parser alone on 100 to 10,000 docum
 	cargo build --locked --release -p berth -p xtask --bin berth --bin scale
 	target/release/scale target/release/berth
 
+fuzz: ## fuzz what reads the input of others, for MINUTES= in all (6): a review, the table, YAML, PEM and HTTP
+	@tools/fuzz
+
 lint: fmt clippy deny scripts ## run every check that is not a test
 
 fmt:
 	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
 
 clippy:
 	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path fuzz/Cargo.toml --no-default-features --target-dir "$${CARGO_TARGET_DIR:-target}" -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps --lib
 
 # the advisories need a database from outside the registries: `cargo deny check advisories` if there is a network

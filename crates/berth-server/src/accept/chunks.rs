@@ -26,7 +26,8 @@ pub struct BoundedChunks<S> {
 }
 
 impl<S> BoundedChunks<S> {
-    pub(super) fn new(stream: S, limit: usize) -> Self {
+    /// Follows what a client sends, to whom so many bytes of body are allowed.
+    pub fn new(stream: S, limit: usize) -> Self {
         Self {
             stream,
             framing: Framing::new(limit),

@@ -42,8 +42,10 @@ pub struct Pair {
 /// The two files' content.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Pem {
-    cert: Vec<u8>,
-    key: Vec<u8>,
+    /// The certificate, and those between it and its CA.
+    pub cert: Vec<u8>,
+    /// The private key.
+    pub key: Vec<u8>,
 }
 
 /// Why a pair is invalid.
