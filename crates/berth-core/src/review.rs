@@ -215,7 +215,7 @@ fn class_label<'p>(
         .ok_or(Reason::NoClass)
 }
 
-/// The class that a namespace names for those of its Pods that name none themselves.
+/// The class that a namespace names for those of its Pods that name none themselves (rule 34).
 fn class_of_namespace<'v>(view: &'v View, namespace: &'v str) -> Result<Option<&'v str>, Denial> {
     let namespace = view.namespace(namespace);
     if namespace.is_new() {

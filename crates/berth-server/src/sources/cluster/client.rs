@@ -15,7 +15,7 @@ use berth_manifests::files::plain;
 /// Nobody listens: try again.
 const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than a watch is quiet: the API server ends it after 50 s. A connection that says nothing for so long is dead,
-/// also one from the pool, on which a request would else wait until TCP gives up.
+/// also one from the pool, on which a request would else wait until TCP gives up (fact 14).
 const SILENCE: Duration = Duration::from_secs(55);
 
 /// Why there is no way to the API server.
