@@ -221,11 +221,13 @@ impl<'a> Read<'a> for Raw<'a> {
     }
 }
 
-/// A list of which is read only whether something is in it.
+/// A list of which is read only whether something is in it, and how long it is.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unlisted {
     /// Whether there is nothing in it.
     pub is_empty: bool,
+    /// The bytes of its text.
+    pub bytes: usize,
 }
 
 impl Read<'_> for Unlisted {
@@ -236,7 +238,10 @@ impl Read<'_> for Unlisted {
         let list = reader.skip()?;
         let inside = list.strip_prefix('[').unwrap_or_default();
         let is_empty = inside.trim_ascii_start().starts_with(']');
-        Ok(Self { is_empty })
+        Ok(Self {
+            is_empty,
+            bytes: list.len(),
+        })
     }
 }
 

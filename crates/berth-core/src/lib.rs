@@ -51,6 +51,7 @@ pub mod memory;
 pub mod quantity;
 pub mod selector;
 pub mod shown;
+mod size;
 pub mod suggestion;
 pub mod syntax;
 #[cfg(any(test, feature = "testing"))]

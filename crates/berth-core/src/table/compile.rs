@@ -8,20 +8,22 @@ use serde::Serialize;
 use super::{Allocation, AllocationTable, Group, Pool, Rendered, Settings};
 use crate::{
     api::{GPUPool, Gpus, WorkloadClass},
-    manifest::{Document, Problem},
+    manifest::{Cause, Document, Manifest, Problem},
     selector::Selector,
+    size::Excess,
     validate::{Valid, validate, validate_without},
 };
+
+/// So many entries of lists and maps a Pod may have by itself, at the least: of the largest that people write.
+const OF_A_POD: usize = 1024;
 
 /// Compiles the documents. What has a problem is left out and named.
 #[must_use]
 pub fn compile(documents: &[Document], settings: &Settings) -> (AllocationTable, Vec<Problem>) {
-    let (valid, problems) = validate(documents, settings.namespaces);
-    let ready = Valid {
-        not_ready: Vec::new(),
-        ..valid
-    };
-    (table(&ready, settings), problems)
+    let (mut valid, mut problems) = validate(documents, settings.namespaces);
+    let ready = ready(&mut valid, documents, &mut problems);
+    valid.not_ready.clear();
+    (table(&valid, ready, settings), problems)
 }
 
 /// The same for objects of which each stands alone: a class with a problem is in the table as one that is not ready, if
@@ -32,21 +34,72 @@ pub(crate) fn compile_each(
     settings: &Settings,
     undecodable: &[String],
 ) -> (AllocationTable, Vec<Problem>) {
-    let (valid, problems) = validate_without(documents, settings.namespaces, undecodable);
-    (table(&valid, settings), problems)
+    let (mut valid, mut problems) = validate_without(documents, settings.namespaces, undecodable);
+    let ready = ready(&mut valid, documents, &mut problems);
+    (table(&valid, ready, settings), problems)
 }
 
-fn table(valid: &Valid<'_>, settings: &Settings) -> AllocationTable {
-    let pools: BTreeMap<&str, &GPUPool> = valid
-        .pools
-        .iter()
-        .map(|pool| (name(&pool.metadata), *pool))
-        .collect();
-    let ready = valid.classes.iter().map(|class| (*class, None));
+/// The allocations of the valid classes. One that would add to each Pod more than a Pod may have, so that each would be
+/// denied, has a problem, and is not ready (rule 32).
+fn ready(
+    valid: &mut Valid<'_>,
+    documents: &[Document],
+    problems: &mut Vec<Problem>,
+) -> Vec<Allocation> {
+    let pools = by_name(&valid.pools);
+    let mut allocations = Vec::with_capacity(valid.classes.len());
+    for class in std::mem::take(&mut valid.classes) {
+        let allocation = allocation(class, &pools, None);
+        let mut groups = allocation.groups.iter();
+        let Some(excess) = groups.find_map(|group| group.size().excess(OF_A_POD)) else {
+            valid.classes.push(class);
+            allocations.push(allocation);
+            continue;
+        };
+        let problem = too_large(class, excess, documents);
+        let words = format!("{}: {}", problem.field, problem.message);
+        valid.not_ready.push((class, words));
+        problems.push(problem);
+    }
+    valid
+        .not_ready
+        .sort_by_key(|(class, _)| name(&class.metadata));
+    problems.sort_by_key(|problem| problem.origin);
+    allocations
+}
+
+fn too_large(class: &WorkloadClass, excess: Excess, documents: &[Document]) -> Problem {
+    let is_it =
+        |it: &&Document| matches!(&it.manifest, Manifest::Class(it) if std::ptr::eq(it, class));
+    let origin = documents.iter().find(is_it).map_or(0, |it| it.origin);
+    let message = match excess {
+        Excess::Entries(_) => format!("with these pools, a Pod would have {excess}"),
+        Excess::Bytes(_) => format!("these pools would add to a Pod {excess}"),
+    };
+    Problem {
+        origin,
+        cause: Cause::Invalid,
+        field: "spec.pools".to_owned(),
+        message: format!("invalid value: {message}"),
+        help: "select the pools' nodes by a label they share (nodeSelector), or split the class"
+            .to_owned(),
+    }
+}
+
+type Pools<'a> = BTreeMap<&'a str, &'a GPUPool>;
+
+fn by_name<'a>(pools: &[&'a GPUPool]) -> Pools<'a> {
+    let named = pools.iter().map(|pool| (name(&pool.metadata), *pool));
+    named.collect()
+}
+
+fn table(valid: &Valid<'_>, ready: Vec<Allocation>, settings: &Settings) -> AllocationTable {
+    let pools = by_name(&valid.pools);
     let not_ready = valid.not_ready.iter();
-    let all = ready.chain(not_ready.map(|(class, problem)| (*class, Some(problem))));
-    let mut classes: BTreeMap<String, Allocation> = all
-        .map(|(class, problem)| allocation(class, &pools, problem))
+    let not_ready = not_ready.map(|(class, problem)| allocation(class, &pools, Some(problem)));
+    let mut classes: BTreeMap<String, Allocation> = ready
+        .into_iter()
+        .chain(not_ready)
         .map(|class| (class.name.clone(), class))
         .collect();
     mark_choices(&mut classes);
@@ -104,11 +157,7 @@ fn resources(pools: &[&GPUPool], settings: &Settings) -> HashSet<String> {
         .collect()
 }
 
-fn allocation(
-    class: &WorkloadClass,
-    pools: &BTreeMap<&str, &GPUPool>,
-    problem: Option<&String>,
-) -> Allocation {
+fn allocation(class: &WorkloadClass, pools: &Pools<'_>, problem: Option<&String>) -> Allocation {
     let spec = &class.spec;
     let of_ready = spec.pools.iter().filter(|_| problem.is_none());
     let used: Vec<&GPUPool> = of_ready
@@ -176,4 +225,85 @@ fn revision(valid: &Valid<'_>, settings: &Settings) -> String {
         std::hash::Hasher::write(&mut hasher, part.as_bytes());
     }
     format!("{:012x}", std::hash::Hasher::finish(&hasher) >> 16)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::testing::{admit, class, pod, pool};
+
+    /// A class of so many pools, each of a thousand nodes by their hostnames, and another class beside it.
+    fn by_hostname(pools: usize) -> Vec<Document> {
+        let names: Vec<String> = (0..pools).map(|i| format!("p{i}")).collect();
+        let hostnames = |name: &String| -> Vec<String> {
+            (0..1000).map(|i| format!("{name}-node-{i}")).collect()
+        };
+        let spec = |name| json!({"hostnames": hostnames(name)});
+        let pools = names.iter().map(|name| pool(name, spec(name)));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let classes = [
+            class("c", &names, json!({})),
+            class("d", &["p0"], json!({})),
+        ];
+        let documents = pools.chain(classes).enumerate();
+        let numbered = documents.map(|(origin, it)| Document { origin, ..it });
+        numbered.collect()
+    }
+
+    #[test]
+    fn a_class_that_could_place_no_pod_is_a_problem_and_its_neighbour_is_not() {
+        let settings = Settings::default();
+        let documents = by_hostname(20);
+        let (table, problems) = compile(&documents, &settings);
+        let [problem] = &*problems else {
+            panic!("{problems:?}");
+        };
+        assert_eq!((problem.origin, &*problem.field), (20, "spec.pools"));
+        assert_eq!(
+            problem.message,
+            "invalid value: with these pools, a Pod would have 41067 entries in its lists and maps, and berth allows 32768"
+        );
+        assert!(table.class("c").is_none() && table.class("d").is_some());
+
+        let (table, problems) = compile_each(&documents, &settings, &[]);
+        assert_eq!(problems.len(), 1);
+        let not_ready = table.class("c").and_then(|it| it.not_ready.as_deref());
+        assert!(
+            not_ready.is_some_and(|it| it.starts_with("spec.pools: invalid value: with these")),
+            "{not_ready:?}"
+        );
+
+        let documents = by_hostname(15);
+        let (table, problems) = compile(&documents, &settings);
+        assert_eq!(problems, []);
+        assert!(admit(&table.into(), &pod(json!({}))).is_ok());
+    }
+
+    #[test]
+    fn what_a_class_adds_is_bounded_in_bytes_too() {
+        let values = |i: usize| -> Vec<String> {
+            (0..700)
+                .map(|value| format!("{i:031}-{value:031}"))
+                .collect()
+        };
+        let expressions: Vec<_> = (0..20)
+            .map(|i| json!({"key": format!("k{i}"), "operator": "In", "values": values(i)}))
+            .collect();
+        let selector = json!({"nodeSelector": {"matchExpressions": expressions}});
+        let documents = [
+            pool("p", selector.clone()),
+            pool("q", json!({})),
+            class("c", &["p", "q"], json!({})),
+        ];
+        let (_, problems) = compile(&documents, &Settings::default());
+        let message = problems.first().map(|problem| &*problem.message);
+        assert_eq!(
+            message,
+            Some(
+                "invalid value: these pools would add to a Pod about 1.8 MiB, and berth allows 1.5 MiB"
+            )
+        );
+    }
 }

@@ -10,6 +10,7 @@ use crate::{
     json::pointer_segment,
     names::{HOSTNAME_LABEL, OS_LABEL, WINDOWS},
     selector::{Operator, Requirement, Selector},
+    size::Size,
 };
 
 impl Group {
@@ -66,6 +67,28 @@ impl Group {
             alternatives,
             taints: taints(pools),
         }
+    }
+
+    /// What a Pod gets that has nothing of it: a term for each alternative, the preferences, the tolerations, and the
+    /// limit and the variables of one container.
+    pub(crate) fn size(&self) -> Size {
+        let terms = self.alternatives.iter().map(Alternative::size);
+        let preferences = self.preferences.iter().map(Preference::size);
+        let taints = self.taints.iter().map(TolerableTaint::size);
+        terms.chain(preferences).chain(taints).sum::<Size>() + self.size_of_container()
+    }
+
+    /// What a container with a GPU gets that has nothing of it.
+    fn size_of_container(&self) -> Size {
+        let limit = Size::operation(1, self.resource.len());
+        self.env.iter().map(Rendered::size).sum::<Size>() + limit
+    }
+}
+
+impl Rendered {
+    /// As an entry of a list.
+    pub(crate) fn size(&self) -> Size {
+        Size::operation(1, self.json.len())
     }
 }
 
@@ -195,6 +218,26 @@ impl Alternative {
             requirements,
         }
     }
+
+    /// As a term of its own.
+    pub(crate) fn size(&self) -> Size {
+        Size::operation(1 + self.entries, self.json.len())
+    }
+
+    /// As what is added to a term that has another one's requirements, too.
+    pub(crate) fn size_in_term(&self) -> Size {
+        let each = self.requirements.iter();
+        let operations =
+            each.map(|(condition, json)| Size::operation(condition.entries(), json.len()));
+        operations.sum()
+    }
+}
+
+impl Preference {
+    /// As a preferred term.
+    pub(crate) fn size(&self) -> Size {
+        Size::operation(self.entries, self.json.len())
+    }
 }
 
 fn entries(conditions: &[Condition]) -> usize {
@@ -247,5 +290,10 @@ impl TolerableTaint {
             effect,
             json: toleration.to_string(),
         }
+    }
+
+    /// As a toleration.
+    pub(crate) fn size(&self) -> Size {
+        Size::operation(1, self.json.len())
     }
 }
