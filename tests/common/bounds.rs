@@ -100,7 +100,7 @@ pub fn right() -> Vec<Value> {
     let pool = json!({
         "hostnames": ["host"], "taints": [{"key": "k", "value": "v", "effect": "NoSchedule"}],
         "resourceName": "amd.com/gpu", "resourceAliases": ["x.io/alias"], "memoryPerGPU": "8Gi",
-        "sharing": {"strategy": "MPS", "replicas": 2}, "runtimeClassName": "amd", "env": [{"name": "N", "value": "v"}],
+        "sharing": {"strategy": "MPS", "replicas": 2}, "autoscaling": {"maxGPUs": 8}, "runtimeClassName": "amd", "env": [{"name": "N", "value": "v"}],
     });
     let selected = json!({"resourceName": "amd.com/gpu", "nodeSelector": selector});
     let class = json!({

@@ -21,8 +21,8 @@ use serde::{Deserialize, Serialize};
 
 use bounds::{
     MAX_ALIASES, MAX_CONTAINER_NAMES, MAX_ENV, MAX_ENV_NAME, MAX_ENV_VALUE, MAX_GPUS,
-    MAX_HOSTNAMES, MAX_KEY, MAX_LABEL, MAX_POOLS, MAX_RATIONALE, MAX_REPLICAS, MAX_RESOURCE,
-    MAX_SUBDOMAIN, MAX_TAINTS, MIN_GPUS, MIN_REPLICAS,
+    MAX_HOSTNAMES, MAX_KEY, MAX_LABEL, MAX_POOL_GPUS, MAX_POOLS, MAX_RATIONALE, MAX_REPLICAS,
+    MAX_RESOURCE, MAX_SUBDOMAIN, MAX_TAINTS, MIN_GPUS, MIN_POOL_GPUS, MIN_REPLICAS,
 };
 use schema::{
     DNS_LABEL, DNS_SUBDOMAIN, ENV_NAME, LABEL_VALUE, QUALIFIED_NAME, RESOURCE, label_selector,
@@ -247,7 +247,7 @@ pub struct Autoscaling {
     /// The most GPUs that the pool has when it has grown. Up to it berth may choose the pool though no GPU is free: the
     /// autoscaler adds a node.
     #[serde(rename = "maxGPUs")]
-    #[schemars(range(min = 1, max = 1_000_000))]
+    #[schemars(range(min = MIN_POOL_GPUS, max = MAX_POOL_GPUS))]
     pub max_gpus: u32,
 }
 

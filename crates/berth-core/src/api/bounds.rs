@@ -23,6 +23,10 @@ pub const MAX_CONTAINER_NAMES: usize = 16;
 pub const MIN_REPLICAS: u32 = 2;
 /// How many Pods share a GPU at most.
 pub const MAX_REPLICAS: u32 = 1024;
+/// GPUs of a pool that an autoscaler has grown, at least.
+pub const MIN_POOL_GPUS: u32 = 1;
+/// GPUs of a pool that an autoscaler has grown, at most.
+pub const MAX_POOL_GPUS: u32 = 1_000_000;
 /// GPUs of a Pod at least: a Pod opts out of its GPU by itself.
 pub const MIN_GPUS: u32 = 1;
 /// GPUs of a Pod at most.

@@ -8,7 +8,7 @@ use crate::{
         GPUPool, GPUPoolSpec, Sharing, SharingStrategy,
         bounds::{
             MAX_ALIASES, MAX_ENV, MAX_ENV_NAME, MAX_ENV_VALUE, MAX_HOSTNAMES, MAX_KEY,
-            MAX_REPLICAS, MAX_RESOURCE, MAX_TAINTS, MIN_REPLICAS,
+            MAX_POOL_GPUS, MAX_REPLICAS, MAX_RESOURCE, MAX_TAINTS, MIN_POOL_GPUS, MIN_REPLICAS,
         },
     },
     selector::Selector,
@@ -45,6 +45,9 @@ pub(super) fn check(pool: &GPUPool, found: &mut Found) {
     );
     if let Some(sharing) = spec.sharing {
         replicas(sharing, found);
+    }
+    if let Some(autoscaling) = spec.autoscaling {
+        grown(autoscaling.max_gpus, found);
     }
     if let Some(class) = &spec.runtime_class_name {
         found.must(SUBDOMAIN, "spec.runtimeClassName", class);
@@ -219,6 +222,16 @@ fn replicas(sharing: Sharing, found: &mut Found) {
             "write how many Pods share one GPU, as in the device plugin's configuration",
         ),
         _ => {}
+    }
+}
+
+fn grown(gpus: u32, found: &mut Found) {
+    if !(MIN_POOL_GPUS..=MAX_POOL_GPUS).contains(&gpus) {
+        found.add(
+            "spec.autoscaling.maxGPUs",
+            format!("invalid value {gpus}: must be from {MIN_POOL_GPUS} to {MAX_POOL_GPUS}"),
+            "write how many GPUs the pool has when it has grown, or remove autoscaling",
+        );
     }
 }
 

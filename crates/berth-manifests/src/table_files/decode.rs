@@ -1,11 +1,14 @@
 //! From text to typed manifests, keeping where each stood.
 
+use std::sync::LazyLock;
+
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     JSONSchemaProps, JSONSchemaPropsOrArray::Schema, JSONSchemaPropsOrBool,
 };
 use kube_core::CustomResourceExt;
 use serde::de::DeserializeOwned;
 use serde_ignored::Path;
+use serde_json::Value;
 
 use super::shape;
 use crate::{
@@ -115,9 +118,9 @@ fn manifest(root: &Node, text: &str) -> Result<Manifest, Vec<Invalid>> {
     let ours = format!("{GROUP}/{VERSION}");
     let (field, found) = match root.get("kind").and_then(Node::as_str) {
         _ if version != Some(&*ours) => ("apiVersion", version),
-        Some("GPUPool") => return typed(root, text, &crd_schema::<GPUPool>, Manifest::Pool),
+        Some("GPUPool") => return typed(root, text, &POOL, Manifest::Pool),
         Some("WorkloadClass") => {
-            return typed(root, text, &crd_schema::<WorkloadClass>, Manifest::Class);
+            return typed(root, text, &CLASS, Manifest::Class);
         }
         other => ("kind", other),
     };
@@ -151,12 +154,13 @@ fn manifest(root: &Node, text: &str) -> Result<Manifest, Vec<Invalid>> {
 fn typed<T: DeserializeOwned>(
     root: &Node,
     text: &str,
-    schema: &dyn Fn() -> JSONSchemaProps,
+    schema: &JSONSchemaProps,
     manifest: fn(T) -> Manifest,
 ) -> Result<Manifest, Vec<Invalid>> {
     let mut unknown = Vec::new();
     let mut track = serde_path_to_error::Track::new();
-    let value = root.to_json();
+    let mut value = root.to_json();
+    without_nulls(&mut value, schema);
     let deserializer = serde_path_to_error::Deserializer::new(&value, &mut track);
     let result = serde_ignored::deserialize(deserializer, |path| unknown.push(steps(&path)));
     let unknown: Vec<Vec<String>> = unknown
@@ -164,21 +168,21 @@ fn typed<T: DeserializeOwned>(
         // the derived types leave these two to us
         .filter(|steps| !matches!(&**steps, [one] if one == "apiVersion" || one == "kind"))
         .collect();
+    // also where it can be read: a list is read as an object, field by field, and a fraction as an amount
+    let wrong = shape::check(root, text, schema);
     let error = match result {
-        Ok(object) if unknown.is_empty() => return Ok(manifest(object)),
+        Ok(object) if unknown.is_empty() && wrong.is_empty() => return Ok(manifest(object)),
         Ok(_) => None,
         Err(error) => Some(error.to_string()),
     };
-    let schema = schema();
-    let wrong = shape::check(root, text, &schema);
     let mut invalid: Vec<Invalid> = Vec::new();
     let unknown = if error.is_none() {
         unknown
     } else {
         // the reader went no further than the error
-        unknown_keys(root, &schema, &unknown)
+        unknown_keys(root, schema, &unknown)
     };
-    invalid.extend(unknown.iter().map(|it| unknown_field(root, it, &schema)));
+    invalid.extend(unknown.iter().map(|it| unknown_field(root, it, schema)));
     if let Some(error) = error.filter(|_| wrong.is_empty()) {
         let field = track.path().to_string();
         invalid.push(unreadable(root, field, &error));
@@ -282,6 +286,30 @@ fn known_fields(parents: &[String], mut schema: JSONSchemaProps) -> Vec<String> 
         schema = below;
     }
     schema.properties.unwrap_or_default().into_keys().collect()
+}
+
+/// The schemas of both definitions, made once.
+static POOL: LazyLock<JSONSchemaProps> = LazyLock::new(crd_schema::<GPUPool>);
+static CLASS: LazyLock<JSONSchemaProps> = LazyLock::new(crd_schema::<WorkloadClass>);
+
+/// A field that is null is as one that is not there, as it is to the API server. A map's entries are no fields.
+fn without_nulls(value: &mut Value, schema: &JSONSchemaProps) {
+    match (value, &schema.items, &schema.properties) {
+        (Value::Object(fields), _, Some(properties)) => {
+            fields.retain(|name, value| !(value.is_null() && properties.contains_key(name)));
+            for (name, value) in fields {
+                if let Some(schema) = properties.get(name) {
+                    without_nulls(value, schema);
+                }
+            }
+        }
+        (Value::Array(items), Some(Schema(schema)), _) => {
+            for item in items {
+                without_nulls(item, schema);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn crd_schema<T: CustomResourceExt>() -> JSONSchemaProps {

@@ -98,7 +98,9 @@ fn kind(node: &Node, text: &str, schema: &JSONSchemaProps) -> Option<(String, St
             });
         }
         (_, "") if !is_either => true,
-        (Kind::Scalar(Value::String(_) | Value::Number(_)), "")
+        // an amount: a fraction would be none to the API server
+        (Kind::Scalar(Value::Number(number)), "") => number.as_u64().is_some_and(|it| it > 0),
+        (Kind::Scalar(Value::String(_)), "")
         | (Kind::Scalar(Value::Bool(_)), "boolean")
         | (Kind::Scalar(Value::Number(_)), "number")
         | (Kind::Sequence(_), "array")
@@ -107,7 +109,7 @@ fn kind(node: &Node, text: &str, schema: &JSONSchemaProps) -> Option<(String, St
     };
     (!fits).then(|| {
         let expected = match wanted {
-            "" => "a number or a string",
+            "" => "an amount of memory",
             "string" => "a string",
             "integer" => "a whole number",
             "number" => "a number",
@@ -201,6 +203,7 @@ fn instead(node: &Node, text: &str, schema: &JSONSchemaProps, wanted: &str) -> S
             format!("write it without quotes: {text}")
         }
         (Kind::Scalar(Value::String(text)), "array") => format!("write a list: [{text}]"),
+        (_, "") => "write it as 8Gi or 512Mi".to_owned(),
         (_, "array") => "write a list: a line with - for each item".to_owned(),
         (_, "integer") => "write a whole number".to_owned(),
         _ => "`berth crds` prints every field with its type".to_owned(),

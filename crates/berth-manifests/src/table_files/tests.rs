@@ -22,8 +22,15 @@ fn folder(content: &[(&str, &str)]) -> tempfile::TempDir {
     folder
 }
 
-/// The diagnostics of a file, without its folder: `file:line:column: message; help`.
+/// The diagnostics of a file that does not load.
 fn diagnostics(text: &str) -> Vec<String> {
+    let told = refusals(text);
+    assert_ne!(told, Vec::<String>::new(), "{text}");
+    told
+}
+
+/// What keeps a file from being loaded, without its folder: `file:line:column: message; help`.
+fn refusals(text: &str) -> Vec<String> {
     let folder = folder(&[("t.yaml", text)]);
     match files(vec![folder.path().join("t.yaml")]).load() {
         Err(Error::Invalid(diagnostics)) => diagnostics
@@ -33,6 +40,7 @@ fn diagnostics(text: &str) -> Vec<String> {
                 text[text.find("t.yaml").unwrap()..].to_owned()
             })
             .collect(),
+        Ok(_) => Vec::new(),
         other => panic!("{other:?}"),
     }
 }
@@ -206,4 +214,51 @@ fn a_value_of_another_shape_is_told_in_the_authors_words() {
             .any(|it| words.iter().any(|word| it.contains(word))),
         "{found:#?}"
     );
+}
+
+#[test]
+fn a_table_has_what_the_definitions_accept_and_nothing_else() {
+    let pool = |more: &str| POOL.replace("spec: {", &format!("spec: {{{more}, "));
+    for (more, says) in [
+        (
+            "autoscaling: {maxGPUs: 0}",
+            "invalid value 0: must be from 1 to 1000000",
+        ),
+        ("autoscaling: {maxGPUs: 1000001}", "invalid value 1000001"),
+        (
+            "autoscaling: [3]",
+            "spec.autoscaling: expected a mapping, found a list",
+        ),
+        (
+            "sharing: [TimeSlicing, 2]",
+            "spec.sharing: expected a mapping, found a list",
+        ),
+        (
+            "taints: [[a, v, NoSchedule]]",
+            "spec.taints[0]: expected a mapping, found a list",
+        ),
+        (
+            "memoryPerGPU: 1.5",
+            "spec.memoryPerGPU: expected an amount of memory",
+        ),
+        ("memoryPerGPU: 1e-3", "write it as 8Gi or 512Mi"),
+        (
+            "memoryPerGPU: 0",
+            "spec.memoryPerGPU: expected an amount of memory",
+        ),
+        (
+            "nodeSelector: {matchLabels: {a: null}}",
+            "there is no value here",
+        ),
+    ] {
+        let told = refusals(&pool(more));
+        assert!(told.iter().any(|it| it.contains(says)), "{more}: {told:?}");
+    }
+    for more in [
+        "taints: null, env: null, resourceAliases: null, sharing: null, autoscaling: ~",
+        "memoryPerGPU: 8589934592",
+        "autoscaling: {maxGPUs: 1000000}",
+    ] {
+        assert_eq!(refusals(&pool(more)), Vec::<String>::new(), "{more}");
+    }
 }
