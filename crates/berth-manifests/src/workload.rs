@@ -295,8 +295,14 @@ fn without_nulls(value: &mut Value) {
                     _ => continue,
                 };
                 let entries = value.as_object_mut().into_iter().flatten();
-                let nulls = entries.map(|(_, entry)| entry).filter(|it| it.is_null());
-                nulls.for_each(|null| *null = empty.into());
+                for (_, entry) in entries {
+                    match entry {
+                        Value::Null => *entry = empty.into(),
+                        // around an amount, blanks do not count
+                        Value::String(text) if empty == "0" => *text = text.trim().to_owned(),
+                        _ => {}
+                    }
+                }
             }
             fields.retain(|_, value| !value.is_null());
             fields.values_mut().for_each(without_nulls);

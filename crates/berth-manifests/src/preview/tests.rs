@@ -587,6 +587,8 @@ fn a_null_in_a_map_is_an_empty_entry_as_it_is_to_the_api_server() {
     let zero = previewed(&pod(json!("c"), json!({"amd.com/gpu": null})));
     assert_eq!(zero.pods[0].container(), None);
     assert_eq!(zero.pods[0].warnings()[0].as_str(), "ZeroGpus");
+    let blank = previewed(&pod(json!("c"), json!({"amd.com/gpu": " 1 "})));
+    assert_eq!(blank.pods[0].reason(), Reason::Placed);
     let none = previewed(&pod(json!(null), json!({})));
     assert_eq!(none.pods[0].reason(), Reason::ClassUnavailable);
     let mut selects = pod(json!("c"), json!({}));
