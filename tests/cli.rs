@@ -149,6 +149,23 @@ fn a_resource_is_not_a_gpu_and_a_companion_at_once() {
     );
 }
 
+#[test]
+fn flags_with_which_nobody_could_be_served_are_wrong() {
+    let table = path("examples/homelab.yaml");
+    for (flags, says) in [
+        (["--handshake-timeout", "0s"], "above 0"),
+        (["--first-request-timeout", "0"], "above 0"),
+        (["--write-timeout", "0ms"], "above 0"),
+        (["--body-timeout", "0"], "above 0"),
+        (["--max-body-memory", "1000"], "less than --max-body-bytes"),
+    ] {
+        let mut arguments = vec!["serve", "--table", arg(&table)];
+        arguments.extend(flags);
+        let (code, text) = fails(&arguments);
+        assert!(code == 2 && text.contains(says), "{flags:?}: {text}");
+    }
+}
+
 /// Commands that print, each without a failure.
 const PRINTING: &[&[&str]] = &[
     &["--help"],

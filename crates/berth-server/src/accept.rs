@@ -55,16 +55,16 @@ pub struct Limits {
     )]
     pub max_connections: usize,
     /// Time for a TLS handshake
-    #[arg(long, env = "BERTH_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
+    #[arg(long, env = "BERTH_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
     pub handshake_timeout: Duration,
     /// Time for the head of a connection's first request
-    #[arg(long, env = "BERTH_FIRST_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
+    #[arg(long, env = "BERTH_FIRST_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
     pub first_request_timeout: Duration,
     /// Time that a connection may idle between requests: at least 2m, since the API server keeps its own for 90s
     #[arg(long, env = "BERTH_IDLE_TIMEOUT", value_name = "TIME", default_value = "3m", value_parser = idle)]
     pub idle_timeout: Duration,
     /// Time in which a client must read an answer
-    #[arg(long, env = "BERTH_WRITE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
+    #[arg(long, env = "BERTH_WRITE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
     pub write_timeout: Duration,
     /// Bytes of a request's head; more is a 431
     #[arg(long, env = "BERTH_MAX_HEADER_BYTES", value_name = "BYTES", default_value = "16384", value_parser = header_bytes)]

@@ -44,6 +44,14 @@ pub fn flag(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads the value of a flag for which no time is none: nobody could be served.
+pub fn above_zero(text: &str) -> Result<Duration, String> {
+    let duration = flag(text)?;
+    let is_some = !duration.is_zero();
+    let message = || "write a time above 0: with 0, nobody could be served".to_owned();
+    is_some.then_some(duration).ok_or_else(message)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +80,16 @@ mod tests {
         ] {
             assert_eq!(parse(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_in_which_nobody_could_be_served_is_refused() {
+        for text in ["0", "0s", "0h0ms"] {
+            let refused = above_zero(text);
+            assert!(refused.is_err_and(|it| it.contains("above 0")), "{text}");
+        }
+        assert_eq!(above_zero("1ms"), Ok(Duration::from_millis(1)));
+        assert!(above_zero("25h").is_err_and(|it| it.contains("24h")));
     }
 
     #[test]

@@ -102,6 +102,17 @@ pub enum Error {
         /// What the system says.
         source: io::Error,
     },
+    /// Bodies have less room together than one of them may have.
+    #[error(
+        "--max-body-memory {memory} is less than --max-body-bytes {bytes}, so a review of that size could never be answered; \
+         raise the first, or lower the second"
+    )]
+    BodyMemory {
+        /// Bytes of all bodies.
+        memory: usize,
+        /// Bytes of one.
+        bytes: usize,
+    },
     /// Something that the system must give, as a thread or a socket.
     #[error("cannot serve: {}", plain(.0))]
     Io(#[from] io::Error),
@@ -211,6 +222,13 @@ impl Serving {
         table: TableSource,
         metrics: Arc<Metrics>,
     ) -> Result<Self, Error> {
+        let (memory, bytes) = (
+            options.requests.max_body_memory,
+            options.requests.max_body_bytes,
+        );
+        if memory < bytes {
+            return Err(Error::BodyMemory { memory, bytes });
+        }
         let tls = Tls::new(options.tls.clone())?;
         let bound = Bound::new(&options)?;
         tls.write_ca()?;

@@ -76,7 +76,7 @@ pub struct Limits {
     )]
     pub max_body_bytes: usize,
     /// Time for a request's body; longer is a 408
-    #[arg(long, env = "BERTH_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::flag)]
+    #[arg(long, env = "BERTH_BODY_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
     pub body_timeout: Duration,
     /// Bytes of all bodies and answers at a time; over it a request is a 503, which the API server repeats
     #[arg(
