@@ -29,14 +29,6 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     if draw.one_of(8) {
         text = text.replace('m', "\\u006d");
     }
-    match data
-        .get_mut(..text.len())
-        .filter(|_| text.len() <= max_size)
-    {
-        Some(room) => {
-            room.copy_from_slice(text.as_bytes());
-            text.len()
-        }
-        None => fuzzer_mutate(data, size, max_size),
-    }
+    let put = berth_fuzz::put(&text, data, max_size);
+    put.unwrap_or_else(|| fuzzer_mutate(data, size, max_size))
 });

@@ -41,14 +41,6 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
         serde_json::from_slice(&data[..size]).unwrap_or_else(|_| tree::grown(&mut draw, 3));
     tree::regrow(&mut value, &mut draw);
     let text = value.to_string();
-    match data
-        .get_mut(..text.len())
-        .filter(|_| text.len() <= max_size)
-    {
-        Some(room) => {
-            room.copy_from_slice(text.as_bytes());
-            text.len()
-        }
-        None => fuzzer_mutate(data, size, max_size),
-    }
+    let put = berth_fuzz::put(&text, data, max_size);
+    put.unwrap_or_else(|| fuzzer_mutate(data, size, max_size))
 });

@@ -37,3 +37,11 @@ pub fn view() -> View {
         .expect("the table of the examples is valid")
         .into()
 }
+
+/// Puts a text in the place of an input, and gives its length; nothing where there is no room for it.
+pub fn put(text: &str, data: &mut [u8], max_size: usize) -> Option<usize> {
+    let room = data.get_mut(..text.len());
+    room.filter(|_| text.len() <= max_size)?
+        .copy_from_slice(text.as_bytes());
+    Some(text.len())
+}

@@ -313,7 +313,7 @@ fn without_nulls(value: &mut Value) {
 }
 
 /// A segment of a JSON Pointer as the key that it stands for.
-fn unescaped(segment: &str) -> String {
+pub(crate) fn unescaped(segment: &str) -> String {
     segment.replace("~1", "/").replace("~0", "~")
 }
 

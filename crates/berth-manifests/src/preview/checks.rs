@@ -154,8 +154,8 @@ pub(super) fn of_pod(
     let has_class_elsewhere = !elsewhere.is_empty();
     // a key that is told to be moved is not told to be unknown, too
     let is_new = |it: &Diagnostic| elsewhere.iter().all(|moved| moved.field != it.field);
-    let warnings: Vec<Diagnostic> = warnings::all(document, pod);
-    let warnings = warnings.into_iter().filter(is_new).collect::<Vec<_>>();
+    let mut warnings = warnings::all(document, pod);
+    warnings.retain(is_new);
     diagnostics.extend(elsewhere);
     diagnostics.extend(warnings);
     if pod.class.is_none() {

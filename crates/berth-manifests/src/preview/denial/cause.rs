@@ -6,7 +6,10 @@ use std::cmp::Reverse;
 use berth_core::{json::pointer_segment, names::CONTAINER_ANNOTATION, outcome::Reason};
 use serde_json::Value;
 
-use crate::dry_run::{DryRun, Error};
+use crate::{
+    dry_run::{DryRun, Error},
+    workload::unescaped,
+};
 
 /// So many are tried at most: each is a review.
 const MOST: usize = 32;
@@ -127,7 +130,7 @@ fn remove(pod: &mut Value, field: &str) {
     let Some((parent, key)) = field.rsplit_once('/') else {
         return;
     };
-    let key = key.replace("~1", "/").replace("~0", "~");
+    let key = unescaped(key);
     if let Some(parent) = pod.pointer_mut(parent).and_then(Value::as_object_mut) {
         parent.remove(&key);
     }
