@@ -1,14 +1,22 @@
 //! How much `berth preview` does and says at most, however much is wrong with what it is given.
 
-use std::{fmt::Write, fs, process::Stdio};
+use std::{
+    fmt::Write as _,
+    fs,
+    io::{Read, Write as _},
+    process::Stdio,
+    thread,
+};
 
-use serde_json::Value;
+use allocation_counter::measure;
+use berth_manifests::yaml;
+use serde_json::{Value, json};
 
 mod common;
 
 use common::{
     path,
-    process::{arg, command},
+    process::{arg, command, peak_memory},
 };
 
 /// What is printed as JSON of a text, what is said of it, and how that ends.
@@ -128,4 +136,88 @@ fn of_thirty_errors_of_a_text_and_of_thirty_keys_twice_twenty_are_told() {
         message.starts_with("duplicate key")
     });
     assert_eq!(duplicates.count(), 20, "{data}");
+}
+
+/// The most memory of a preview of a List that comes through a pipe, in MiB: shortly before its end, when it waits for
+/// somebody to read on.
+fn peak_of_list(list: Vec<u8>, pods: usize) -> usize {
+    let table = path("examples/homelab.yaml");
+    let mut child = command()
+        .args(["preview", "--table", arg(&table), "-o", "yaml", "-f", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("berth starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    let writer = thread::spawn(move || stdin.write_all(&list));
+    let mut stdout = child.stdout.take().expect("piped");
+    let late = format!("pod-{}", pods - 200);
+    let (mut seen, mut chunk) = (String::new(), [0; 4096]);
+    while !seen.contains(&late) {
+        let count = stdout.read(&mut chunk).expect("output");
+        assert!(count > 0, "it ends before {late}: {seen}");
+        let text = String::from_utf8_lossy(&chunk[..count]);
+        // of what came before, the name may have begun there
+        seen = seen.split_off(seen.len().saturating_sub(late.len())) + &text;
+    }
+    let peak = peak_memory(child.id());
+    let mut rest = Vec::new();
+    stdout.read_to_end(&mut rest).expect("output");
+    writer.join().expect("no panic").expect("berth reads");
+    assert!(child.wait().expect("it ran").success());
+    peak
+}
+
+/// As a whole, each of these takes more than 100 MiB.
+#[test]
+fn a_list_of_thousands_of_pods_takes_no_more_memory_than_a_short_one() {
+    const PODS: usize = 1_500;
+    let pod = |i: usize| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": format!("pod-{i}"), "labels": {"berth.dev/workload-class": "whisper"}},
+            "spec": {"containers": [{"name": "main", "image": "whisper", "ports": [{"containerPort": 8000}]}]},
+        })
+    };
+    let list = json!({"apiVersion": "v1", "items": (0..PODS).map(pod).collect::<Vec<_>>(), "kind": "List"});
+    let forms = [list.to_string(), format!("{list:#}"), yaml::write(&list)];
+    let peaks = forms.map(|text| peak_of_list(text.into_bytes(), PODS));
+    println!("one line of JSON, JSON, YAML: {peaks:?} MiB");
+    assert!(peaks.iter().all(|peak| *peak < 64), "{peaks:?}");
+}
+
+/// So much more than the text's own size is held while it is read. A debug build holds as much as any other.
+#[test]
+fn a_text_that_repeats_itself_takes_memory_for_what_it_says_alone() {
+    let nested: String = (0..200)
+        .map(|i| format!("a{i}: &a{i}\n{}", "  ".repeat(i + 1)))
+        .collect();
+    let keys = |range: std::ops::Range<usize>| -> String {
+        range.map(|i| format!("  key-{i}: value\n")).collect()
+    };
+    let merged = format!(
+        "a: &a\n{}b: &b\n{}c:\n  <<: [*a, *b]\n  own: 1\n",
+        keys(0..30_000),
+        keys(15_000..45_000)
+    );
+    let wide: String = (0..20_000)
+        .map(|i| format!("- &anchor-{i} {{a: 1}}\n"))
+        .collect();
+    let chain: String = (0..900)
+        .map(|i| match i {
+            0 => "m0: &m0 {k0: 1}\n".to_owned(),
+            _ => format!("m{i}: &m{i} {{<<: *m{}, k{i}: 1}}\n", i - 1),
+        })
+        .collect();
+    for (name, text, bound) in [
+        ("200 anchors within each other", format!("{nested}x\n"), 4),
+        ("two merged mappings of 30,000 keys", merged, 32),
+        ("20,000 anchors", wide, 20),
+        ("900 mappings, each merged into the next", chain, 8),
+    ] {
+        let held = measure(|| drop(yaml::read(&text))).bytes_max >> 20;
+        println!("{name}: {} KiB of text, {held} MiB", text.len() >> 10);
+        assert!(held < bound, "{name}: {held} MiB");
+    }
 }

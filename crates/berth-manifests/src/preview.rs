@@ -21,9 +21,11 @@ use crate::{
 mod checks;
 mod denial;
 mod document;
+mod piece;
 
 pub use checks::Topic;
 pub use document::Document;
+pub use piece::{Piece, pieces};
 
 /// The namespaces of Pods, as far as they matter.
 #[derive(Clone, Debug, Default)]
@@ -107,6 +109,11 @@ impl Namespaces {
 /// Previews every Pod of a document.
 #[must_use]
 pub fn preview(document: &Value, view: &View, namespaces: &Namespaces) -> Preview {
+    preview_from(0, document, view, namespaces)
+}
+
+/// Previews the items of a List from one of them on: those before it are null.
+fn preview_from(first: usize, document: &Value, view: &View, namespaces: &Namespaces) -> Preview {
     let mut diagnostics = Vec::new();
     let mut pods = Vec::new();
     for template in workload::templates(document) {
@@ -122,7 +129,7 @@ pub fn preview(document: &Value, view: &View, namespaces: &Namespaces) -> Previe
     for pod in &pods {
         checks::of_pod(document, pod, &view.table, &mut diagnostics);
     }
-    diagnostics.extend(checks::malformed_items(document));
+    diagnostics.extend(checks::malformed_items(document, first));
     if pods.is_empty() && diagnostics.is_empty() {
         diagnostics.extend(checks::of_document(document, &view.table));
     }

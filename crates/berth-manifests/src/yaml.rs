@@ -15,7 +15,7 @@ mod kind;
 mod reader;
 mod scalar;
 
-pub use reader::{Read, comments, parse, read};
+pub use reader::{Items, Read, comments, items, parse, read};
 
 /// Bytes of the text.
 pub type Span = Range<usize>;

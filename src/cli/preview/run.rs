@@ -12,13 +12,12 @@ use crate::cli::{
     progress::Progress,
     report::{Ended, Failure, show, tell},
 };
-use berth_core::{names::INJECT_LABEL, view::View};
+use berth_core::view::View;
 use berth_manifests::{
     diagnostic::{Diagnostic, Severity, SourceText},
     documents::{Opened, Source},
     files::{self, Depth},
-    preview::{Document, Namespaces, Preview},
-    yaml::{self, Node, edit::edit},
+    preview::{Document, Namespaces, Preview, pieces},
 };
 
 /// What was seen on the way.
@@ -46,8 +45,7 @@ pub(super) struct Run<'t> {
 }
 
 impl Seen {
-    fn document(&mut self, preview: &Preview) {
-        self.documents += 1;
+    fn piece(&mut self, preview: &Preview) {
         self.pods += preview.pods.len();
         self.changes |= preview.patched.is_some();
         self.severity = self.severity.max(preview.severity());
@@ -124,16 +122,10 @@ impl<'t> Run<'t> {
     /// Finds the Namespaces of a source that opt out: they may come after their Pods.
     fn look_ahead(&mut self, source: &Opened) {
         let documents = source.ahead().into_iter().flatten().flatten();
-        let may_opt_out =
-            |it: &SourceText| it.text.contains("Namespace") && it.text.contains(INJECT_LABEL);
         for document in documents {
             self.progress
                 .at(format_args!("reading {}", document.path.display()));
-            if may_opt_out(&document) {
-                let roots = yaml::read(&document.text).documents;
-                let roots = roots.iter().map(Node::to_json);
-                roots.for_each(|root| self.namespaces.learn(&root));
-            }
+            self.namespaces.learn_from(&document);
         }
     }
 
@@ -185,9 +177,23 @@ impl<'t> Run<'t> {
     }
 
     fn document(&mut self, source: &SourceText) -> io::Result<()> {
-        let mut document = Document::read(source, self.view, &mut self.namespaces);
-        if document.root.is_some() {
-            self.seen.document(&document.preview);
+        self.namespaces.learn_from(source);
+        let mut pieces = pieces(source).into_iter().peekable();
+        let mut has_content = false;
+        while let Some(piece) = pieces.next() {
+            let document = Document::read(source, piece, self.view, &self.namespaces);
+            has_content |= document.has_content();
+            let is_last = pieces.peek().is_none();
+            self.seen.documents += usize::from(is_last && has_content);
+            self.piece(document, is_last)?;
+        }
+        Ok(())
+    }
+
+    fn piece(&mut self, mut document: Document<'_>, is_last: bool) -> io::Result<()> {
+        let source = document.source;
+        if document.has_content() {
+            self.seen.piece(&document.preview);
         }
         self.seen.unreadable |= !document.is_readable;
         let (documents, pods) = (self.seen.documents, self.seen.pods);
@@ -195,29 +201,30 @@ impl<'t> Run<'t> {
             "previewing {}: {documents} documents, {pods} Pods",
             source.path.display()
         ));
-        let edited = match (&document.root, &document.preview.patched) {
-            (Some(root), Some(patched)) if self.format.shows_text() => {
-                Some(edit(&source.text, root, patched))
-            }
-            _ => None,
+        let edited = if self.format.shows_text() {
+            document.edited()
+        } else {
+            Ok(None)
         };
         let text = match &edited {
-            None => Text::Kept,
-            Some(Some(edited)) => Text::Edited(edited),
-            Some(None) => Text::Unwritable,
+            Ok(None) => Text::Kept,
+            Ok(Some(edited)) => Text::Edited(edited),
+            Err(_) => Text::Unwritable,
         };
-        if let (Text::Unwritable, Some(root)) = (text, &document.root) {
+        if let Err(place) = &edited {
             self.seen.unreadable = true;
             let error = Diagnostic::error("the change cannot be written into this document");
             let error = error
                 .with_help("write it without anchors, aliases and tags; -o json shows the change")
-                .at(source, root.locate(""));
+                .at(source, place.clone());
             document.preview.diagnostics.push(error);
         }
         self.show(&Shown {
             document: source,
+            before: document.text(),
             preview: &document.preview,
             text,
+            is_last,
         })
     }
 

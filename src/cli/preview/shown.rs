@@ -1,4 +1,4 @@
-//! A document with what is to be printed and said of it.
+//! A document, or a piece of a long one, with what is to be printed and said of it.
 
 use berth_manifests::{
     diagnostic::{Diagnostic, SourceText},
@@ -11,11 +11,15 @@ use berth_manifests::{
 pub(super) struct Shown<'d> {
     /// The document's text.
     pub(super) document: &'d SourceText,
+    /// The text of the piece, which is all of the document's where it is not long.
+    pub(super) before: &'d str,
     pub(super) preview: &'d Preview,
     pub(super) text: Text<'d>,
+    /// Whether no other piece of the document follows.
+    pub(super) is_last: bool,
 }
 
-/// What becomes of a document's text.
+/// What becomes of the text of a piece.
 #[derive(Clone, Copy)]
 pub(super) enum Text<'d> {
     /// It stays as it is.

@@ -1,21 +1,25 @@
 //! A document from its text to what there is to say about it, each at its place.
 
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::{Namespaces, Preview, Topic, preview};
+use super::{Namespaces, Piece, Preview, Topic, piece::Parsed, pieces, preview_from};
 use crate::{
     diagnostic::{Diagnostic, Place, Severity, SourceText},
     suppression::{self, Comment, Form},
-    yaml::{self, Node, Read},
+    yaml::{
+        self, Node, Read, Span,
+        edit::{Edited, edit, edit_part},
+    },
 };
 use berth_core::{
+    names::INJECT_LABEL,
     outcome::{Reason, Verdict, Warning},
     view::View,
 };
 use json_patch::Patch;
 
 /// How a comment suppresses a finding of a preview, which is a check's or a warning of the server's.
-const FORM: Form = Form {
+pub(super) const FORM: Form = Form {
     mark: "berth-preview",
     example: "berth-preview: allow SurgeNeedsGpu the reason",
     codes: || {
@@ -37,46 +41,69 @@ fn is_never(code: &str) -> bool {
         || code == Warning::RuntimeClassEmpty.as_str()
 }
 
-/// A document that was read, and what would happen to its Pods.
+/// A document or a piece of one that was read, and what would happen to its Pods.
 #[derive(Debug)]
 pub struct Document<'s> {
-    /// Its text.
+    /// The text of the whole document.
     pub source: &'s SourceText,
-    /// What the text says; absent where it is empty or cannot be read.
-    pub root: Option<Node>,
-    /// The same as JSON.
-    pub value: Value,
+    /// Which part of it this is.
+    pub piece: Piece,
     /// What would happen. Of a text that is partly wrong, only what is wrong: the cluster does not get it.
     pub preview: Preview,
     /// Whether the text could be read.
     pub is_readable: bool,
+    /// What was given to the parser, and what it says; absent where it is empty or cannot be read.
+    read: Option<(Cow<'s, str>, Node)>,
+}
+
+impl Namespaces {
+    /// Takes note of the Namespaces in a text that opt out.
+    pub fn learn_from(&mut self, source: &SourceText) {
+        let text = &source.text;
+        if !(text.contains("Namespace") && text.contains(INJECT_LABEL)) {
+            return;
+        }
+        for piece in pieces(source) {
+            let documents = piece.parse(source).read.documents;
+            for root in documents {
+                self.learn(&piece.value(&piece.in_document(root)));
+            }
+        }
+    }
 }
 
 impl<'s> Document<'s> {
-    /// Reads and previews a document. Its own Namespaces are learned first.
+    /// Reads and previews a piece of a document, with the Namespaces that were learned.
     #[must_use]
-    pub fn read(source: &'s SourceText, view: &View, namespaces: &mut Namespaces) -> Self {
+    pub fn read(
+        source: &'s SourceText,
+        piece: Piece,
+        view: &View,
+        namespaces: &Namespaces,
+    ) -> Self {
+        let Parsed { text, read } = piece.parse(source);
         let Read {
             mut documents,
             mut errors,
             duplicates,
-        } = yaml::read(&source.text);
+        } = read;
         // what else is wrong with a template is mended when it is rendered
-        let template = errors.iter().position(|it| it.is_of_template(&source.text));
+        let template = errors.iter().position(|it| it.is_of_template(&text));
         if let Some(at) = template {
             errors = vec![errors.swap_remove(at)];
         }
-        let root = documents.pop();
-        let value = root.as_ref().map(Node::to_json).unwrap_or_default();
-        namespaces.learn(&value);
-        let mut preview = match &root {
-            Some(_) => preview(&value, view, namespaces),
-            None => Preview::default(),
-        };
-        place(&mut preview, source, root.as_ref());
+        let node = documents.pop();
+        let root = node.clone().map(|node| piece.in_document(node));
+        let mut preview = root.as_ref().map_or_else(Preview::default, |root| {
+            preview_from(piece.first(), &piece.value(root), view, namespaces)
+        });
+        let at = |span| piece.span_in_document(&span);
+        place(&mut preview, source, &text, root.as_ref(), &at);
         let twice = duplicates.into_iter().map(|it| duplicate(source, it));
         preview.diagnostics.extend(twice);
-        suppress(&mut preview.diagnostics, source, root.as_ref());
+        if piece.is_document() {
+            suppress(&mut preview.diagnostics, source, root.as_ref());
+        }
         let is_readable = errors.is_empty();
         if !is_readable {
             preview = only_wrong(preview);
@@ -86,11 +113,42 @@ impl<'s> Document<'s> {
         }
         Self {
             source,
-            root,
-            value,
+            piece,
             preview,
             is_readable,
+            read: node.map(|node| (text, node)),
         }
+    }
+
+    /// Whether there is anything in it.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        self.read.is_some()
+    }
+
+    /// Its text as it is.
+    #[must_use]
+    pub fn text(&self) -> &'s str {
+        let span = self.piece.span.clone();
+        self.source.text.get(span).unwrap_or_default()
+    }
+
+    /// Its text with the change; nothing where nothing changes. An error is the place of what cannot take the change.
+    pub fn edited(&self) -> Result<Option<Edited>, Span> {
+        let (Some((text, node)), Some(patched)) = (&self.read, &self.preview.patched) else {
+            return Ok(None);
+        };
+        let target = self.piece.target(patched);
+        let edited = if self.piece.is_document() {
+            edit(text, node, &target)
+        } else {
+            edit_part(text, node, &target)
+        };
+        let edited = edited.ok_or_else(|| self.piece.span_in_document(&node.locate("")))?;
+        Ok(Some(Edited {
+            text: self.piece.text_in_document(edited.text),
+            ..edited
+        }))
     }
 }
 
@@ -107,7 +165,13 @@ fn duplicate(source: &SourceText, error: yaml::Error) -> Diagnostic {
 }
 
 /// Gives each diagnostic of a document the place of its field.
-fn place(preview: &mut Preview, source: &SourceText, root: Option<&Node>) {
+fn place(
+    preview: &mut Preview,
+    source: &SourceText,
+    text: &str,
+    root: Option<&Node>,
+    in_document: &dyn Fn(Span) -> Span,
+) {
     let denials = preview.pods.iter_mut().flat_map(|pod| &mut pod.denials);
     for diagnostic in denials.chain(&mut preview.diagnostics) {
         let span = root.map(|root| {
@@ -119,11 +183,11 @@ fn place(preview: &mut Preview, source: &SourceText, root: Option<&Node>) {
         });
         diagnostic.place = Some(Place {
             source: source.clone(),
-            span: span.unwrap_or_default(),
+            span: in_document(span.unwrap_or_default()),
         });
         let node = root.and_then(|root| root.at(&diagnostic.field));
         if let (None, Some(expected), Some(node)) = (&diagnostic.help, diagnostic.expected, node) {
-            diagnostic.help = node.instead(expected, &source.text);
+            diagnostic.help = node.instead(expected, text);
         }
     }
 }

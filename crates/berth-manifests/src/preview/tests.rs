@@ -608,7 +608,9 @@ fn what_the_api_server_denies_whatever_berth_answers_is_an_error() {
         let text = document.to_string();
         let source = crate::diagnostic::SourceText::new("x.yaml", &*text);
         let mut namespaces = Namespaces::new("ai", []);
-        let mut found = Document::read(&source, &view(), &mut namespaces)
+        namespaces.learn_from(&source);
+        let piece = pieces(&source).remove(0);
+        let mut found = Document::read(&source, piece, &view(), &namespaces)
             .preview
             .diagnostics;
         found.retain(|it| it.severity == Severity::Error);

@@ -24,6 +24,19 @@ pub struct Edited {
 /// tried does.
 #[must_use]
 pub fn edit(text: &str, root: &Node, target: &Value) -> Option<Edited> {
+    edit_or(&[rewrite, alone], text, root, target)
+}
+
+/// The same for a list that is a part of a document: it stays in its place there.
+#[must_use]
+pub fn edit_part(text: &str, list: &Node, target: &Value) -> Option<Edited> {
+    edit_or(&[rewrite], text, list, target)
+}
+
+/// A way to write a document anew.
+type Write = fn(&str, &Node, &Value) -> String;
+
+fn edit_or(writes: &[Write], text: &str, root: &Node, target: &Value) -> Option<Edited> {
     let mut editor = Editor {
         text,
         layout: layout(text, root),
@@ -46,8 +59,7 @@ pub fn edit(text: &str, root: &Node, target: &Value) -> Option<Edited> {
             rewritten: false,
         });
     }
-    let tries = [rewrite, alone].into_iter();
-    let mut texts = tries.map(|write| write(text, root, target));
+    let mut texts = writes.iter().map(|write| write(text, root, target));
     texts.find(is_right).map(|text| Edited {
         text,
         rewritten: true,
@@ -291,13 +303,8 @@ impl Editor<'_> {
         })
     }
 
-    /// How far an item's dash is indented.
     fn dash(&self, item: &Node) -> Option<usize> {
-        let line = self.text.get(..item.span.start)?.rsplit('\n').next()?;
-        let dash = line.rfind("- ")?;
-        let between = line.get(dash + 1..)?.trim();
-        let is_property = between.starts_with(['&', '!']);
-        (between.is_empty() || is_property).then(|| line[..dash].chars().count())
+        column_of_dash(self.text, item)
     }
 
     fn column(&self, at: usize) -> usize {
@@ -332,6 +339,15 @@ impl Editor<'_> {
     }
 }
 
+/// How far an item's dash is indented.
+fn column_of_dash(text: &str, item: &Node) -> Option<usize> {
+    let line = text.get(..item.span.start)?.rsplit('\n').next()?;
+    let dash = line.rfind("- ")?;
+    let between = line.get(dash + 1..)?.trim();
+    let is_property = between.starts_with(['&', '!']);
+    (between.is_empty() || is_property).then(|| line[..dash].chars().count())
+}
+
 impl Parent {
     fn dialect(self) -> Dialect {
         match self {
@@ -349,6 +365,10 @@ fn rewrite(text: &str, root: &Node, target: &Value) -> String {
     let after = text.get(end..).unwrap_or_default();
     let after = after.trim_start_matches([' ', '\t']);
     let layout = layout(text, root);
+    let indent = match &root.kind {
+        Kind::Sequence(items) => items.last().and_then(|it| column_of_dash(text, it)),
+        _ => None,
+    };
     if root.style == Style::Flow {
         let json = format!("{target:#}").replace('\n', layout.newline);
         let space = if before.ends_with('-') { " " } else { "" };
@@ -357,7 +377,8 @@ fn rewrite(text: &str, root: &Node, target: &Value) -> String {
     let begins_line = before.is_empty() || before.ends_with(['\n', '\u{feff}']);
     let begin = if begins_line { "" } else { layout.newline };
     let after = after.trim_start_matches(['\r', '\n']);
-    format!("{before}{begin}{}{after}", layout.block(target, 0))
+    let block = layout.block(target, indent.unwrap_or_default());
+    format!("{before}{begin}{block}{after}")
 }
 
 /// The document anew, and nothing of its text beside it.

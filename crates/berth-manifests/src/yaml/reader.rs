@@ -10,6 +10,10 @@ use serde_json::Value;
 
 use super::{Entry, Error, Kind, Node, Span, Style, scalar};
 
+mod items;
+
+pub use items::{Items, items};
+
 /// Aliases may repeat so many nodes in all: a short text can name an endless tree. kubectl's reader takes as many.
 const MAX_REPEATED: usize = 400_000;
 /// Aliases may nest the tree so deep.
@@ -44,6 +48,10 @@ pub fn parse(text: &str) -> Result<Vec<Node>, Error> {
 /// does not hide what comes after it.
 #[must_use]
 pub fn read(text: &str) -> Read {
+    reader(text).documents()
+}
+
+fn reader(text: &str) -> Reader<'_> {
     // comments are skipped: the parser would bound how many may follow each other
     let options = granit_parser::options! { emit_comments: false };
     Reader {
@@ -58,7 +66,6 @@ pub fn read(text: &str) -> Read {
         errors: Vec::new(),
         duplicates: Vec::new(),
     }
-    .documents()
 }
 
 /// The comments of a text, each without its `#`, and its span; of a text that is not YAML, those before the error.

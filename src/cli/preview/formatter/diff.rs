@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, Write},
+    mem,
     path::Path,
 };
 
@@ -11,10 +12,10 @@ use anstyle::{AnsiColor, Style};
 use super::Formatter;
 use crate::cli::{
     diff::{self, Hunk},
-    preview::shown::Shown,
+    preview::shown::{Shown, Text},
     report::for_output,
 };
-use berth_manifests::documents::Source;
+use berth_manifests::{diagnostic::SourceText, documents::Source};
 
 const HEADER: Style = Style::new().bold();
 const HUNK: Style = AnsiColor::Cyan.on_default();
@@ -26,6 +27,11 @@ pub(in crate::cli::preview) struct Diff {
     is_named: bool,
     /// How many lines its documents have more than before, so far.
     shift: isize,
+    /// The text of the document that was not compared yet, and what becomes of it.
+    before: String,
+    after: String,
+    /// How many lines of the document were compared.
+    compared: usize,
 }
 
 impl Diff {
@@ -34,6 +40,9 @@ impl Diff {
             out: stdout(),
             is_named: false,
             shift: 0,
+            before: String::new(),
+            after: String::new(),
+            compared: 0,
         }
     }
 
@@ -46,6 +55,31 @@ impl Diff {
         let name = for_output(name.trim_start_matches('/'));
         writeln!(self.out, "{HEADER}--- a/{name}{HEADER:#}")?;
         writeln!(self.out, "{HEADER}+++ b/{name}{HEADER:#}")
+    }
+
+    /// A text that stays as it is.
+    fn keep(&mut self, text: &str) {
+        self.before.push_str(text);
+        self.after.push_str(text);
+    }
+
+    /// Prints in what the texts differ that came since the last time: whole lines, or the document's end.
+    fn compare(&mut self, document: &SourceText) -> io::Result<()> {
+        let (before, after) = (mem::take(&mut self.before), mem::take(&mut self.after));
+        let lines = |text: &str| text.lines().count();
+        let first = document.first_line - 1 + self.compared;
+        self.compared += lines(&before);
+        if before == after {
+            return Ok(());
+        }
+        self.name(&document.path)?;
+        let diff = diff::Diff::new(&before, &after);
+        for hunk in diff.hunks() {
+            self.hunk(&hunk, first)?;
+        }
+        let signed = |count: usize| isize::try_from(count).unwrap_or_default();
+        self.shift += signed(lines(&after)) - signed(lines(&before));
+        Ok(())
     }
 
     /// A hunk of a document that begins after so many lines of its source.
@@ -72,20 +106,36 @@ impl Formatter for Diff {
     }
 
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        let Some(edited) = shown.edited() else {
-            return Ok(());
-        };
-        self.name(&shown.document.path)?;
-        let diff = diff::Diff::new(&shown.document.text, &edited.text);
-        for hunk in diff.hunks() {
-            self.hunk(&hunk, shown.document.first_line - 1)?;
+        match shown.text {
+            Text::Edited(edited) => {
+                self.before.push_str(shown.before);
+                self.after.push_str(&edited.text);
+                if shown.before.ends_with('\n') {
+                    self.compare(shown.document)?;
+                }
+            }
+            Text::Kept | Text::Unwritable => {
+                let (until, from) = shown.before.split_at(end_of_lines(shown.before));
+                if !until.is_empty() {
+                    self.keep(until);
+                    self.compare(shown.document)?;
+                }
+                self.keep(from);
+            }
         }
-        let lines = |text: &str| isize::try_from(text.lines().count()).unwrap_or_default();
-        self.shift += lines(&edited.text) - lines(&shown.document.text);
+        if shown.is_last {
+            self.compare(shown.document)?;
+            self.compared = 0;
+        }
         Ok(())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
+}
+
+/// Behind the last line that a text ends.
+fn end_of_lines(text: &str) -> usize {
+    text.rfind('\n').map_or(0, |end| end + 1)
 }

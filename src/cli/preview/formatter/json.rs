@@ -150,23 +150,34 @@ impl DiagnosticEntry {
 /// A line of JSON for each document that has Pods: what `kubectl patch --type=json` takes.
 pub(in crate::cli::preview) struct JsonPatch {
     out: BufWriter<Stdout>,
+    /// What comes before the next operation of the document; nothing as long as it has no Pod.
+    before: Option<&'static str>,
 }
 
 impl JsonPatch {
     pub(in crate::cli::preview) fn new() -> Self {
         Self {
             out: BufWriter::new(io::stdout()),
+            before: None,
         }
     }
 }
 
 impl Formatter for JsonPatch {
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
-        if shown.preview.pods.is_empty() {
-            return Ok(());
+        if self.before.is_none() && !shown.preview.pods.is_empty() {
+            write!(self.out, "[")?;
+            self.before = Some("");
         }
-        write_json(&mut self.out, &shown.preview.patch)?;
-        writeln!(self.out)
+        for operation in &shown.preview.patch.0 {
+            let before = self.before.replace(",").unwrap_or_default();
+            write!(self.out, "{before}")?;
+            write_json(&mut self.out, operation)?;
+        }
+        match self.before.take_if(|_| shown.is_last) {
+            Some(_) => writeln!(self.out, "]"),
+            None => Ok(()),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -51,7 +51,7 @@ impl Formatter for Text {
 
     fn document(&mut self, shown: &Shown<'_>) -> io::Result<()> {
         let mut text = match shown.text {
-            DocumentText::Kept => &*shown.document.text,
+            DocumentText::Kept => shown.before,
             DocumentText::Edited(edited) => &*edited.text,
             DocumentText::Unwritable => return Ok(()),
         };

@@ -87,8 +87,8 @@ fn misspelt(document: &Value) -> Option<String> {
     })
 }
 
-/// The items of a list that are no objects: the API server takes none of them.
-pub(in crate::preview) fn malformed_items(document: &Value) -> Vec<Diagnostic> {
+/// The items of a list that are no objects: the API server takes none of them. Those before `first` are not looked at.
+pub(in crate::preview) fn malformed_items(document: &Value, first: usize) -> Vec<Diagnostic> {
     let kind = document["kind"].as_str().unwrap_or_default();
     let Some(of) = kind.strip_suffix("List") else {
         return Vec::new();
@@ -112,6 +112,7 @@ pub(in crate::preview) fn malformed_items(document: &Value) -> Vec<Diagnostic> {
     let items = items
         .iter()
         .enumerate()
+        .skip(first)
         .filter(|(_, item)| !is_object(item));
     let items = items.map(|(i, item)| {
         let message = if item.is_object() {

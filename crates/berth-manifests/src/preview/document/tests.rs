@@ -8,7 +8,9 @@ fn told(text: &str) -> Vec<(String, String, String)> {
     let view = view_of(&[pool("p", json!({})), class("c", &["p"], json!({}))]);
     let source = SourceText::new("x.yaml", text);
     let mut namespaces = Namespaces::new("ai", []);
-    let document = Document::read(&source, &view, &mut namespaces);
+    namespaces.learn_from(&source);
+    let piece = pieces(&source).remove(0);
+    let document = Document::read(&source, piece, &view, &namespaces);
     let Preview {
         pods, diagnostics, ..
     } = document.preview;
