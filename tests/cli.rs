@@ -156,6 +156,7 @@ fn flags_with_which_nobody_could_be_served_are_wrong() {
         (["--handshake-timeout", "0s"], "above 0"),
         (["--first-request-timeout", "0"], "above 0"),
         (["--write-timeout", "0ms"], "above 0"),
+        (["--kubeconfig", "x"], "of no use with a table of files"),
         (["--body-timeout", "0"], "above 0"),
         (["--max-body-memory", "1000"], "less than --max-body-bytes"),
     ] {

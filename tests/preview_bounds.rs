@@ -190,26 +190,21 @@ fn a_list_of_thousands_of_pods_takes_no_more_memory_than_a_short_one() {
 /// So much more than the text's own size is held while it is read. A debug build holds as much as any other.
 #[test]
 fn a_text_that_repeats_itself_takes_memory_for_what_it_says_alone() {
-    let nested: String = (0..200)
-        .map(|i| format!("a{i}: &a{i}\n{}", "  ".repeat(i + 1)))
-        .collect();
-    let keys = |range: std::ops::Range<usize>| -> String {
-        range.map(|i| format!("  key-{i}: value\n")).collect()
+    let lines = |range: std::ops::Range<usize>, line: &dyn Fn(usize) -> String| -> String {
+        range.map(line).collect::<Vec<_>>().concat()
     };
+    let nested = lines(0..200, &|i| format!("a{i}: &a{i}\n{}", "  ".repeat(i + 1)));
+    let keys = |range| lines(range, &|i| format!("  key-{i}: value\n"));
     let merged = format!(
         "a: &a\n{}b: &b\n{}c:\n  <<: [*a, *b]\n  own: 1\n",
         keys(0..30_000),
         keys(15_000..45_000)
     );
-    let wide: String = (0..20_000)
-        .map(|i| format!("- &anchor-{i} {{a: 1}}\n"))
-        .collect();
-    let chain: String = (0..900)
-        .map(|i| match i {
-            0 => "m0: &m0 {k0: 1}\n".to_owned(),
-            _ => format!("m{i}: &m{i} {{<<: *m{}, k{i}: 1}}\n", i - 1),
-        })
-        .collect();
+    let wide = lines(0..20_000, &|i| format!("- &anchor-{i} {{a: 1}}\n"));
+    let chain = lines(0..900, &|i| match i {
+        0 => "m0: &m0 {k0: 1}\n".to_owned(),
+        _ => format!("m{i}: &m{i} {{<<: *m{}, k{i}: 1}}\n", i - 1),
+    });
     for (name, text, bound) in [
         ("200 anchors within each other", format!("{nested}x\n"), 4),
         ("two merged mappings of 30,000 keys", merged, 32),

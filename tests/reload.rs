@@ -269,7 +269,16 @@ async fn a_table_that_stays_invalid_is_shown_until_it_is_good_again() {
 async fn an_empty_file_replaces_no_table_unless_that_is_allowed() {
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("table.yaml");
-    let empties = ["", "\n", "# nothing\n", "---\n# nothing\n---\n"];
+    let pools = "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {name: two}\n\
+        spec: {resourceName: amd.com/gpu, hostnames: [two]}\n";
+    let empties = [
+        ("", 0),
+        ("\n", 0),
+        ("# nothing\n", 0),
+        ("---\n# nothing\n---\n", 0),
+        ("apiVersion: v1\nkind: List\nitems: []\n", 0),
+        (pools, 1),
+    ];
     for allowed in [false, true] {
         replace(&file, &table("one"));
         let mut flags = vec!["--table", arg(&file), "--tls-self-signed"];
@@ -277,7 +286,7 @@ async fn an_empty_file_replaces_no_table_unless_that_is_allowed() {
             flags.push("--allow-empty-table");
         }
         let berth = Berth::serve(&flags);
-        for text in empties {
+        for (text, pools) in empties {
             replace(&file, text);
             if allowed {
                 let event = berth.event(|event| event["level"] == "WARN" && event["classes"] == 0);
@@ -287,7 +296,7 @@ async fn an_empty_file_replaces_no_table_unless_that_is_allowed() {
                         &event["pools_before"],
                         &event["pools"]
                     ),
-                    (&1.into(), &1.into(), &0.into())
+                    (&1.into(), &1.into(), &pools.into())
                 );
                 assert_eq!(metric(berth.admin, "berth_table_classes").await, 0);
                 replace(&file, &table("one"));

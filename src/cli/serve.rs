@@ -88,6 +88,12 @@ enum SourceName {
 
 impl TableFrom {
     fn source(self, cluster: cluster::Options) -> Result<TableSource, Failure> {
+        if let (SourceName::Files, Some(kubeconfig)) = (self.table_source, &cluster.kubeconfig) {
+            return Err(Failure::usage(format_args!(
+                "--kubeconfig {} is of no use with a table of files: remove it, or use --table-source cluster without --table",
+                kubeconfig.display()
+            )));
+        }
         match (self.table_source, self.table.is_empty()) {
             (SourceName::Files, false) => Ok(TableSource::Files(TableFiles {
                 paths: self.table,

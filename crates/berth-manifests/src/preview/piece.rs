@@ -135,10 +135,9 @@ impl Piece {
     pub(super) fn parse<'s>(&self, source: &'s SourceText) -> Parsed<'s> {
         let text = source.text.get(self.span.clone()).unwrap_or_default();
         let text = match self.holds {
-            Holds::Document => Cow::Borrowed(text),
             Holds::Frame => Cow::Borrowed(""),
-            Holds::Items { .. } if self.is_bracketed() => Cow::Owned(format!("[{text}]")),
-            Holds::Items { .. } => Cow::Borrowed(text),
+            _ if self.is_bracketed() => Cow::Owned(format!("[{text}]")),
+            _ => Cow::Borrowed(text),
         };
         Parsed {
             read: yaml::read(&text),

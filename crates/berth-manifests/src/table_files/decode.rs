@@ -75,7 +75,7 @@ pub(crate) fn decode(files: &[SourceText]) -> Result<Decoded, Vec<Diagnostic>> {
                 continue;
             }
         };
-        for root in documents {
+        for root in documents.into_iter().flat_map(objects) {
             match manifest(&root, &source.text) {
                 Ok(manifest) => decoded.0.push(Placed {
                     source: source.clone(),
@@ -90,6 +90,19 @@ pub(crate) fn decode(files: &[SourceText]) -> Result<Decoded, Vec<Diagnostic>> {
         Ok(decoded)
     } else {
         Err(diagnostics)
+    }
+}
+
+/// The objects of a document: itself, or the items of a list as `kubectl get -o yaml` prints it.
+fn objects(root: Node) -> Vec<Node> {
+    let is = |field, values: &[&str]| {
+        let found = root.get(field).and_then(Node::as_str);
+        found.is_some_and(|found| values.contains(&found))
+    };
+    let is_list = is("apiVersion", &["v1"]) && is("kind", &["List"]);
+    match root.get("items").map(|items| &items.kind) {
+        Some(Kind::Sequence(items)) if is_list => items.to_vec(),
+        _ => vec![root],
     }
 }
 

@@ -262,3 +262,33 @@ fn a_table_has_what_the_definitions_accept_and_nothing_else() {
         assert_eq!(refusals(&pool(more)), Vec::<String>::new(), "{more}");
     }
 }
+
+#[test]
+fn a_list_as_kubectl_prints_it_is_its_items() {
+    let list = "apiVersion: v1\nitems:\n- apiVersion: berth.dev/v1alpha1\n  kind: GPUPool\n  metadata:\n    creationTimestamp: \"2026-01-01T00:00:00Z\"\n    generation: 1\n    name: p\n    resourceVersion: \"7\"\n    uid: u\n  spec: {hostnames: [node], resourceName: amd.com/gpu}\n  status:\n    observedGeneration: 1\nkind: List\nmetadata: {resourceVersion: \"\"}\n---\n";
+    assert_eq!(refusals(&format!("{list}{CLASS}")), Vec::<String>::new());
+    for (wrong, expected) in [
+        (
+            list.replace("spec:", "spce:"),
+            "t.yaml:11:3: unknown field \"spce\"; did you mean spec?",
+        ),
+        (
+            list.replace("kind: GPUPool", "kind: Pod"),
+            "t.yaml:4:9: kind \"Pod\" is not one of berth's",
+        ),
+        (
+            list.replace("items:\n-", "items:\n- x\n-"),
+            "t.yaml:3:3: the document has no apiVersion",
+        ),
+        (
+            list.replace("kind: List", "kind: PodList"),
+            "t.yaml:1:13: apiVersion \"v1\"",
+        ),
+    ] {
+        let told = diagnostics(&format!("{wrong}{CLASS}"));
+        assert!(
+            told.iter().any(|it| it.starts_with(expected)),
+            "{expected}: {told:?}"
+        );
+    }
+}

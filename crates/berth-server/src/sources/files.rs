@@ -21,8 +21,8 @@ use crate::{
 #[group(skip)]
 #[command(next_help_heading = "Table")]
 pub struct Options {
-    /// Put a table without a GPUPool and a WorkloadClass in force: every Pod that names a class is then denied. Without
-    /// this flag, berth keeps the last table, or is not ready if there was none
+    /// Put a table without a WorkloadClass in force: every Pod that names a class is then denied. Without this flag, berth
+    /// keeps the last table, or is not ready if there was none
     #[arg(
         long,
         env = "BERTH_ALLOW_EMPTY_TABLE",
@@ -40,7 +40,7 @@ enum Error {
     Table(#[from] table_files::Error),
     /// An upgrade, a redirection or an editor that was cut off leaves an empty file, and nobody wants that table.
     #[error(
-        "--table {}: no GPUPool and no WorkloadClass; write them there, or start berth with --allow-empty-table to deny every Pod that names a class",
+        "--table {}: no WorkloadClass; write one there, or start berth with --allow-empty-table to deny every Pod that names a class",
         listed(_0)
     )]
     Empty(Vec<PathBuf>),
@@ -87,7 +87,7 @@ impl Reader {
             return Ok(None);
         }
         let table = self.files.compile(&read)?;
-        if table.is_empty() && table.pool_count() == 0 && !self.options.allow_empty_table {
+        if table.is_empty() && !self.options.allow_empty_table {
             return Err(Error::Empty(self.files.paths.clone()));
         }
         self.in_force = Some(read);

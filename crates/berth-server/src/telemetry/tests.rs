@@ -184,7 +184,9 @@ fn hold(request: &Value, place: &str, view: &View) {
     let patch = response["response"]["patch"].as_str().map_or(0, str::len);
     assert!(answer.body.len() - patch <= 256 << 10, "{place}");
     let mut found = Vec::new();
-    events.iter().for_each(|event| texts("", event, &mut found));
+    for event in &events {
+        texts("", event, &mut found);
+    }
     texts("", &response["response"], &mut found);
     for (field, text) in found.into_iter().filter(|(field, _)| *field != "patch") {
         let most = match field {
