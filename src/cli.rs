@@ -13,6 +13,7 @@ mod certs;
 mod completions;
 mod crds;
 mod diff;
+mod init;
 mod lint;
 mod man;
 mod placed;
@@ -58,6 +59,7 @@ pub struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Preview(preview::Preview),
+    Init(init::Init),
     Lint(lint::Lint),
     Test(test::Test),
     Bench(bench::Bench),
@@ -216,6 +218,7 @@ impl Cli {
         let ended = match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Preview(preview) => preview.run(),
+            Command::Init(init) => init.run(),
             Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),

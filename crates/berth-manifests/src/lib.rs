@@ -3,6 +3,7 @@
 //! ```text
 //!   files ─▶ documents ─▶ yaml ─▶ workload ─▶ dry_run ─▶ preview
 //!     └────▶ table_files ─▶ lint                └──────▶ cases
+//!                            yaml ─▶ init
 //! ```
 //!
 //! Every module reports what is wrong as a [`diagnostic::Diagnostic`], and one renderer shows it.
@@ -16,6 +17,7 @@ pub mod yaml;
 
 mod suppression;
 
+pub mod init;
 pub mod lint;
 
 pub mod dry_run;

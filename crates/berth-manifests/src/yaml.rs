@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use berth_core::field::{self, Step};
 
 pub mod edit;
-mod emit;
+pub(crate) mod emit;
 mod kind;
 mod reader;
 mod scalar;

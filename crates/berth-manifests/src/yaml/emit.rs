@@ -17,7 +17,7 @@ pub(super) struct Layout {
 
 /// How strings are written within brackets.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Dialect {
+pub(crate) enum Dialect {
     /// Without quotes where they mean the same.
     Yaml,
     /// Always with quotes.
@@ -66,7 +66,7 @@ impl Layout {
 }
 
 /// A value within a line.
-pub(super) fn flow(value: &Value, dialect: Dialect) -> String {
+pub(crate) fn flow(value: &Value, dialect: Dialect) -> String {
     match value {
         Value::Object(fields) => format!("{{{}}}", entries(fields, dialect).join(", ")),
         Value::Array(items) => {

@@ -1,0 +1,101 @@
+//! `berth init`.
+
+use std::{
+    fs,
+    io::{self, Read},
+    path::{Path, PathBuf},
+};
+
+use clap::Args;
+
+use super::report::{Ended, Failure, print, tell};
+use berth_manifests::{
+    files,
+    init::{self, Proposal},
+};
+
+/// Nodes have so many bytes at most: a thousand of them, with their images, are some tens of megabytes.
+const MAX_BYTES: u64 = 512 << 20;
+
+const MORE: &str = "\
+Examples:
+  kubectl get nodes -o json | berth init -f - > table.yaml
+  # then rename the classes after your workloads, and look at the table
+  berth lint --table table.yaml
+
+Exit codes:
+  0  a table is printed
+  1  no Node has a GPU that a Pod can ask for
+  2  the flags are wrong
+  3  the Nodes cannot be read";
+
+/// Propose a first table from the Nodes of a cluster
+///
+/// Nodes with the same kind of GPU are a pool: the same resource, model, memory, sharing and taints. A pool selects them by
+/// a label that no other node with that resource has, else by their hostnames. Each pool has a class to begin with.
+/// Comments say what the Nodes do not, and people know.
+#[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
+pub(super) struct Init {
+    /// Nodes as `kubectl get nodes -o json` prints them, or -o yaml: a file, or - for standard input; repeatable
+    #[arg(
+        short,
+        long,
+        value_name = "FILE|-",
+        required = true,
+        help_heading = "Manifests"
+    )]
+    filename: Vec<PathBuf>,
+}
+
+impl Init {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        let mut nodes = Vec::new();
+        for path in &self.filename {
+            let failed = |error: &dyn std::fmt::Display| {
+                Failure::unreadable(format_args!("{}: {error}", path.display()))
+            };
+            let text = read(path).map_err(|error| failed(&files::plain(&error)))?;
+            nodes.extend(init::nodes(&text).map_err(|error| failed(&error))?);
+        }
+        if nodes.is_empty() {
+            return Err(Failure::unreadable(
+                "there is no Node; give what `kubectl get nodes -o json` prints",
+            ));
+        }
+        let Proposal { text, pools, notes } = init::propose(&nodes);
+        notes.iter().for_each(tell);
+        if pools == 0 {
+            tell(format_args!(
+                "none of {} Nodes has a GPU that a Pod can ask for; check that the vendor's device plugin runs: kubectl describe node NAME lists it under Allocatable",
+                nodes.len()
+            ));
+            return Ok(Ended::Found);
+        }
+        print(text)?;
+        tell(format_args!(
+            "{pools} {} of {} Nodes; rename the classes after your workloads, and look at what is not known",
+            if pools == 1 { "pool" } else { "pools" },
+            nodes.len()
+        ));
+        Ok(Ended::Fine)
+    }
+}
+
+fn read(path: &Path) -> io::Result<String> {
+    let source: Box<dyn Read> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(fs::File::open(path)?)
+    };
+    let mut text = String::new();
+    let read = source.take(MAX_BYTES + 1).read_to_string(&mut text)?;
+    if read as u64 > MAX_BYTES {
+        let message = format!(
+            "more than {} MiB; give fewer Nodes at a time",
+            MAX_BYTES >> 20
+        );
+        return Err(io::Error::other(message));
+    }
+    Ok(text)
+}
