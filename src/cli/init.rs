@@ -63,8 +63,12 @@ impl Init {
                 "there is no Node; give what `kubectl get nodes -o json` prints",
             ));
         }
-        let Proposal { text, pools, notes } = init::propose(&nodes);
-        notes.iter().for_each(tell);
+        let Proposal {
+            text,
+            pools,
+            remarks,
+        } = init::propose(&nodes);
+        remarks.iter().for_each(tell);
         if pools == 0 {
             tell(format_args!(
                 "none of {} Nodes has a GPU that a Pod can ask for; check that the vendor's device plugin runs: kubectl describe node NAME lists it under Allocatable",

@@ -79,7 +79,7 @@ pub struct Proposal {
     /// How many pools it has, and as many classes.
     pub pools: usize,
     /// What people should know besides: nodes that are in no pool, and why.
-    pub notes: Vec<String>,
+    pub remarks: Vec<String>,
 }
 
 /// Why a text gives no Nodes.
@@ -148,15 +148,15 @@ impl Object {
 /// Proposes a table: a pool for each kind of GPU, and a class for each pool.
 #[must_use]
 pub fn propose(nodes: &[Node]) -> Proposal {
-    let (groups, notes) = groups(nodes);
+    let (groups, remarks) = groups(nodes);
     Proposal {
         text: groups
             .iter()
-            .map(|group| write::manifests(group))
+            .map(write::manifests)
             .collect::<Vec<_>>()
             .join("---\n"),
         pools: groups.len(),
-        notes,
+        remarks,
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use berth_core::{
     accelerators::{Kind, vendor_of},
+    names::HOSTNAME_LABEL,
     shown,
 };
 
@@ -12,8 +13,6 @@ use super::{
     product::{self, Labels},
 };
 
-/// The label that a pool names nodes by.
-const HOSTNAME: &str = "kubernetes.io/hostname";
 /// A name of an object and a label's value have so many bytes at most.
 const MAX_NAME: usize = 63;
 /// A pool names so many nodes at most: the definition's bound.
@@ -62,11 +61,11 @@ struct Alike {
 /// The groups, by resource and model, and what there is to say of nodes that are in none.
 pub(super) fn groups(nodes: &[Node]) -> (Vec<Group>, Vec<String>) {
     let mut alike: BTreeMap<Alike, Vec<&Node>> = BTreeMap::new();
-    let mut notes = Vec::new();
+    let mut remarks = Vec::new();
     for node in nodes {
         let gpus = gpus(node);
         if gpus.is_empty() {
-            notes.extend(without_resource(node));
+            remarks.extend(without_resource(node));
         }
         for (resource, _) in gpus {
             alike.entry(of(node, resource)).or_default().push(node);
@@ -74,11 +73,11 @@ pub(super) fn groups(nodes: &[Node]) -> (Vec<Group>, Vec<String>) {
     }
     let mut names = BTreeSet::new();
     let groups = alike.iter().map(|(key, members)| {
-        let mut group = group(key, members, nodes, &mut notes);
+        let mut group = group(key, members, nodes, &mut remarks);
         group.name = unique(&group, &mut names);
         group
     });
-    (groups.collect(), notes)
+    (groups.collect(), remarks)
 }
 
 /// The GPU resources of a Node that can be asked for.
@@ -136,7 +135,7 @@ fn passes(taint: &Taint) -> bool {
     begins.iter().any(|begin| key.starts_with(begin)) || autoscaler.contains(&key)
 }
 
-fn group(key: &Alike, members: &[&Node], nodes: &[Node], notes: &mut Vec<String>) -> Group {
+fn group(key: &Alike, members: &[&Node], nodes: &[Node], remarks: &mut Vec<String>) -> Group {
     let mut common = members
         .first()
         .map(|node| node.labels.clone())
@@ -160,7 +159,7 @@ fn group(key: &Alike, members: &[&Node], nodes: &[Node], notes: &mut Vec<String>
         name: product::name(&key.resource, &common),
         resource: key.resource.clone(),
         taints: key.taints.clone(),
-        select: select(key, members, &common, nodes, notes),
+        select: select(key, members, &common, nodes, remarks),
         counts,
         is_talos: members
             .iter()
@@ -176,7 +175,7 @@ fn select(
     members: &[&Node],
     common: &Labels,
     nodes: &[Node],
-    notes: &mut Vec<String>,
+    remarks: &mut Vec<String>,
 ) -> Select {
     let count_with = |label: &str, value: &String| {
         let has = |node: &&Node| {
@@ -196,18 +195,18 @@ fn select(
     }
     let mut hostnames = BTreeSet::new();
     for node in members {
-        match node.labels.get(HOSTNAME) {
+        match node.labels.get(HOSTNAME_LABEL) {
             Some(hostname) => {
                 hostnames.insert(hostname.clone());
             }
-            None => notes.push(format!(
-                "node {}: it has no label {HOSTNAME}, by which a pool names it; set it, or select the pool's nodes by another label",
+            None => remarks.push(format!(
+                "node {}: it has no label {HOSTNAME_LABEL}, by which a pool names it; set it, or select the pool's nodes by another label",
                 shown::quoted(&node.name)
             )),
         }
     }
     if hostnames.len() > MAX_HOSTNAMES {
-        notes.push(format!(
+        remarks.push(format!(
             "{} nodes with {} have no label of their own, and a pool names {MAX_HOSTNAMES} at most; label them, and run berth init again",
             hostnames.len(),
             key.resource

@@ -239,18 +239,18 @@ fn what_is_in_no_pool_is_said() {
     nameless["metadata"]["labels"] = json!({});
     let nodes = [node("b", "nvidia.com/gpu", "0", label, json!([])), nameless];
     let text = json!({"apiVersion": "v1", "kind": "List", "items": nodes}).to_string();
-    let notes = propose(&super::nodes(&text).expect("Nodes")).notes;
+    let remarks = propose(&super::nodes(&text).expect("Nodes")).remarks;
     assert!(
-        notes
+        remarks
             .iter()
             .any(|it| it.starts_with("node \"b.home.arpa\": its label nvidia.com/gpu.present")),
-        "{notes:?}"
+        "{remarks:?}"
     );
     assert!(
-        notes
+        remarks
             .iter()
             .any(|it| it.starts_with("node \"a.home.arpa\": it has no label")),
-        "{notes:?}"
+        "{remarks:?}"
     );
 }
 

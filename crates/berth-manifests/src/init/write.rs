@@ -1,5 +1,6 @@
 //! A group as a pool and a class, with comments.
 
+use berth_core::names::{CLASS_LABEL, GROUP, VERSION};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,55 +12,35 @@ use crate::yaml::emit::{Dialect, flow};
 /// The manifests of a group. Names of nodes and values of labels stand in quotes where YAML would read them otherwise,
 /// and comments have no text that could end their line.
 pub(super) fn manifests(group: &Group) -> String {
-    let mut text = String::new();
     let nodes = group.nodes.len();
     let plural = if nodes == 1 { "node" } else { "nodes" };
     let each = match group.counts {
         (least, most) if least == most => format!("{least}"),
         (least, most) => format!("{least} to {most}"),
     };
-    let line = |text: &mut String, line: &str| {
-        text.push_str(line);
-        text.push('\n');
-    };
-    line(
-        &mut text,
-        &comment(&format!(
-            "{nodes} {plural} with {each} of {}: {}",
-            group.resource,
-            group.named()
-        )),
-    );
-    for unknown in unknown(group) {
-        line(&mut text, &comment(&unknown));
-    }
-    line(
-        &mut text,
-        "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata:",
-    );
-    line(
-        &mut text,
-        &format!("  name: {}\nspec:", inline(&json!(group.name))),
-    );
-    for (field, why) in spec(group) {
-        let why = why.map_or_else(String::new, |why| format!("   # {why}"));
-        line(&mut text, &format!("  {field}{why}"));
-    }
-    line(&mut text, "---");
-    line(
-        &mut text,
-        "# what a Pod names in its label berth.dev/workload-class: rename it after the workload, as vllm",
-    );
-    line(
-        &mut text,
-        "apiVersion: berth.dev/v1alpha1\nkind: WorkloadClass\nmetadata:",
-    );
+    let (resource, named) = (&group.resource, group.named());
+    let mut lines = vec![comment(&format!(
+        "{nodes} {plural} with {each} of {resource}: {named}"
+    ))];
+    lines.extend(unknown(group).iter().map(|it| comment(it)));
     let name = inline(&json!(group.name));
-    line(
-        &mut text,
-        &format!("  name: {name}\nspec:\n  pools: [{{name: {name}}}]"),
-    );
-    text
+    lines.push(head("GPUPool", &name));
+    lines.extend(spec(group).into_iter().map(|(field, why)| {
+        let why = why.map_or_else(String::new, |why| format!("   # {why}"));
+        format!("  {field}{why}")
+    }));
+    lines.push("---".to_owned());
+    lines.push(comment(&format!(
+        "what a Pod names in its label {CLASS_LABEL}: rename it after the workload, as vllm"
+    )));
+    lines.push(head("WorkloadClass", &name));
+    lines.push(format!("  pools: [{{name: {name}}}]"));
+    lines.join("\n") + "\n"
+}
+
+/// What comes before the fields of a spec.
+fn head(kind: &str, name: &str) -> String {
+    format!("apiVersion: {GROUP}/{VERSION}\nkind: {kind}\nmetadata:\n  name: {name}\nspec:")
 }
 
 /// The fields of the pool, each in a line, with why they are there.
