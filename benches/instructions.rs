@@ -4,7 +4,9 @@
 //! them anew. Each case runs under valgrind's callgrind, which counts one function alone.
 #![allow(missing_docs, clippy::panic, reason = "a check fails by a panic")]
 
-use std::{collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, process::Command};
+use std::{
+    collections::BTreeMap, env, fs, hint::black_box, path::PathBuf, process::Command, sync::Arc,
+};
 
 use berth_core::table::{Settings, compile};
 use serde_json::{Value, json};
@@ -21,6 +23,10 @@ const RUNS: u64 = 10;
 const MOST: f64 = 60e6;
 /// A table of 10,000 classes may hold so much.
 const TABLE_BYTES: i64 = 32 << 20;
+/// The picture of 10,000 Nodes and 40,000 Pods, half of them with a GPU, may hold so much.
+const CLUSTER_BYTES: i64 = 24 << 20;
+/// A review with the picture of the cluster may take so many times the instructions of one without.
+const LIVE: f64 = 1.2;
 
 fn main() {
     let arguments: Vec<String> = env::args()
@@ -93,6 +99,17 @@ fn table_bytes() -> i64 {
     measured.bytes_current
 }
 
+/// What the picture of a large cluster holds of the heap.
+fn cluster_bytes() -> i64 {
+    let table = Arc::new(common::two_pools());
+    let mut counted = None;
+    let measured = allocation_counter::measure(|| {
+        counted = Some(common::cluster::counted(table, 10_000, 20_000));
+    });
+    assert!(counted.is_some());
+    measured.bytes_current
+}
+
 fn instructions(name: &str) -> u64 {
     let output = Command::new("valgrind")
         .args([
@@ -115,12 +132,25 @@ fn check() {
     let committed: Value = serde_json::from_str(&text).expect("JSON");
     let counted = counts();
     let mut wrong = Vec::new();
-    let table = table_bytes();
-    println!("a table of 10,000 classes: {table} bytes");
-    if table > TABLE_BYTES {
-        wrong.push(format!(
-            "a table of 10,000 classes: {table} bytes, and {TABLE_BYTES} is the most"
-        ));
+    for (what, bytes, most) in [
+        ("a table of 10,000 classes", table_bytes(), TABLE_BYTES),
+        (
+            "10,000 Nodes and 40,000 Pods",
+            cluster_bytes(),
+            CLUSTER_BYTES,
+        ),
+    ] {
+        println!("{what}: {bytes} bytes");
+        if bytes > most {
+            wrong.push(format!("{what}: {bytes} bytes, and {most} is the most"));
+        }
+    }
+    let of = |name: &str| counted[name]["instructions"].as_f64().unwrap_or(f64::NAN);
+    let live = of("live/on") / of("live/off");
+    println!("a review with the picture of the cluster: {live:.3} times one without");
+    // a ratio that is no number is wrong, too
+    if live.is_nan() || live > LIVE {
+        wrong.push(format!("a review with the picture of the cluster takes {live:.3} times one without, and {LIVE} is the most"));
     }
     for (name, now) in counted.as_object().expect("an object") {
         let then = &committed[name];

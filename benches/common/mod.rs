@@ -7,13 +7,17 @@
     reason = "each benchmark uses a part of it"
 )]
 
+use std::sync::Arc;
+
 use berth_core::{
     manifest::{Document, Manifest},
     review::{Answer, review},
-    table::{Settings, compile},
+    table::{AllocationTable, Settings, compile},
     view::View,
 };
 use serde_json::{Value, json};
+
+pub mod cluster;
 
 /// A review, and what berth must say to it.
 pub struct Case {
@@ -108,6 +112,13 @@ pub fn groups() -> Vec<(&'static str, Vec<(&'static str, Make)>)> {
                         ..usual()
                     },
                 ),
+            ],
+        ),
+        (
+            "live",
+            vec![
+                ("off", Box::new(|| two_vendors("off", false))),
+                ("on", Box::new(|| two_vendors("on", true))),
             ],
         ),
         (
@@ -229,6 +240,42 @@ fn unlabelled(name: &str) -> Case {
     }
 }
 
+/// A class with a pool of each of two vendors, and a cluster of 2,000 Nodes whose GPUs are counted, or nothing known.
+fn two_vendors(name: &str, live: bool) -> Case {
+    let view = View::from(two_pools());
+    Case {
+        view: if live {
+            let table = Arc::clone(&view.table);
+            view.with_live(Arc::new(cluster::counted(table, 2_000, 10_000)))
+        } else {
+            view
+        },
+        ..case(name, &Shape::default())
+    }
+}
+
+/// The table of a class with a pool of each vendor.
+pub fn two_pools() -> AllocationTable {
+    let pools = cluster::VENDORS.map(|(name, resource)| {
+        let spec =
+            json!({"resourceName": resource, "nodeSelector": {"matchLabels": {"kind": name}}});
+        Manifest::Pool(serde_json::from_value(object("GPUPool", name, spec)).expect("a pool"))
+    });
+    let names = cluster::VENDORS.map(|(name, _)| json!({"name": name}));
+    let class = object("WorkloadClass", "class-7", json!({"pools": names}));
+    let class = Manifest::Class(serde_json::from_value(class).expect("a class"));
+    let (table, problems) = compile(
+        &numbered(pools.into_iter().chain([class])),
+        &Settings::default(),
+    );
+    assert!(problems.is_empty(), "{problems:?}");
+    table
+}
+
+fn object(kind: &str, name: &str, spec: Value) -> Value {
+    json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
+}
+
 /// The view of a table of so many classes, each with a pool of its own.
 pub fn view(classes: usize) -> View {
     compiled(&documents(classes))
@@ -254,14 +301,13 @@ fn numbered(manifests: impl Iterator<Item = Manifest>) -> Vec<Document> {
 
 /// A class and its pool, of so many nodes.
 fn pair(i: usize, nodes: usize) -> [Manifest; 2] {
-    let object = |kind: &str, name: String, spec: Value| json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec});
     let taint = json!({"key": "dedicated", "value": format!("class-{i}"), "effect": "NoSchedule"});
     let hostnames: Vec<String> = (i..i + nodes).map(|i| format!("node-{i}")).collect();
     let pool = json!({"hostnames": hostnames, "taints": [taint], "resourceName": "amd.com/gpu"});
     let pool =
-        serde_json::from_value(object("GPUPool", format!("pool-{i}"), pool)).expect("a pool");
+        serde_json::from_value(object("GPUPool", &format!("pool-{i}"), pool)).expect("a pool");
     let class = json!({"pools": [{"name": format!("pool-{i}")}]});
-    let class = serde_json::from_value(object("WorkloadClass", format!("class-{i}"), class))
+    let class = serde_json::from_value(object("WorkloadClass", &format!("class-{i}"), class))
         .expect("a class");
     [Manifest::Pool(pool), Manifest::Class(class)]
 }
