@@ -13,6 +13,7 @@ mod certs;
 mod completions;
 mod crds;
 mod diff;
+mod guard;
 mod init;
 mod lint;
 mod man;
@@ -60,6 +61,7 @@ enum Command {
     Serve(Box<serve::Serve>),
     Preview(preview::Preview),
     Init(init::Init),
+    Guard(guard::Guard),
     Lint(lint::Lint),
     Test(test::Test),
     Bench(bench::Bench),
@@ -219,6 +221,7 @@ impl Cli {
             Command::Serve(serve) => serve.run(),
             Command::Preview(preview) => preview.run(),
             Command::Init(init) => init.run(),
+            Command::Guard(guard) => guard.run(),
             Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),

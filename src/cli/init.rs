@@ -19,9 +19,8 @@ const MAX_BYTES: u64 = 512 << 20;
 
 const MORE: &str = "\
 Examples:
+  # then rename the classes after your workloads
   kubectl get nodes -o json | berth init -f - > table.yaml
-  # then rename the classes after your workloads, and look at the table
-  berth lint --table table.yaml
 
 Exit codes:
   0  a table is printed

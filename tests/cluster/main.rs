@@ -39,6 +39,7 @@ mod denied;
 mod dry_run;
 mod ends;
 mod fields;
+mod guard;
 mod install;
 mod load;
 mod neighbour;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   files ─▶ documents ─▶ yaml ─▶ workload ─▶ dry_run ─▶ preview
-//!     └────▶ table_files ─▶ lint                └──────▶ cases
+//!     └────▶ table_files ─▶ lint, guard         └──────▶ cases
 //!                            yaml ─▶ init
 //! ```
 //!
@@ -17,6 +17,7 @@ pub mod yaml;
 
 mod suppression;
 
+pub mod guard;
 pub mod init;
 pub mod lint;
 

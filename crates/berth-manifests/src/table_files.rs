@@ -6,7 +6,10 @@ use crate::{
     diagnostic::{Diagnostic, SourceText},
     files::{self, Depth, Links, Located, Snapshot, consistently},
 };
-use berth_core::table::{AllocationTable, Settings, compile};
+use berth_core::{
+    manifest::Document,
+    table::{AllocationTable, Settings, compile},
+};
 
 pub(crate) mod decode;
 mod shape;
@@ -43,6 +46,11 @@ impl TableFiles {
         self.compile(&self.read()?)
     }
 
+    /// The same, with the manifests from which it was compiled.
+    pub fn load_with_documents(&self) -> Result<(Vec<Document>, AllocationTable), Error> {
+        self.compile_documents(&self.read()?)
+    }
+
     /// Reads every file, as they are at one moment.
     pub fn read(&self) -> Result<Vec<SourceText>, Error> {
         self.read_each(Located::read)
@@ -65,10 +73,19 @@ impl TableFiles {
 
     /// The table of the files' content.
     pub fn compile(&self, files: &[SourceText]) -> Result<AllocationTable, Error> {
+        let (_, table) = self.compile_documents(files)?;
+        Ok(table)
+    }
+
+    fn compile_documents(
+        &self,
+        files: &[SourceText],
+    ) -> Result<(Vec<Document>, AllocationTable), Error> {
         let decoded = decode::decode(files).map_err(Error::Invalid)?;
-        let (table, problems) = compile(&decoded.documents(), &self.settings);
+        let documents = decoded.documents();
+        let (table, problems) = compile(&documents, &self.settings);
         if problems.is_empty() {
-            return Ok(table);
+            return Ok((documents, table));
         }
         let diagnostics = problems.into_iter().map(|it| decoded.diagnostic(it));
         Err(Error::Invalid(diagnostics.collect()))
