@@ -245,6 +245,31 @@ async fn what_passes_by_the_classes_is_denied_and_an_administrator_passes() {
         let guest = pod(spec.clone(), labels.clone());
         assert_eq!(denied(&pods, &guest).await, None, "{spec} {labels}");
     }
+    // a namespace that names a class: its Pods without one are of it, and berth places them
+    let labels = ["berth.dev/workload-class=vllm"];
+    kubectl(
+        &control_plane,
+        &[&["label", "namespace", "kube-public"], &labels[..]].concat(),
+    )
+    .await;
+    let named: Api<Pod> = Api::namespaced(author.clone(), "kube-public");
+    let placed = json!({"containers": [with_limit("amd.com/gpu", "1")], "tolerations": [{"key": "dedicated", "operator": "Exists"}]});
+    for (labels, words) in [
+        (json!({}), None),
+        (json!({"berth.dev/workload-class": "xtts"}), Some(TAINT)),
+    ] {
+        let placed = pod(placed.clone(), labels.clone());
+        let said = eventually(async || match (denied(&named, &placed).await, words) {
+            (None, None) => Some(()),
+            (Some(said), Some(words)) => said.contains(words).then_some(()),
+            _ => None,
+        });
+        assert!(
+            said.await.is_some(),
+            "{labels}: {:?}",
+            denied(&named, &placed).await
+        );
+    }
     // where node agents live
     let exempt: Api<Pod> = Api::namespaced(author, "kube-system");
     let agent = pod(json!({"tolerations": [{"operator": "Exists"}]}), json!({}));

@@ -239,7 +239,7 @@ fn in_parts(
 }
 
 /// What the policy knows of the Pod and of who asks.
-fn of_the_pod(class_label: &str, classes: &[String]) -> [Value; 7] {
+fn of_the_pod(class_label: &str, classes: &[String]) -> [Value; 8] {
     let opted_out = |of: &str| {
         let label = quoted(INJECT_LABEL);
         format!(
@@ -252,10 +252,15 @@ fn of_the_pod(class_label: &str, classes: &[String]) -> [Value; 7] {
         .iter()
         .rev()
         .fold("-1".to_owned(), |otherwise, part| {
-            format!("variables.label in {part} ? {part}[variables.label] : ({otherwise})")
+            format!("variables.named in {part} ? {part}[variables.named] : ({otherwise})")
         });
     [
         variable("label", label_of("object", class_label)),
+        // a namespace may name the class of its Pods without one
+        variable(
+            "named",
+            format!("variables.label != '' ? variables.label : {}", label_of("namespaceObject", class_label)),
+        ),
         variable("optedOut", format!("{} || {}", opted_out("object"), opted_out("namespaceObject"))),
         variable("class", format!("variables.optedOut ? -1 : ({number})")),
         // of an update only what is new: a Pod that was there before the guard can still be changed
@@ -268,10 +273,15 @@ fn of_the_pod(class_label: &str, classes: &[String]) -> [Value; 7] {
             "containers",
             "object.spec.containers + (has(object.spec.initContainers) ? object.spec.initContainers : [])".to_owned(),
         ),
-        // a question to the authorizer costs a third of what an expression may: it comes last in each, and is asked once
+        // a kubelet shows its static Pods, which tolerate every taint. A question to the authorizer costs a third of what an
+        // expression may: it comes last in each, and is asked once
         variable(
             "trusted",
-            format!("authorizer.group({}).resource('gpupools').check({}).allowed()", quoted(GROUP), quoted(BYPASS)),
+            format!(
+                "'system:nodes' in request.userInfo.groups || authorizer.group({}).resource('gpupools').check({}).allowed()",
+                quoted(GROUP),
+                quoted(BYPASS)
+            ),
         ),
         variable(
             "oldLabel",
@@ -336,7 +346,7 @@ fn whatever_the_table(class_label: &str) -> [Value; 2] {
     let same_pool = format!("{} == {}", annotation("object"), annotation("oldObject"));
     [
         validation(
-            "request.operation != 'CREATE' || !has(object.spec.nodeName) || object.spec.nodeName == '' || 'system:nodes' in request.userInfo.groups || variables.trusted",
+            "request.operation != 'CREATE' || !has(object.spec.nodeName) || object.spec.nodeName == '' || variables.trusted",
             "spec.nodeName passes by the scheduler and every NoSchedule taint: use a nodeSelector",
         ),
         validation(
