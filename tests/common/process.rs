@@ -233,13 +233,18 @@ pub fn serve(flags: &[&str]) -> (Berth, String) {
     self_signed(flags, Berth::serve)
 }
 
+/// The same, in a shell that has done this before.
+pub fn serve_after(limit: &str, flags: &[&str]) -> (Berth, String) {
+    self_signed(flags, |flags| Berth::after(limit, flags))
+}
+
 /// The same, but its log is read no further than to where it listens.
 pub fn unread(flags: &[&str]) -> (Berth, BufReader<ChildStderr>, String) {
     let ((berth, log), ca) = self_signed(flags, Berth::unread);
     (berth, log, ca)
 }
 
-fn self_signed<T>(flags: &[&str], start: fn(&[&str]) -> T) -> (T, String) {
+fn self_signed<T>(flags: &[&str], start: impl FnOnce(&[&str]) -> T) -> (T, String) {
     let folder = tempfile::tempdir().expect("a folder");
     let (ca, table) = (
         folder.path().join("ca.pem"),
