@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 mod cgroup;
 #[path = "../common/mod.rs"]
 mod common;
+mod large;
 mod overload;
 
 use cgroup::serve;

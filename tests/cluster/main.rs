@@ -41,6 +41,7 @@ mod ends;
 mod fields;
 mod guard;
 mod install;
+mod large;
 mod load;
 mod neighbour;
 mod objects;

@@ -43,6 +43,7 @@ use berth_core::{
 
 mod body;
 mod budget;
+mod buffer;
 mod deadline;
 mod http_error;
 
@@ -251,14 +252,14 @@ impl Service {
         deadline: Deadline,
     ) -> Result<Bytes, HttpError> {
         let Counted { bytes, mut claim } = body;
-        let answer = self.review(&bytes, arrived, deadline)?;
+        let answer = self.review(bytes.as_ref(), arrived, deadline)?;
         drop(bytes);
         claim
             .hold_now(answer.len())
             .map_err(|_| HttpError::no_memory())?;
         claim.answer(occupant, Instant::now());
         let answer = Counted {
-            bytes: answer,
+            bytes: answer.into(),
             claim,
         };
         Ok(answer.into())

@@ -4,7 +4,10 @@ use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
 
-use super::budget::{Claim, Full};
+use super::{
+    budget::{Claim, Full},
+    buffer::Buffer,
+};
 
 /// The first buffer where the length is not known.
 const SMALLEST: usize = 16 << 10;
@@ -14,7 +17,7 @@ const STEP: usize = 64 << 10;
 /// A body that is all there, or an answer that is to be written, with the bytes that it holds of the budget.
 #[derive(Debug)]
 pub(super) struct Counted {
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: Buffer,
     pub(super) claim: Claim,
 }
 
@@ -35,7 +38,7 @@ impl From<Full> for Unread {
 
 impl AsRef<[u8]> for Counted {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.as_ref()
     }
 }
 
@@ -66,7 +69,7 @@ async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted,
     if length.is_some_and(|length| length > limit) {
         return Err(Unread::TooLarge);
     }
-    let bytes = Vec::new();
+    let bytes = Buffer::new();
     let mut counted = Counted { bytes, claim };
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(Unread::Broken)?.into_data() else {
@@ -76,7 +79,7 @@ async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted,
             return Err(Unread::TooLarge);
         }
         counted.make_room(data.len(), length, limit).await?;
-        counted.bytes.extend_from_slice(&data);
+        counted.bytes.push(&data);
     }
     counted.claim.whole();
     Ok(counted)
@@ -95,19 +98,18 @@ impl Counted {
         if let Some(length) = length {
             let filled = (has + more).next_multiple_of(STEP).min(length);
             self.claim.hold(filled).await?;
-            return self.reserve(length - has);
+            return self.grow(length.max(has + more));
         }
         if has + more <= capacity {
             return Ok(());
         }
         let larger = (has + more).max(2 * capacity).max(SMALLEST).min(limit);
         self.claim.hold(capacity + larger).await?;
-        self.reserve(larger - has)?;
+        self.grow(larger)?;
         Ok(self.claim.hold(self.bytes.capacity()).await?)
     }
 
-    fn reserve(&mut self, more: usize) -> Result<(), Unread> {
-        // a system that promises no more memory than it has refuses here, and the process goes on
-        self.bytes.try_reserve_exact(more).map_err(|_| Unread::Full)
+    fn grow(&mut self, capacity: usize) -> Result<(), Unread> {
+        self.bytes.grow(capacity).map_err(|_| Unread::Full)
     }
 }
