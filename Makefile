@@ -30,10 +30,8 @@ instructions: ## compare the instructions and allocations of a review with bench
 instructions-update: ## count them again, and write benches/instructions.json
 	@tools/instructions update
 
-soak: ## 100 renewals of certificates, 20 rollouts with the whole drain, a million reviews into a log that nobody reads
-	@tools/control-plane/build >/dev/null
-	BERTH_SOAK=1 cargo test --locked --test cluster -- --nocapture --test-threads 1 certificates restarts
-	BERTH_SOAK=1 cargo test --locked --release --test log -- --nocapture --test-threads 1
+soak: ## an hour of chaos on a real control plane, or some PARTS= of it: tools/soak says which there are
+	@tools/soak $(PARTS)
 
 bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way: about 5 minutes
 	cargo bench --locked --bench review

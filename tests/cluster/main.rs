@@ -32,6 +32,7 @@ use tokio::{
 mod api_server;
 mod bare;
 mod certificates;
+mod chaos;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;
@@ -39,6 +40,7 @@ mod denied;
 mod dry_run;
 mod ends;
 mod fields;
+mod footprint;
 mod guard;
 mod install;
 mod large;

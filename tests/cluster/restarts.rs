@@ -15,13 +15,14 @@ async fn rollouts_under_load_fail_no_create_and_let_none_through() {
         return;
     };
     let mut load = Load::start(&stand.cluster, Creates::Both);
-    let rollouts = times(2, 20);
+    let rollouts = times(2, 100);
     let mut slowest = Duration::ZERO;
     for _ in 0..rollouts {
         load.more(20).await;
         let rolled = stand.replicas.roll().await;
         slowest = slowest.max(rolled.unwrap_or_else(|error| panic!("{error}")));
     }
+    load.reach(times(0, 500_000)).await;
     load.more(20).await;
     let tally = load.stop().await;
     println!(

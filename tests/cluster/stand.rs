@@ -1,6 +1,11 @@
 //! What the tests of certificates and of restarts stand on: two replicas of berth behind cert-manager's certificate.
 
-use berth_cluster::{Certificate, Cluster, Homelab, Options, Replicas};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use berth_cluster::{Certificate, Cluster, Homelab, Options, Replicas, Setup};
 use tokio::sync::{Mutex, MutexGuard, OnceCell};
 
 use crate::{
@@ -8,6 +13,9 @@ use crate::{
     load::{Creates, Load},
     setup,
 };
+
+/// Half a million creates are as many lines of the audit log, which nobody reads here.
+const AUDIT: [&str; 2] = ["--audit-log-maxsize=50", "--audit-log-maxbackup=1"];
 
 /// One homelab for all of them, since cert-manager takes seconds to start. It ends with the process.
 static HOMELAB: OnceCell<Option<Homelab>> = OnceCell::const_new();
@@ -17,6 +25,8 @@ static TURN: Mutex<()> = Mutex::const_new(());
 pub struct Stand {
     pub replicas: Replicas<'static>,
     pub cluster: Cluster<'static>,
+    /// The file of the replicas' table.
+    pub table: PathBuf,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -24,12 +34,26 @@ pub struct Stand {
 /// where this machine has none.
 pub async fn stand(flags: &[String]) -> Option<Stand> {
     let turn = TURN.lock().await;
-    let start = async || homelab(&Options::default(), Certificate::CertManager).await;
+    let start = async || {
+        let options = Options {
+            api_server: AUDIT.map(str::to_owned).into(),
+            ..Options::default()
+        };
+        homelab(&options, Certificate::CertManager).await
+    };
     let homelab = HOMELAB.get_or_init(start).await.as_ref()?;
-    let replicas = Replicas::start(homelab, &setup(Certificate::CertManager), flags).await;
+    let usual = setup(Certificate::CertManager);
+    let table = homelab.control_plane().path("replicas/table.yaml");
+    replace(&table, &fs::read_to_string(&usual.table).expect("a table"));
+    let with_table = Setup {
+        table: table.clone(),
+        ..usual
+    };
+    let replicas = Replicas::start(homelab, &with_table, flags).await;
     let mut stand = Stand {
         replicas: replicas.unwrap_or_else(|error| panic!("{error}")),
         cluster: homelab.cluster_without_gpus().await,
+        table,
         _turn: turn,
     };
     // until the API server calls these replicas, it calls those of the test before, which are gone
@@ -47,10 +71,22 @@ impl Stand {
     }
 }
 
+/// Writes a file whole, as kubelet does: nobody reads half of it.
+pub fn replace(file: &Path, text: &str) {
+    let folder = file.parent().expect("a folder");
+    fs::create_dir_all(folder).expect("a folder");
+    // beside the folder, which is watched
+    let new = folder.with_extension("new");
+    fs::write(&new, text).expect("written");
+    fs::rename(&new, file).expect("renamed");
+}
+
+/// Whether this is `make soak`, which takes an hour.
+pub fn is_soak() -> bool {
+    std::env::var_os("BERTH_SOAK").is_some()
+}
+
 /// So many in the test run, and so many in `make soak`.
 pub fn times(usually: usize, soak: usize) -> usize {
-    match std::env::var_os("BERTH_SOAK") {
-        Some(_) => soak,
-        None => usually,
-    }
+    if is_soak() { soak } else { usually }
 }

@@ -18,6 +18,8 @@ use crate::{Error, PATIENCE, Serving};
 
 /// How often a replica is asked whether it is ready: new connections reach one that drains for as long.
 const PROBE: Duration = Duration::from_millis(500);
+/// How long it is waited for: `timeoutSeconds` of the readiness probe of `deploy/`.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Ports whose connections go to the replicas that are ready, until it is dropped.
 #[derive(Debug)]
@@ -41,14 +43,35 @@ impl Balancer {
         }
     }
 
-    /// Asks the replica whether it is ready, until it is gone. Waits until it gets connections.
-    pub(crate) async fn add(&mut self, replica: Serving) -> Result<(), Error> {
+    /// Asks the replica whether it is ready, until it is gone.
+    pub(crate) fn add(&mut self, replica: Serving) {
         self.tasks.spawn(follow(replica, self.ready.clone()));
+    }
+
+    /// Waits until a replica gets connections.
+    pub(crate) async fn joined(&self, replica: Serving) -> Result<(), Error> {
+        let late = "a replica of berth does not become ready";
+        self.reaches(late, |ready| ready.contains(&replica.webhook))
+            .await
+    }
+
+    /// Waits until a replica gets no new connection any more.
+    pub(crate) async fn left(&self, replica: Serving) -> Result<(), Error> {
+        let late = "a replica of berth that does not answer stays ready";
+        self.reaches(late, |ready| !ready.contains(&replica.webhook))
+            .await
+    }
+
+    async fn reaches(
+        &self,
+        late: &'static str,
+        wanted: impl Fn(&[SocketAddr]) -> bool,
+    ) -> Result<(), Error> {
         let mut ready = self.ready.subscribe();
-        let added = ready.wait_for(|ready| ready.contains(&replica.webhook));
-        match timeout(PATIENCE, added).await {
+        let reached = ready.wait_for(|ready| wanted(ready));
+        match timeout(PATIENCE, reached).await {
             Ok(Ok(_)) => Ok(()),
-            _ => Err(Error::NotReady("a replica of berth does not become ready")),
+            _ => Err(Error::NotReady(late)),
         }
     }
 
@@ -81,7 +104,9 @@ async fn follow(replica: Serving, ready: watch::Sender<Vec<SocketAddr>>) {
     let mut probes = interval(PROBE);
     loop {
         probes.tick().await;
-        let answer = is_ready(replica.admin).await;
+        // one that is stopped accepts a connection, and says nothing
+        let answer = timeout(PROBE_TIMEOUT, is_ready(replica.admin)).await;
+        let answer = answer.unwrap_or(Ok(false));
         let wanted = *answer.as_ref().unwrap_or(&false);
         ready.send_if_modified(|ready| {
             let had = ready.contains(&replica.webhook);

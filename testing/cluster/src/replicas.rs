@@ -98,10 +98,32 @@ impl<'a> Replicas<'a> {
         Ok(slowest)
     }
 
-    async fn add(&mut self) -> Result<(), Error> {
+    /// Starts one more, and waits until it gets connections.
+    pub async fn add(&mut self) -> Result<Serving, Error> {
+        let replica = self.start_one().await?;
+        self.joins(replica).await?;
+        Ok(replica)
+    }
+
+    /// Starts one more, which gets connections as soon as it is ready.
+    pub async fn start_one(&mut self) -> Result<Serving, Error> {
         let replica = Serving::start(self.control_plane, &self.berth, &self.flags).await?;
         self.serving.push(replica);
-        self.balancer.add(replica).await
+        self.balancer.add(replica);
+        Ok(replica)
+    }
+
+    /// Waits until a replica gets connections.
+    pub async fn joins(&self, replica: Serving) -> Result<(), Error> {
+        self.balancer.joined(replica).await
+    }
+
+    /// Kills a replica, and returns when new connections go elsewhere.
+    pub async fn kill(&mut self, replica: Serving) -> Result<(), Error> {
+        replica.kill(self.control_plane);
+        self.serving
+            .retain(|other| other.webhook != replica.webhook);
+        self.balancer.left(replica).await
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::{
     fs,
+    io::{Read, Seek, SeekFrom},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Command,
@@ -94,11 +95,11 @@ impl Serving {
             .args(["serve", "--bind=127.0.0.1:0", "--admin-bind=127.0.0.1:0"])
             .args(flags);
         let log = control_plane.group().log(NAME);
-        let before = fs::read(&log).map_or(0, |log| log.len());
+        let before = fs::metadata(&log).map_or(0, |log| log.len());
         let pid = control_plane.group().spawn(NAME, &mut command)?;
         let listening = || {
-            let said = fs::read(&log).unwrap_or_default();
-            let events = serde_json::Deserializer::from_slice(said.get(before..)?).into_iter();
+            let said = from(&log, before)?;
+            let events = serde_json::Deserializer::from_slice(&said).into_iter();
             let mut events = events.map_while(Result::<Value, _>::ok);
             events.find(|event| event["message"] == "listening")
         };
@@ -118,8 +119,13 @@ impl Serving {
 
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<(), Error> {
+        self.signal("TERM")
+    }
+
+    /// Sends a signal, as `STOP`.
+    pub fn signal(&self, name: &str) -> Result<(), Error> {
         let pid = self.pid.0.to_string();
-        let sent = Command::new("kill").args(["-s", "TERM", &pid]).status();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
         sent.map(drop).map_err(Error::io("kill"))
     }
 
@@ -213,6 +219,15 @@ impl Webhook {
             .map(drop)
             .map_err(Error::api("deleting a namespace"))
     }
+}
+
+/// What has been written to a file since it had so many bytes: after hours of load, a log is larger than what is looked for.
+fn from(log: &Path, before: u64) -> Option<Vec<u8>> {
+    let mut log = fs::File::open(log).ok()?;
+    log.seek(SeekFrom::Start(before)).ok()?;
+    let mut said = Vec::new();
+    log.read_to_end(&mut said).ok()?;
+    Some(said)
 }
 
 /// The flags for a table and a mounted certificate.

@@ -1,0 +1,64 @@
+//! What a replica holds of the machine, which must not grow with what it has been through.
+
+use std::fs;
+
+use berth_cluster::Serving;
+
+use crate::{
+    common::client::metric,
+    stand::{Stand, is_soak},
+};
+
+/// Descriptors that come and go with who asks for the metrics and for the readiness at that moment.
+const PASSING: usize = 4;
+
+/// Of one replica.
+#[derive(Clone, Copy, Debug)]
+pub struct Footprint {
+    id: u32,
+    /// KiB that are resident.
+    memory: usize,
+    /// Open files, besides the connections, which are the API server's to close.
+    descriptors: usize,
+}
+
+impl Footprint {
+    async fn of(replica: Serving) -> Self {
+        let id = replica.id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let resident = resident.and_then(|resident| resident.trim().strip_suffix(" kB"));
+        let open = metric(replica.admin, "process_open_fds").await;
+        let connections = metric(replica.admin, "berth_connections").await;
+        Self {
+            id,
+            memory: resident.expect("VmRSS").parse().expect("a number"),
+            descriptors: usize::try_from(open.saturating_sub(connections)).expect("few"),
+        }
+    }
+}
+
+impl Stand {
+    /// That of each replica.
+    pub async fn footprint(&self) -> Vec<Footprint> {
+        let mut all = Vec::new();
+        for replica in self.replicas.serving() {
+            all.push(Footprint::of(*replica).await);
+        }
+        all
+    }
+
+    /// Holds that the same replicas hold no more than 5 % more than they did. Memory is held in `make soak` alone: what
+    /// little happens in a test run is within what an allocator keeps.
+    pub async fn is_flat_since(&self, before: &[Footprint]) {
+        let after = self.footprint().await;
+        println!("before: {before:?}, after: {after:?}");
+        for (before, after) in before.iter().zip(after) {
+            assert_eq!(before.id, after.id, "the same process");
+            assert!(after.descriptors * 20 <= before.descriptors * 21 + 20 * PASSING);
+            if is_soak() {
+                assert!(after.memory * 20 <= before.memory * 21);
+            }
+        }
+    }
+}
