@@ -84,6 +84,7 @@ certs: ## make a CA and a certificate for development in certs/dev, which git ig
 
 crds: ## write deploy/crds from the types
 	cargo run --locked --quiet -- crds --out deploy/crds
+	cp deploy/crds/*.yaml deploy/chart/berth/definitions/
 
 control-plane: ## build a real control plane with Go, once, into the user's cache: about 12 minutes
 	@tools/control-plane/build

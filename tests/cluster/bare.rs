@@ -108,6 +108,14 @@ impl Bare {
         output(kubectl, line, rest).await
     }
 
+    /// Whether the installed ServiceAccount has a right: yes or no.
+    pub async fn can(&self, right: &str) -> String {
+        let line = format!("auth can-i {right} -A --as=system:serviceaccount:berth:berth");
+        // the answer no is a failure, too
+        let output = self.kubectl(&line, &[]).await;
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// cert-manager's definitions.
     pub fn definitions(&self) -> &str {
         let definitions = self.control_plane.parts().path("cert-manager-crds");
@@ -149,22 +157,39 @@ impl Bare {
 
     /// A process serves what is installed, and the Service leads to it.
     pub async fn serve(&self) {
+        let tables: Api<ConfigMap> = self.within("berth");
+        let table = tables.get("berth-table").await.expect("a table");
+        let folder = self.control_plane.path("installed");
+        fs::create_dir_all(&folder).expect("a folder");
+        for (name, content) in table.data.expect("data") {
+            fs::write(folder.join(name), content).expect("written");
+        }
+        let table = folder.join("table.yaml");
+        self.serve_table(&[format!("--table={}", table.display())])
+            .await;
+    }
+
+    /// The same with the table in the cluster, as the installed ServiceAccount, with its rights alone.
+    pub async fn serve_from_cluster(&self) {
+        let account = "system:serviceaccount:berth:berth";
+        let kubeconfig = self.control_plane.kubeconfig_without_rights(account);
+        let kubeconfig = kubeconfig.expect("a file");
+        let flags = [
+            "--table-source=cluster".to_owned(),
+            format!("--kubeconfig={}", kubeconfig.display()),
+        ];
+        self.serve_table(&flags).await;
+    }
+
+    async fn serve_table(&self, table: &[String]) {
         let folder = self.control_plane.path("installed");
         fs::create_dir_all(&folder).expect("a folder");
         for (name, content) in self.secret().await.data.expect("data") {
             fs::write(folder.join(name), content.0).expect("written");
         }
-        let tables: Api<ConfigMap> = self.within("berth");
-        let table = tables.get("berth-table").await.expect("a table");
-        for (name, content) in table.data.expect("data") {
-            fs::write(folder.join(name), content).expect("written");
-        }
         let flag = |name: &str, file: &str| format!("--{name}={}", folder.join(file).display());
-        let flags = [
-            flag("table", "table.yaml"),
-            flag("tls-cert", "tls.crt"),
-            flag("tls-key", "tls.key"),
-        ];
+        let certificate = [flag("tls-cert", "tls.crt"), flag("tls-key", "tls.key")];
+        let flags = [table, &certificate].concat();
         let berth = Path::new(env!("CARGO_BIN_EXE_berth"));
         let serving = Serving::start(&self.control_plane, berth, &flags).await;
         let serving = serving.unwrap_or_else(|error| panic!("{error}"));

@@ -127,6 +127,79 @@ async fn nodes(bare: &Bare) -> BTreeSet<String> {
     nodes.collect()
 }
 
+/// With its rights alone, the ServiceAccount reads the table, and nothing that would harm if berth were taken over.
+#[tokio::test]
+async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() {
+    let Some(bare) = bare().await else { return };
+    restricted_namespace(&bare).await;
+    let upgrade = async || {
+        let line = "upgrade --install berth -n berth --wait --timeout=60s --set";
+        let chart = path("deploy/chart/berth");
+        // the cluster gives them by name, and the first one is for another node
+        let values = "table.source=cluster,tls.mode=helm,test.class=vllm";
+        said(&bare.helm(line, &[values, arg(&chart)]).await)
+    };
+    let notes = upgrade().await;
+    assert!(notes.contains("kubectl get gpupools,workloadclasses"));
+    assert!(notes.contains("`helm test` will fail"), "{notes}");
+    let table = path("examples/homelab.yaml");
+    said(&bare.kubectl("apply -f", &[arg(&table)]).await);
+    // now there is a class to test with
+    let notes = upgrade().await;
+    assert!(notes.contains("helm test berth -n berth"), "{notes}");
+
+    bare.serve_from_cluster().await;
+    let shown = bare.placed("vllm").await;
+    assert_eq!(limits(&shown)["amd.com/gpu"], "1");
+    for right in READ {
+        assert_eq!(bare.can(right).await, "yes", "{right}");
+    }
+    for right in DENIED {
+        assert_eq!(bare.can(right).await, "no", "{right}");
+    }
+    let test = "test berth -n berth --timeout=60s";
+    let (tested, ()) = tokio::join!(bare.helm(test, &[]), play_kubelet(&bare));
+    assert!(said(&tested).contains("Succeeded"), "{tested:?}");
+
+    said(&bare.helm("uninstall berth -n berth --wait", &[]).await);
+    // the table is the people's
+    let left = said(
+        &bare
+            .kubectl("get gpupools,workloadclasses -o name", &[])
+            .await,
+    );
+    assert_eq!(left.lines().count(), 9, "{left}");
+    let definitions = "delete crd gpupools.berth.dev workloadclasses.berth.dev";
+    said(&bare.kubectl(definitions, &[]).await);
+    bare.is_gone().await;
+}
+
+/// What berth asks for.
+const READ: &[&str] = &[
+    "list gpupools",
+    "watch workloadclasses",
+    "list namespaces",
+    "watch nodes",
+    "list pods",
+    "watch deviceclasses.resource.k8s.io",
+];
+/// What it must never be able to do.
+const DENIED: &[&str] = &[
+    "get secrets",
+    "list secrets",
+    "get pods",
+    "create pods",
+    "patch pods",
+    "create pods/binding",
+    "patch mutatingwebhookconfigurations",
+    "create mutatingwebhookconfigurations",
+    "patch gpupools",
+    "patch nodes",
+    "impersonate users",
+    "escalate clusterroles",
+    "create serviceaccounts/token",
+];
+
 #[tokio::test]
 async fn the_overlay_for_development_serves_and_is_taken_away() {
     let Some(bare) = bare().await else { return };
@@ -180,7 +253,7 @@ async fn restricted_namespace(bare: &Bare) {
 async fn helm_upgrade(bare: &Bare, values: &[&str]) -> Output {
     let line = "upgrade --install berth -n berth --wait --timeout=60s";
     let (chart, table) = (path("deploy/chart/berth"), path("examples/homelab.yaml"));
-    let (table, values) = (format!("table={}", arg(&table)), values.join(","));
+    let (table, values) = (format!("table.manifests={}", arg(&table)), values.join(","));
     let rest = ["--set", &values, "--set-file", &table, arg(&chart)];
     bare.helm(line, &rest).await
 }

@@ -24,18 +24,20 @@ const HELM: [&str; 3] = [
 
 #[test]
 fn the_chart_deploys_what_kustomize_does() {
-    let table = format!("table={}", arg(&path("deploy/kustomize/base/table.yaml")));
-    let table = ["--set", "allowEmptyTable=false", "--set-file", &table];
+    let table = format!(
+        "table.manifests={}",
+        arg(&path("deploy/kustomize/base/table.yaml"))
+    );
+    let table = ["--set", "table.allowEmpty=false", "--set-file", &table];
+    let alerts = [&table[..], &["--set", "prometheus.enabled=true"]].concat();
+    // with kustomize, the definitions are installed before
+    let cluster = ["--set", "table.source=cluster,crds.enabled=false"];
     for (components, values) in [
-        (&["cert-manager"][..], &[][..]),
-        (
-            &["cert-manager", "prometheus"],
-            &["--set", "prometheus.enabled=true"],
-        ),
+        (&["cert-manager"][..], &table[..]),
+        (&["cert-manager", "prometheus"], &alerts),
+        (&["cert-manager", "cluster-table"], &cluster),
     ] {
-        let (Some(chart), Some(kustomize)) =
-            (chart(&[&table, values].concat()), base_with(components))
-        else {
+        let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {
             return;
         };
         let mut kustomize = by_name(kustomize);
@@ -129,7 +131,7 @@ fn the_certificate_that_helm_makes_is_for_the_service() {
 #[test]
 fn the_test_of_the_chart_is_a_pod_that_gets_a_place_and_no_gpu() {
     let homelab = path("examples/homelab.yaml");
-    let table = format!("table={}", arg(&homelab));
+    let table = format!("table.manifests={}", arg(&homelab));
     for (values, class) in [("", "vllm"), ("test.class=whisper", "whisper")] {
         let Some(objects) = chart(&["--set-file", &table, "--set", values]) else {
             return;
@@ -181,8 +183,8 @@ fn admitted(review: &Value) -> Value {
 #[test]
 fn a_test_that_cannot_test_anything_fails_and_says_why() {
     let homelab = path("examples/homelab.yaml");
-    let table = format!("table={}", arg(&homelab));
-    let without_class: &[&str] = &["--set", "existingTable=mine"];
+    let table = format!("table.manifests={}", arg(&homelab));
+    let without_class: &[&str] = &["--set", "table.existingConfigMap=mine"];
     let other_class = ["--set-file", &table, "--set", "test.class=unknown"];
     for (values, wanted) in [(without_class, "test.class"), (&other_class, "test.class")] {
         let Some(objects) = chart(values) else { return };
@@ -226,7 +228,7 @@ fn what_a_cluster_lacks_is_said_in_one_sentence() {
         (&[cluster], &["--set", "tls.mode=helm"], None),
         (&[], &alerts, None),
     ] {
-        let values = [&["--set", "allowEmptyTable=true"], values].concat();
+        let values = [&["--set", "table.allowEmpty=true"], values].concat();
         let Some(output) = template(flags, &values) else {
             return;
         };

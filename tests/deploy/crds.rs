@@ -15,6 +15,10 @@ fn the_committed_definitions_are_those_of_the_types() {
         let committed: CustomResourceDefinition =
             serde_saphyr::from_str(&text).expect("a definition");
         assert_eq!(committed, definition, "{name}: run `make crds`");
+        // helm reads no file outside the chart
+        let chart = name.replace("deploy/crds", "deploy/chart/berth/definitions");
+        let copy = fs::read_to_string(crate::common::path(&chart)).expect("a copy");
+        assert_eq!(copy, text, "{chart}: run `make crds`");
     }
 }
 

@@ -7,7 +7,9 @@ use k8s_openapi::api::{
     core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
+    rbac::v1::{ClusterRole, ClusterRoleBinding},
 };
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
@@ -74,6 +76,13 @@ pub fn check(objects: &[Object]) {
             ("networking.k8s.io/v1", "NetworkPolicy") => drop(typed::<NetworkPolicy>(object)),
             ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") => {
                 drop(typed::<MutatingWebhookConfiguration>(object));
+            }
+            ("rbac.authorization.k8s.io/v1", "ClusterRole") => drop(typed::<ClusterRole>(object)),
+            ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
+                drop(typed::<ClusterRoleBinding>(object));
+            }
+            ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => {
+                drop(typed::<CustomResourceDefinition>(object));
             }
             // these types are not Kubernetes' own: tests/cluster creates the first by the real definitions
             ("cert-manager.io/v1", "Issuer" | "Certificate")

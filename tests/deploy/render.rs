@@ -94,7 +94,7 @@ fn kustomize(folder: &Path) -> Option<Vec<Object>> {
 
 /// The chart as `helm template` renders the release berth in the namespace berth. Its table may be empty.
 pub fn chart(values: &[&str]) -> Option<Vec<Object>> {
-    let values = [&["--set", "allowEmptyTable=true"], values].concat();
+    let values = [&["--set", "table.allowEmpty=true"], values].concat();
     template(&["--namespace", "berth"], &values).map(|output| objects(&succeeded(output)))
 }
 
@@ -106,7 +106,7 @@ pub fn kept(objects: Vec<Object>) -> Vec<Object> {
 
 /// What helm says where the values, besides a table that may be empty, are invalid.
 pub fn refused(values: &[&str]) -> Option<String> {
-    let values = [&["--set", "allowEmptyTable=true"], values].concat();
+    let values = [&["--set", "table.allowEmpty=true"], values].concat();
     refused_as_it_is(&values)
 }
 

@@ -13,12 +13,15 @@ use k8s_openapi::api::{
 use crate::{
     common::path,
     objects::{Object, find, typed},
-    render::{chart, dev, overlay},
+    render::{base_with, chart, dev, overlay},
 };
 
 /// Every way to deploy berth that the tests look at. None where nothing renders them.
 static RENDERINGS: LazyLock<Vec<Rendering>> = LazyLock::new(|| {
-    let table = format!("table={}", path("examples/homelab.yaml").display());
+    let table = format!(
+        "table.manifests={}",
+        path("examples/homelab.yaml").display()
+    );
     let table = ["--set-file", &table];
     let with = |values: &[&str]| chart(&[&table, values].concat());
     let secret = [
@@ -38,6 +41,14 @@ static RENDERINGS: LazyLock<Vec<Rendering>> = LazyLock::new(|| {
         ("chart with a Secret", with(&secret)),
         ("chart with Helm's own", with(&["--set", "tls.mode=helm"])),
         ("chart on the host's network", with(&["--set", host])),
+        (
+            "chart with the table in the cluster",
+            chart(&["--set", "table.source=cluster"]),
+        ),
+        (
+            "kustomize with the table in the cluster",
+            base_with(&["cert-manager", "cluster-table"]),
+        ),
     ];
     let rendered = all.map(|(name, objects)| {
         Some(Rendering {
@@ -84,6 +95,12 @@ impl Rendering {
         let hooks = configuration.webhooks.expect("webhooks");
         let [hook] = <[_; 1]>::try_from(hooks).expect("one webhook");
         hook
+    }
+
+    /// Whether berth reads the table from the cluster.
+    pub fn reads_cluster(&self) -> bool {
+        let args = self.container().args.expect("args");
+        args.iter().any(|it| it == "--table-source=cluster")
     }
 
     /// The flags of `berth serve`, as the command line reads them.

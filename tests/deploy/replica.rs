@@ -48,7 +48,9 @@ fn the_files_are_on_volumes_that_are_whole_folders() {
                 .iter()
                 .all(|mount| mount.sub_path.is_none() && mount.sub_path_expr.is_none())
         );
-        let files = ["tls_cert", "tls_key", "table"].map(|it| flag::<PathBuf>(&flags, it));
+        let table = (!rendering.reads_cluster()).then_some("table");
+        let files = ["tls_cert", "tls_key"].into_iter().chain(table);
+        let files = files.map(|it| flag::<PathBuf>(&flags, it));
         for file in files {
             let mounted = mounts.iter().any(|it| file.starts_with(&it.mount_path));
             assert!(mounted, "{name}: {}", file.display());
@@ -109,18 +111,113 @@ async fn admin_status(path: &str) -> u16 {
 }
 
 #[test]
-fn a_replica_has_no_right_no_token_and_no_privilege() {
-    for rendering in renderings() {
+fn a_replica_with_a_table_of_files_has_no_right_no_token_and_no_way_out() {
+    for rendering in renderings().iter().filter(|it| !it.reads_cluster()) {
         let name = rendering.name;
         let rights = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
         for object in &rendering.objects {
             let kind = object["kind"].as_str().expect("a kind");
             assert!(!rights.contains(&kind), "{name}: a {kind}");
         }
+        let token = rendering.pod().automount_service_account_token;
+        assert_eq!(token, Some(false), "{name}");
+        let policy = &rendering.find("NetworkPolicy", "berth")["spec"];
+        assert_eq!(policy["policyTypes"], json!(["Ingress", "Egress"]));
+        assert!(policy["egress"].is_null(), "{name}");
+    }
+}
+
+#[test]
+fn a_replica_with_the_table_in_the_cluster_reads_what_it_watches_and_no_more() {
+    let mut found = 0;
+    for rendering in renderings().iter().filter(|it| it.reads_cluster()) {
+        found += 1;
+        let name = rendering.name;
+        let role = rendering.find("ClusterRole", "berth");
+        let verbs = json!(["list", "watch"]);
+        let expected = json!([
+            {"apiGroups": ["berth.dev"], "resources": ["gpupools", "workloadclasses"], "verbs": verbs},
+            {"apiGroups": [""], "resources": ["namespaces"], "verbs": verbs},
+            {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": verbs},
+            {"apiGroups": ["resource.k8s.io"], "resources": ["deviceclasses"], "verbs": verbs},
+        ]);
+        assert_eq!(role["rules"], expected, "{name}");
+        let binding = rendering.find("ClusterRoleBinding", "berth");
+        let subject = json!([{"kind": "ServiceAccount", "name": "berth", "namespace": "berth"}]);
+        assert_eq!(binding["subjects"], subject, "{name}");
+        let others = ["Role", "RoleBinding"];
+        let kinds = rendering.objects.iter().map(|it| &it["kind"]);
+        assert_eq!(
+            kinds
+                .filter(|it| others.iter().any(|other| it == other))
+                .count(),
+            0
+        );
+        let token = rendering.pod().automount_service_account_token;
+        assert_eq!(token, Some(true), "{name}");
+        let egress = &rendering.find("NetworkPolicy", "berth")["spec"]["egress"];
+        let ports = json!([{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]);
+        assert_eq!(egress, &json!([{"ports": ports}]), "{name}");
+        let maps = rendering
+            .objects
+            .iter()
+            .filter(|it| it["kind"] == "ConfigMap");
+        assert_eq!(maps.count(), 0, "{name}");
+    }
+    assert!(found > 0 || renderings().is_empty());
+}
+
+#[test]
+fn without_the_live_picture_no_right_reads_pods() {
+    let Some(objects) = chart(&["--set", "table.source=cluster,live=false"]) else {
+        return;
+    };
+    let role = find(&objects, "ClusterRole", "berth").to_string();
+    for lost in ["pods", "nodes", "deviceclasses"] {
+        assert!(!role.contains(lost), "{role}");
+    }
+    let deployment = find(&objects, "Deployment", "berth").to_string();
+    assert!(deployment.contains("--live=off"), "{deployment}");
+}
+
+#[test]
+fn the_definitions_come_with_the_table_in_the_cluster_and_stay() {
+    let definitions = |values: &str| {
+        let objects = chart(&["--set", values])?;
+        let all = objects.into_iter();
+        Some(
+            all.filter(|it| it["kind"] == "CustomResourceDefinition")
+                .collect::<Vec<_>>(),
+        )
+    };
+    let Some(kept) = definitions("table.source=cluster") else {
+        return;
+    };
+    assert_eq!(kept.len(), 2);
+    for definition in kept {
+        let policy = &definition["metadata"]["annotations"]["helm.sh/resource-policy"];
+        assert_eq!(policy, "keep");
+    }
+    let left = definitions("table.source=cluster,crds.keep=false").expect("helm");
+    assert!(
+        left.iter()
+            .all(|it| it["metadata"]["annotations"].is_null())
+    );
+    for none in [
+        "table.source=cluster,crds.enabled=false",
+        "table.source=files",
+    ] {
+        assert_eq!(definitions(none).expect("helm").len(), 0, "{none}");
+    }
+}
+
+#[test]
+fn a_replica_has_no_privilege() {
+    for rendering in renderings() {
+        let name = rendering.name;
         let account = rendering.find("ServiceAccount", "berth");
         assert_eq!(account["automountServiceAccountToken"], false, "{name}");
         let spec = rendering.pod();
-        assert_eq!(spec.automount_service_account_token, Some(false), "{name}");
         let pod = json!(spec.security_context);
         assert_eq!(pod["runAsNonRoot"], true, "{name}");
         assert_eq!(pod["seccompProfile"]["type"], "RuntimeDefault", "{name}");

@@ -14,24 +14,40 @@ use crate::{
 };
 
 fn homelab() -> String {
-    format!("table={}", path("examples/homelab.yaml").display())
+    format!(
+        "table.manifests={}",
+        path("examples/homelab.yaml").display()
+    )
 }
 
 #[test]
 fn a_table_is_named_once_or_said_to_be_empty() {
-    for values in ["replicas=3", "table=", "allowEmptyTable=false"] {
+    for values in ["replicas=3", "table.manifests=", "table.allowEmpty=false"] {
         let Some(message) = refused_as_it_is(&["--set", values]) else {
             return;
         };
-        for word in ["table", "existingTable", "allowEmptyTable"] {
+        for word in ["table", "table.existingConfigMap", "table.allowEmpty"] {
             assert!(message.contains(word), "{values}: {message}");
         }
     }
-    let both = ["--set-file", &homelab(), "--set", "existingTable=mine"];
+    let both = [
+        "--set-file",
+        &homelab(),
+        "--set",
+        "table.existingConfigMap=mine",
+    ];
     if let Some(message) = refused_as_it_is(&both) {
         assert!(message.contains("both"), "{message}");
     }
-    for values in ["existingTable=mine", "allowEmptyTable=true"] {
+    let both = ["--set-file", &homelab(), "--set", "table.source=cluster"];
+    if let Some(message) = refused_as_it_is(&both) {
+        assert!(message.contains("kubectl apply"), "{message}");
+    }
+    for values in [
+        "table.existingConfigMap=mine",
+        "table.allowEmpty=true",
+        "table.source=cluster",
+    ] {
         let rendered = template(&["-n", "berth"], &["--set", values]);
         assert!(rendered.is_none_or(|it| it.status.success()), "{values}");
     }
@@ -62,7 +78,7 @@ fn a_broken_table_stops_an_upgrade_before_anything_changes() {
     let broken = folder.path().join("broken.yaml");
     let pool = "apiVersion: berth.dev/v1alpha1\nkind: GPUPool\nmetadata: {name: a}\nspec: {hostname: [a]}\n";
     fs::write(&broken, pool).expect("written");
-    let broken = format!("table={}", arg(&broken));
+    let broken = format!("table.manifests={}", arg(&broken));
     for (table, code) in [(homelab(), 0), (broken, 1)] {
         let Some(objects) = chart(&["--set-file", &table]) else {
             return;
@@ -106,14 +122,17 @@ fn before(object: &Value, events: &str) {
 #[test]
 fn a_table_of_ones_own_is_linted_before_an_upgrade_only() {
     // before an installation it may not be there yet
-    let Some(objects) = chart(&["--set", "existingTable=mine"]) else {
+    let Some(objects) = chart(&["--set", "table.existingConfigMap=mine"]) else {
         return;
     };
     let job = find(&objects, "Job", "berth-lint");
     before(job, "pre-upgrade");
     let volume = &job["spec"]["template"]["spec"]["volumes"][0];
     assert_eq!(volume["configMap"], json!({"name": "mine"}));
-    for values in ["allowEmptyTable=true", "existingTable=mine,lintTable=false"] {
+    for values in [
+        "table.allowEmpty=true",
+        "table.existingConfigMap=mine,table.lint=false",
+    ] {
         let objects = chart(&["--set", values]).expect("helm");
         assert!(objects.iter().all(|it| it["kind"] != "Job"), "{values}");
     }

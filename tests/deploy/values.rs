@@ -51,7 +51,7 @@ fn every_object_has_the_common_labels_and_berths_own_win() {
     let values = json!({
         "commonLabels": labels,
         "prometheus": {"enabled": true},
-        "table": fs::read_to_string(path("examples/homelab.yaml")).expect("a table"),
+        "table": {"manifests": fs::read_to_string(path("examples/homelab.yaml")).expect("a table")},
     });
     let Some(objects) = rendered(&values) else {
         return;
@@ -86,7 +86,8 @@ fn the_account_is_a_value() {
     assert_eq!(account["metadata"]["annotations"], json!({"a": "b"}));
     assert_eq!(pod(&objects)["serviceAccountName"], "mine");
     for (name, used) in [("", "default"), ("theirs", "theirs")] {
-        let none = json!({"serviceAccount": {"create": false, "name": name}, "table": "x"});
+        let none =
+            json!({"serviceAccount": {"create": false, "name": name}, "table": {"manifests": "x"}});
         let objects = rendered(&none).expect("helm");
         assert!(objects.iter().all(|it| it["kind"] != "ServiceAccount"));
         assert_eq!(pod(&objects)["serviceAccountName"], used);
@@ -100,7 +101,7 @@ fn the_account_is_a_value() {
 #[test]
 fn the_user_may_be_the_clusters_choice() {
     let without_user = json!({
-        "table": fs::read_to_string(path("examples/homelab.yaml")).expect("a table"),
+        "table": {"manifests": fs::read_to_string(path("examples/homelab.yaml")).expect("a table")},
         "podSecurityContext": {"runAsUser": null, "runAsGroup": null},
     });
     let Some(objects) = rendered(&without_user) else {
@@ -238,7 +239,7 @@ fn the_monitor_is_as_often_and_as_relabelled_as_the_values_say() {
 #[test]
 fn other_names_of_gpus_reach_the_server_and_the_lint() {
     let values = json!({
-        "table": "x",
+        "table": {"manifests": "x"},
         "gpuResources": ["a.example/gpu", "b.example/gpu"],
         "companionResources": ["a.example/nic"],
         "injectedContainers": ["proxy", "agent"],

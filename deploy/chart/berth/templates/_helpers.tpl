@@ -83,7 +83,7 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 
 {{- define "berth.table" -}}
-{{ .Values.existingTable | default (printf "%s-table" (include "berth.name" .)) }}
+{{ .Values.table.existingConfigMap | default (printf "%s-table" (include "berth.name" .)) }}
 {{- end -}}
 
 {{/* The DNS name that the API server expects in the certificate. */}}
@@ -108,11 +108,14 @@ zones, the scheduler scores no node that has no zone, and both replicas may stan
 
 {{/* The table is named once, or said to be empty: so an upgrade that forgets it does not empty it. */}}
 {{- define "berth.checkTable" -}}
-{{- if and .Values.table .Values.existingTable -}}
-{{- fail "both table and existingTable are set: remove one of them" -}}
+{{- if eq .Values.table.source "cluster" -}}
+{{- if or .Values.table.manifests .Values.table.existingConfigMap -}}
+{{- fail "table.source is cluster, and table.manifests and table.existingConfigMap are for files: write the objects into the cluster (kubectl apply -f FILE), and remove the value" -}}
 {{- end -}}
-{{- if not (or .Values.table .Values.existingTable .Values.allowEmptyTable) -}}
-{{- fail "there is no table: give it with --set-file table=FILE (or keep that of the last release with --reuse-values), name your ConfigMap in existingTable, or set allowEmptyTable=true: berth then denies every Pod that names a class" -}}
+{{- else if and .Values.table.manifests .Values.table.existingConfigMap -}}
+{{- fail "both table and table.existingConfigMap are set: remove one of them" -}}
+{{- else if not (or .Values.table.manifests .Values.table.existingConfigMap .Values.table.allowEmpty) -}}
+{{- fail "there is no table: give it with --set-file table.manifests=FILE (or keep that of the last release with --reuse-values), name your ConfigMap in table.existingConfigMap, or set table.allowEmpty=true: berth then denies every Pod that names a class" -}}
 {{- end -}}
 {{- end -}}
 
@@ -135,25 +138,38 @@ test.class is {{ . }}, and the table has no such class with a pool: set test.cla
 {{- else -}}
 the table has no class that is open to every namespace: set test.class to a class that is open to the namespace {{ $namespace }}
 {{- end -}}
+{{- if eq .Values.table.source "cluster" }}. The cluster was looked at when this release was installed or upgraded last: after your table is applied, run helm upgrade again
+{{- end -}}
 {{- end -}}
 {{- end -}}
 
-{{/* The class to test with, and the resource of its first pool: from `table` or from `existingTable`. */}}
+{{/* The class to test with, and the resource of its first pool: from the table, wherever it is. */}}
 {{- define "berth.test" -}}
-{{- $texts := list .Values.table -}}
-{{- with .Values.existingTable -}}
+{{- $texts := list .Values.table.manifests -}}
+{{- with .Values.table.existingConfigMap -}}
 {{- $texts = values (dig "data" dict (lookup "v1" "ConfigMap" $.Release.Namespace .)) -}}
+{{- end -}}
+{{- $manifests := list -}}
+{{- range $text := $texts -}}
+{{- range regexSplit "(?m)^---.*$" $text -1 -}}
+{{- $manifests = append $manifests (fromYaml .) -}}
+{{- end -}}
+{{- end -}}
+{{- /* before the first installation, the cluster does not know the kinds */ -}}
+{{- if and (eq .Values.table.source "cluster") (.Capabilities.APIVersions.Has "berth.dev/v1alpha1") -}}
+{{- range $kind := list "GPUPool" "WorkloadClass" -}}
+{{- range dig "items" list (lookup "berth.dev/v1alpha1" $kind "" "") -}}
+{{- $manifests = append $manifests (set . "kind" $kind) -}}
+{{- end -}}
+{{- end -}}
 {{- end -}}
 {{- $resources := dict -}}
 {{- $classes := list -}}
-{{- range $text := $texts -}}
-{{- range regexSplit "(?m)^---.*$" $text -1 -}}
-{{- $manifest := fromYaml . -}}
+{{- range $manifest := $manifests -}}
 {{- if eq (toString $manifest.kind) "GPUPool" -}}
 {{- $_ := set $resources (dig "metadata" "name" "" $manifest) (dig "spec" "resourceName" "" $manifest) -}}
 {{- else if eq (toString $manifest.kind) "WorkloadClass" -}}
 {{- $classes = append $classes $manifest -}}
-{{- end -}}
 {{- end -}}
 {{- end -}}
 {{- $chosen := dict -}}
