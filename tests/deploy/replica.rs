@@ -231,20 +231,6 @@ fn a_replica_has_no_privilege() {
 }
 
 #[test]
-fn a_replica_calls_nobody() {
-    for rendering in renderings() {
-        let name = rendering.name;
-        let policy = &rendering.find("NetworkPolicy", "berth")["spec"];
-        assert_eq!(
-            policy["policyTypes"],
-            json!(["Ingress", "Egress"]),
-            "{name}"
-        );
-        assert_eq!(policy["egress"], json!(null), "{name}");
-    }
-}
-
-#[test]
 fn no_replica_is_missed_by_a_rollout() {
     for rendering in renderings() {
         let name = rendering.name;

@@ -53,6 +53,16 @@ fn a_table_is_named_once_or_said_to_be_empty() {
     }
 }
 
+/// The text was the value `table` itself, which helm would take for the whole map.
+#[test]
+fn the_old_name_of_the_table_is_refused_with_the_new_one() {
+    let old = homelab().replace("table.manifests", "table");
+    if let Some(message) = refused_as_it_is(&["--set-file", &old]) {
+        let new = "--set-file table.manifests=FILE";
+        assert!(message.contains(new), "{message}");
+    }
+}
+
 #[test]
 fn the_chart_renders_without_a_namespace() {
     let Some(output) = template(&[], &["--set-file", &homelab()]) else {

@@ -82,6 +82,14 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{- end -}}
 {{- end -}}
 
+{{/* Where the table is: files or cluster. */}}
+{{- define "berth.source" -}}
+{{- if not (kindIs "map" .Values.table) -}}
+{{- fail "the value table is not the text of a table any more, but a map: use --set-file table.manifests=FILE instead of --set-file table=FILE, with table.source=files" -}}
+{{- end -}}
+{{ .Values.table.source }}
+{{- end -}}
+
 {{- define "berth.table" -}}
 {{ .Values.table.existingConfigMap | default (printf "%s-table" (include "berth.name" .)) }}
 {{- end -}}
@@ -108,12 +116,12 @@ zones, the scheduler scores no node that has no zone, and both replicas may stan
 
 {{/* The table is named once, or said to be empty: so an upgrade that forgets it does not empty it. */}}
 {{- define "berth.checkTable" -}}
-{{- if eq .Values.table.source "cluster" -}}
+{{- if eq (include "berth.source" .) "cluster" -}}
 {{- if or .Values.table.manifests .Values.table.existingConfigMap -}}
 {{- fail "table.source is cluster, and table.manifests and table.existingConfigMap are for files: write the objects into the cluster (kubectl apply -f FILE), and remove the value" -}}
 {{- end -}}
 {{- else if and .Values.table.manifests .Values.table.existingConfigMap -}}
-{{- fail "both table and table.existingConfigMap are set: remove one of them" -}}
+{{- fail "both table.manifests and table.existingConfigMap are set: remove one of them" -}}
 {{- else if not (or .Values.table.manifests .Values.table.existingConfigMap .Values.table.allowEmpty) -}}
 {{- fail "there is no table: give it with --set-file table.manifests=FILE (or keep that of the last release with --reuse-values), name your ConfigMap in table.existingConfigMap, or set table.allowEmpty=true: berth then denies every Pod that names a class" -}}
 {{- end -}}
@@ -138,13 +146,14 @@ test.class is {{ . }}, and the table has no such class with a pool: set test.cla
 {{- else -}}
 the table has no class that is open to every namespace: set test.class to a class that is open to the namespace {{ $namespace }}
 {{- end -}}
-{{- if eq .Values.table.source "cluster" }}. The cluster was looked at when this release was installed or upgraded last: after your table is applied, run helm upgrade again
+{{- if eq (include "berth.source" .) "cluster" }}. The cluster was looked at when this release was installed or upgraded last: after your table is applied, run helm upgrade again
 {{- end -}}
 {{- end -}}
 {{- end -}}
 
 {{/* The class to test with, and the resource of its first pool: from the table, wherever it is. */}}
 {{- define "berth.test" -}}
+{{- $source := include "berth.source" . -}}
 {{- $texts := list .Values.table.manifests -}}
 {{- with .Values.table.existingConfigMap -}}
 {{- $texts = values (dig "data" dict (lookup "v1" "ConfigMap" $.Release.Namespace .)) -}}
@@ -156,7 +165,7 @@ the table has no class that is open to every namespace: set test.class to a clas
 {{- end -}}
 {{- end -}}
 {{- /* before the first installation, the cluster does not know the kinds */ -}}
-{{- if and (eq .Values.table.source "cluster") (.Capabilities.APIVersions.Has "berth.dev/v1alpha1") -}}
+{{- if and (eq $source "cluster") (.Capabilities.APIVersions.Has "berth.dev/v1alpha1") -}}
 {{- range $kind := list "GPUPool" "WorkloadClass" -}}
 {{- range dig "items" list (lookup "berth.dev/v1alpha1" $kind "" "") -}}
 {{- $manifests = append $manifests (set . "kind" $kind) -}}
