@@ -25,6 +25,8 @@ async fn define(cluster: &Cluster<'_>) {
         .kubectl(&["apply", "--server-side", "-f", &folder])
         .await;
     assert!(fine, "{said}");
+    // kubectl shows each Warning header of an answer
+    assert!(!said.contains("Warning"), "{said}");
     let (fine, said) = cluster
         .kubectl(&[
             "wait",
@@ -63,10 +65,88 @@ async fn the_api_server_takes_the_definitions_and_the_examples() {
         assert!(fine, "{example}: {said}");
         assert!(!said.contains("Warning"), "{example}: {said}");
     }
-    let (fine, said) = cluster
-        .kubectl(&["explain", "gpupool.spec.sharing.strategy"])
-        .await;
-    assert!(fine && said.contains("TimeSlicing"), "{said}");
+    for (field, words) in [
+        ("gpupool", "A GPUPool is one kind of GPU hardware"),
+        ("gpool.spec.sharing.strategy", "TimeSlicing"),
+        ("gpool.status.gpus", "free\t<integer>"),
+        ("wclass.spec.pools", "in order of preference"),
+        ("wclass.spec.gpus.default", "How many a Pod gets"),
+    ] {
+        let (fine, said) = cluster.kubectl(&["explain", field]).await;
+        assert!(fine && said.contains(words), "{field}: {said}");
+    }
+}
+
+/// A printer column shows only the first match of its path, and nothing where there is none.
+#[tokio::test]
+async fn the_columns_show_what_is_in_the_status() {
+    let Some(cluster) = cluster_without_gpus().await else {
+        return;
+    };
+    define(&cluster).await;
+    let condition = |ready: &str, reason: &str| {
+        json!([{"type": "Ready", "status": ready, "reason": reason, "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"}])
+    };
+    let gpus = json!({"allocatable": 2, "allocated": 1, "waiting": 1, "free": 0});
+    let pool = json!({
+        "apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": "columns"},
+        "spec": {"resourceName": "nvidia.com/gpu", "hostnames": ["n"], "memoryPerGPU": "8Gi",
+                 "sharing": {"strategy": "TimeSlicing", "replicas": 2}},
+        "status": {"nodes": {"matched": 1, "usable": 1}, "gpus": gpus, "conditions": condition("True", "Ready")},
+    });
+    let class = json!({
+        "apiVersion": "berth.dev/v1alpha1", "kind": "WorkloadClass", "metadata": {"name": "columns"},
+        "spec": {"pools": [{"name": "columns"}, {"name": "other"}], "rationale": "It fits."},
+        "status": {"poolNames": "columns,other", "pods": {"running": 2, "waiting": 1, "gated": 0}, "readyPools": 0,
+                   "conditions": condition("False", "NoPoolReady")},
+    });
+    for (object, expected) in [
+        (
+            &pool,
+            [
+                "NAME RESOURCE NODES GPUS FREE WAITING READY MEMORY SHARING REASON AGE",
+                "columns nvidia.com/gpu 1 2 0 1 True 8Gi TimeSlicing Ready",
+            ],
+        ),
+        (
+            &class,
+            [
+                "NAME POOLS GPUS RUNNING WAITING READY REASON RATIONALE AGE",
+                "columns columns,other 1 2 1 False NoPoolReady It fits.",
+            ],
+        ),
+    ] {
+        let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
+        serde_json::to_writer(&file, object).expect("written");
+        let file = file.path().to_str().expect("UTF-8");
+        let short = match object["kind"].as_str() {
+            Some("GPUPool") => "gpool",
+            _ => "wclass",
+        };
+        for arguments in [
+            &["apply", "--server-side", "-f", file][..],
+            &["apply", "--server-side", "--subresource=status", "-f", file],
+            &["get", short, "columns", "-o", "wide"],
+        ] {
+            let (fine, said) = cluster.kubectl(arguments).await;
+            assert!(fine, "{said}");
+            if arguments[0] != "get" {
+                continue;
+            }
+            let lines = said.lines().map(|line| {
+                let words: Vec<&str> = line.split_whitespace().collect();
+                words.join(" ")
+            });
+            let lines: Vec<String> = lines.collect();
+            assert_eq!(lines[0], expected[0]);
+            // the last column is the age
+            let (row, _) = lines[1].rsplit_once(' ').expect("columns");
+            assert_eq!(row, expected[1]);
+        }
+        let (fine, said) = cluster.kubectl(&["delete", short, "columns"]).await;
+        assert!(fine, "{said}");
+    }
 }
 
 #[tokio::test]

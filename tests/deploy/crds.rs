@@ -53,6 +53,47 @@ fn every_string_and_list_is_bounded_and_every_field_described() {
     }
 }
 
+/// So that server-side apply knows what is one entry, and the API server warns of nothing.
+#[test]
+fn every_list_has_its_type_and_every_number_a_format_that_the_api_server_knows() {
+    for definition in crds() {
+        let schema = serde_json::to_value(&definition.spec.versions[0].schema).expect("JSON");
+        known(&schema["openAPIV3Schema"], &definition.spec.names.kind);
+    }
+}
+
+fn known(schema: &Value, path: &str) {
+    match schema["type"].as_str() {
+        Some("array") => {
+            let list_type = schema["x-kubernetes-list-type"].as_str();
+            assert!(list_type.is_some(), "{path}");
+        }
+        Some("integer") => {
+            let format = schema["format"].as_str();
+            assert!(
+                matches!(format, Some("int32" | "int64")),
+                "{path}: {format:?}"
+            );
+            // only observedGeneration has no least value of ours
+            assert!(
+                schema["minimum"].is_number() || path.ends_with("Generation"),
+                "{path}"
+            );
+        }
+        _ => {}
+    }
+    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
+        let path = format!("{path}.{name}");
+        assert!(property.get("description").is_some(), "{path}");
+        known(property, &path);
+    }
+    for below in ["items", "additionalProperties"] {
+        if schema.get(below).is_some() {
+            known(&schema[below], &format!("{path}.{below}"));
+        }
+    }
+}
+
 fn bounded(schema: &Value, path: &str) {
     let has = |key: &str| schema.get(key).is_some();
     match schema["type"].as_str() {

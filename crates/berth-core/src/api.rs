@@ -11,7 +11,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::{
-    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+        CustomResourceDefinition, JSONSchemaProps,
+    },
     apimachinery::pkg::{api::resource::Quantity, apis::meta::v1::LabelSelector},
 };
 use kube_core::CustomResourceExt;
@@ -26,7 +28,7 @@ use bounds::{
 };
 use schema::{
     DNS_LABEL, DNS_SUBDOMAIN, ENV_NAME, LABEL_VALUE, QUALIFIED_NAME, RESOURCE, label_selector,
-    memory,
+    memory, with_default_gpus, without_unsigned_formats,
 };
 
 pub mod bounds;
@@ -35,7 +37,7 @@ mod status;
 
 pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassStatus};
 
-/// One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there.
+/// The nodes of the pool, and what a Pod needs to run there. A change is for Pods that are created after it.
 #[derive(CustomResource, Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "berth.dev",
@@ -43,7 +45,8 @@ pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassS
     kind = "GPUPool",
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
-    doc = "One kind of GPU hardware: the nodes that have it, and what a Pod needs to run there. \
+    doc = "A GPUPool is one kind of GPU hardware: the nodes that have it, and what a Pod needs to run there. WorkloadClasses name \
+           the pools that their Pods may use. Who may write a GPUPool can bring Pods onto any node, with its taints tolerated. \
            A berth that reads its table from files ignores such objects: only `berth serve --table-source cluster` reads them.",
     status = "GPUPoolStatus",
     shortname = "gpool",
@@ -104,29 +107,33 @@ pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassS
 )]
 #[serde(rename_all = "camelCase")]
 pub struct GPUPoolSpec {
-    /// Values of the node label `kubernetes.io/hostname`; exactly one of `hostnames` and `nodeSelector`.
+    /// The nodes by name: the values of their label `kubernetes.io/hostname`. Set exactly one of `hostnames` and
+    /// `nodeSelector`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_HOSTNAMES), inner(length(min = 1, max = MAX_LABEL), regex(pattern = LABEL_VALUE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub hostnames: Option<Vec<String>>,
-    /// Selects the pool's nodes by their labels.
+    /// The nodes by their labels. An empty selector is not valid, because it would select every node.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub node_selector: Option<LabelSelector>,
-    /// The taints that the nodes have; a Pod gets a toleration for each.
+    /// The taints that the nodes have. A Pod that is placed here gets a toleration for each of them. berth does not taint
+    /// nodes: with `NoSchedule`, they keep other Pods away.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_TAINTS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["key".to_owned(), "effect".to_owned()]))]
     pub taints: Vec<Taint>,
-    /// The extended resource that the nodes advertise, and that a Pod asks for.
+    /// The extended resource by which the nodes offer their GPUs, and which a Pod gets as a limit, for example
+    /// `nvidia.com/gpu`.
     #[schemars(length(max = MAX_RESOURCE), regex(pattern = RESOURCE))]
     pub resource_name: String,
-    /// Other names by which a Pod may ask for it; berth rewrites them to `resourceName`.
+    /// Other names of the same resource. berth replaces them in a Pod by `resourceName`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_ALIASES), inner(length(max = MAX_RESOURCE), regex(pattern = RESOURCE)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub resource_aliases: Vec<String>,
-    /// The memory of one GPU.
+    /// The memory of one GPU, for example `24Gi`. `berth lint` warns where the classes that
+    /// share a GPU need more together.
     #[serde(
         default,
         rename = "memoryPerGPU",
@@ -134,17 +141,17 @@ pub struct GPUPoolSpec {
     )]
     #[schemars(schema_with = "memory")]
     pub memory_per_gpu: Option<Quantity>,
-    /// How one GPU is shared by several Pods.
+    /// How one GPU is shared by several Pods. If it is not set, a Pod has its GPUs alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sharing: Option<Sharing>,
-    /// How far an autoscaler may grow the pool, if one may.
+    /// How far an autoscaler may grow the pool. Set it only if there is an autoscaler for these nodes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub autoscaling: Option<Autoscaling>,
-    /// The runtime class that a Pod needs on these nodes.
+    /// The RuntimeClass that a Pod needs on these nodes, for example `nvidia`. A Pod that names one keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
     pub runtime_class_name: Option<String>,
-    /// Environment variables that a container with a GPU needs on these nodes.
+    /// Environment variables for the container that gets the GPU. A variable that the container has is kept.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_ENV))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
@@ -193,7 +200,7 @@ pub struct Taint {
     /// The taint's key, a qualified name.
     #[schemars(length(min = 1, max = MAX_KEY), regex(pattern = QUALIFIED_NAME))]
     pub key: String,
-    /// The taint's value; empty if it is not set.
+    /// The taint's value. If it is not set, it is empty.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_LABEL), regex(pattern = LABEL_VALUE))]
     pub value: Option<String>,
@@ -221,9 +228,10 @@ pub enum TaintEffect {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Sharing {
-    /// The way of sharing.
+    /// The way of sharing: `None`, `TimeSlicing` (the Pods take turns) or `MPS` (NVIDIA's Multi-Process Service). It is
+    /// set up in the device plugin, and berth must be told.
     pub strategy: SharingStrategy,
-    /// How many Pods share one GPU; with `TimeSlicing` and `MPS` only.
+    /// How many Pods share one GPU, as the device plugin is set up. Only with `TimeSlicing` and `MPS`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = MIN_REPLICAS, max = MAX_REPLICAS))]
     pub replicas: Option<u32>,
@@ -264,7 +272,7 @@ pub struct EnvVar {
     pub value: String,
 }
 
-/// What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs.
+/// What the Pods of the class need, and who may use it. A change is for Pods that are created after it.
 #[derive(CustomResource, Clone, Debug, Deserialize, KubeSchema, PartialEq, Serialize)]
 #[kube(
     group = "berth.dev",
@@ -274,7 +282,8 @@ pub struct EnvVar {
     category = "berth",
     crates(kube = "::kube_derive", kube_core = "::kube_core"),
     attr = "x_kube(crates(kube_core = \"::kube_core\"))",
-    doc = "What a kind of workload needs: the pools it may use, in order of preference, and how many GPUs. \
+    doc = "A WorkloadClass is what a kind of workload needs: the GPUPools that it may use, in order of preference, and how many \
+           GPUs. A Pod names its class by its label workload-class (with the prefix of the group), or its namespace does. \
            A berth that reads its table from files ignores such objects: only `berth serve --table-source cluster` reads them.",
     validation = Rule::new("size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z0-9]([-a-z0-9]*[a-z0-9])?$')")
         .message("the name is a Pod label's value, and must be a DNS label: at most 63 lower-case letters, digits and -"),
@@ -301,31 +310,33 @@ pub struct EnvVar {
 #[x_kube(crates(kube_core = "::kube_core"))]
 #[serde(rename_all = "camelCase")]
 pub struct WorkloadClassSpec {
-    /// The pools that the class may use, in order of preference.
+    /// The GPUPools that the Pods may use, in order of preference.
     #[schemars(length(min = 1, max = MAX_POOLS))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".to_owned()]))]
     pub pools: Vec<PoolReference>,
-    /// How many GPUs a Pod gets and may ask for.
+    /// How many GPUs a Pod gets, and how many it may ask for. If it is not set: one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gpus: Option<Gpus>,
-    /// The GPU memory that a Pod is expected to use: `berth lint` adds it up on a shared GPU.
+    /// The GPU memory that a Pod is expected to use, for example `10Gi`. Nothing enforces it: it is added up for GPUs that
+    /// are shared, to warn where it is more than a GPU has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "memory")]
     pub gpu_memory: Option<Quantity>,
-    /// Which container gets the limit: the first of these that the Pod has.
+    /// The containers that may get the GPU limit, by name: the first one that the Pod has. Of a Pod without
+    /// any of them, the annotation `berth.dev/container` or a GPU limit says which, if it has several containers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_CONTAINER_NAMES), inner(length(min = 1, max = MAX_LABEL), regex(pattern = DNS_LABEL)))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub container_names: Vec<String>,
-    /// Which namespaces may use the class; every namespace if it is not set.
+    /// The namespaces that may use the class, by their labels. If it is not set, every namespace may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "label_selector")]
     pub namespace_selector: Option<LabelSelector>,
-    /// The scheduler that places the Pods.
+    /// The scheduler for the Pods. A Pod that names another one than the default keeps it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = MAX_SUBDOMAIN), regex(pattern = DNS_SUBDOMAIN))]
     pub scheduler_name: Option<String>,
-    /// Why the class is as it is, for people.
+    /// Why the class is as it is, for people to read. berth does not use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = MAX_RATIONALE))]
     pub rationale: Option<String>,
@@ -349,11 +360,11 @@ pub struct PoolReference {
 )]
 #[serde(rename_all = "camelCase")]
 pub struct Gpus {
-    /// What a Pod gets that asks for none; 1 if it is not set.
+    /// How many a Pod gets that does not ask for any. If it is not set: 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = MIN_GPUS, max = MAX_GPUS))]
     pub default: Option<u32>,
-    /// The most that a Pod may ask for; `default` if it is not set.
+    /// How many a Pod may ask for at most. If it is not set: `default`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = MIN_GPUS, max = MAX_GPUS))]
     pub max: Option<u32>,
@@ -362,7 +373,23 @@ pub struct Gpus {
 /// The definitions of both manifests.
 #[must_use]
 pub fn crds() -> Vec<CustomResourceDefinition> {
-    vec![GPUPool::crd(), WorkloadClass::crd()]
+    let of_pools = with_schema(GPUPool::crd(), without_unsigned_formats);
+    let of_classes = with_schema(WorkloadClass::crd(), |schema| {
+        without_unsigned_formats(schema);
+        with_default_gpus(schema);
+    });
+    vec![of_pools, of_classes]
+}
+
+/// The definition with its schemas changed.
+fn with_schema(
+    mut definition: CustomResourceDefinition,
+    change: impl FnMut(&mut JSONSchemaProps),
+) -> CustomResourceDefinition {
+    let versions = definition.spec.versions.iter_mut();
+    let schemas = versions.filter_map(|it| it.schema.as_mut()?.open_api_v3_schema.as_mut());
+    schemas.for_each(change);
+    definition
 }
 
 impl TaintEffect {
