@@ -53,6 +53,7 @@ mod owners;
 mod plugins;
 mod previewed;
 mod reinvocation;
+mod replica;
 mod restarts;
 mod seed;
 mod source;

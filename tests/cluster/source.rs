@@ -1,170 +1,17 @@
 //! `--table-source cluster`: the table, the namespaces and the rights, as a real API server gives and takes them.
 
-use std::{path::PathBuf, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use berth_cluster::{ControlPlane, Error, Options};
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-    time::Instant,
-};
+use tokio::time::Instant;
 
 use crate::{
-    common::{
-        client::{https, post},
-        path,
-        process::{Berth, arg},
-    },
     eventually,
+    replica::{Replica, control_plane, gets, is_told},
 };
 
 /// A change is in force so soon.
 const SOON: Duration = Duration::from_secs(1);
-
-/// A replica that reads its table from the cluster. Nothing calls it but the test.
-struct Replica {
-    control_plane: ControlPlane,
-    berth: Berth,
-    client: reqwest::Client,
-}
-
-/// None where this machine has no control plane.
-async fn control_plane() -> Option<ControlPlane> {
-    let options = Options {
-        kubernetes: std::env::var(crate::KUBERNETES).ok(),
-        ..Options::default()
-    };
-    match ControlPlane::start(&options).await {
-        Err(Error::Missing(_)) => None,
-        started => Some(started.unwrap_or_else(|error| panic!("{error}"))),
-    }
-}
-
-impl Replica {
-    fn start(control_plane: ControlPlane, kubeconfig: PathBuf) -> Self {
-        let ca = control_plane.path("berth-ca.pem");
-        let berth = Berth::serve(&[
-            "--table-source=cluster",
-            "--kubeconfig",
-            arg(&kubeconfig),
-            "--tls-self-signed",
-            "--ca-out",
-            arg(&ca),
-            "--drain-period=0s",
-        ]);
-        let ca = std::fs::read_to_string(ca).expect("a CA");
-        Self {
-            control_plane,
-            berth,
-            client: https(&ca),
-        }
-    }
-
-    /// Runs kubectl, which must be content.
-    async fn kubectl(&self, arguments: &[&str]) -> String {
-        let mut kubectl = self.control_plane.kubectl().expect("kubectl");
-        kubectl.args(arguments);
-        let ran = tokio::task::spawn_blocking(move || kubectl.output()).await;
-        let output = ran.expect("no panic").expect("kubectl runs");
-        let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-        assert!(output.status.success(), "{arguments:?}: {said}");
-        said
-    }
-
-    async fn apply(&self, manifest: &Value) {
-        let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
-        std::fs::write(file.path(), manifest.to_string()).expect("written");
-        self.kubectl(&["apply", "-f", arg(file.path())]).await;
-    }
-
-    async fn define(&self) {
-        let folder = path("deploy/crds");
-        self.kubectl(&["apply", "--server-side", "-f", arg(&folder)])
-            .await;
-    }
-
-    /// What the admin port says.
-    async fn get(&self, path: &str) -> String {
-        let mut stream = TcpStream::connect(self.berth.admin)
-            .await
-            .expect("it lives");
-        let request = format!("GET {path} HTTP/1.0\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.expect("written");
-        let mut said = String::new();
-        stream.read_to_string(&mut said).await.expect("text");
-        said
-    }
-
-    async fn ready(&self) -> bool {
-        self.get("/readyz").await.contains("200 OK")
-    }
-
-    /// Waits until it is ready: how long that took.
-    async fn becomes_ready(&self) -> Duration {
-        let began = Instant::now();
-        let ready = eventually(async || self.ready().await.then_some(())).await;
-        assert!(ready.is_some(), "{}", self.get("/readyz").await);
-        began.elapsed()
-    }
-
-    /// Waits until it says why it is not.
-    async fn says(&self, words: &str) {
-        let said =
-            eventually(async || self.get("/readyz").await.contains(words).then_some(())).await;
-        assert!(said.is_some(), "{words}: {}", self.get("/readyz").await);
-    }
-
-    /// The answer to a Pod of a class: the pool it gets, or the message.
-    async fn answer(&self, class: Option<&str>, namespace: &str) -> Result<String, String> {
-        let mut labels = json!({"app": "x"});
-        if let Some(class) = class {
-            labels["berth.dev/workload-class"] = json!(class);
-        }
-        let review = json!({
-            "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-            "request": {
-                "uid": "u", "resource": {"group": "", "version": "v1", "resource": "pods"},
-                "operation": "CREATE", "namespace": namespace,
-                "object": {"metadata": {"name": "x", "labels": labels}, "spec": {"containers": [{"name": "x"}]}},
-            },
-        });
-        let answer = post(&self.client, self.berth.webhook, review.to_string())
-            .await
-            .expect("an answer");
-        let status = answer.status();
-        let answer: Value = answer.json().await.expect("JSON");
-        let response = &answer["response"];
-        if status == 200 && response["allowed"] == true {
-            let audit = &response["auditAnnotations"]["pool"];
-            return Ok(audit.as_str().unwrap_or_default().to_owned());
-        }
-        let message = if status == 200 {
-            &response["status"]["message"]
-        } else {
-            &answer["message"]
-        };
-        Err(format!("{status} {}", message.as_str().unwrap_or_default()))
-    }
-
-    /// Waits until a Pod of the class gets what is wanted: how long that took.
-    async fn answers(
-        &self,
-        class: &str,
-        namespace: &str,
-        wanted: impl Fn(&Result<String, String>) -> bool,
-    ) -> Duration {
-        let began = Instant::now();
-        let found =
-            eventually(async || wanted(&self.answer(Some(class), namespace).await).then_some(()));
-        assert!(
-            found.await.is_some(),
-            "{:?}",
-            self.answer(Some(class), namespace).await
-        );
-        began.elapsed()
-    }
-}
 
 fn pool(name: &str, hostname: &str) -> Value {
     let spec = json!({"hostnames": [hostname], "resourceName": "amd.com/gpu"});
@@ -179,25 +26,13 @@ fn class(name: &str, pool: &str, more: Value) -> Value {
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": "WorkloadClass", "metadata": {"name": name}, "spec": spec})
 }
 
-fn gets(pool: &str) -> impl Fn(&Result<String, String>) -> bool {
-    move |answer| answer.as_deref() == Ok(pool)
-}
-
-fn is_told(words: &str) -> impl Fn(&Result<String, String>) -> bool {
-    move |answer| {
-        answer
-            .as_ref()
-            .is_err_and(|message| message.contains(words))
-    }
-}
-
 #[tokio::test]
 async fn the_table_follows_the_cluster_and_a_bad_object_is_left_out_alone() {
     let Some(control_plane) = control_plane().await else {
         return;
     };
     let kubeconfig = control_plane.kubeconfig().expect("a file");
-    let replica = Replica::start(control_plane, kubeconfig);
+    let replica = Replica::start(&Arc::new(control_plane), kubeconfig);
     // alive, and says what is missing
     replica.says("GPUPool is not defined in this cluster").await;
     assert!(replica.get("/livez").await.contains("200 OK"));
@@ -311,7 +146,7 @@ async fn without_rights_it_lives_and_what_was_seen_stays_when_they_are_lost() {
     };
     let user = "berth";
     let kubeconfig = control_plane.kubeconfig_without_rights(user);
-    let replica = Replica::start(control_plane, kubeconfig.expect("a file"));
+    let replica = Replica::start(&Arc::new(control_plane), kubeconfig.expect("a file"));
     replica.define().await;
     replica.apply(&pool("amd", "khelben")).await;
     replica.apply(&class("vllm", "amd", json!({}))).await;
