@@ -141,12 +141,15 @@ impl Bare {
         Api::namespaced(self.client.clone(), namespace)
     }
 
-    /// The CA that the API server trusts.
+    /// The CA that the API server trusts, the same for each webhook.
     pub async fn ca(&self) -> Option<Vec<u8>> {
         let hooks: Api<MutatingWebhookConfiguration> = self.all();
         let hook = hooks.get("berth").await.expect("a configuration");
-        let mut hooks = hook.webhooks.expect("webhooks");
-        hooks.remove(0).client_config.ca_bundle.map(|ca| ca.0)
+        let hooks = hook.webhooks.expect("webhooks").into_iter();
+        let mut bundles = hooks.map(|hook| hook.client_config.ca_bundle.map(|ca| ca.0));
+        let first = bundles.next().expect("a webhook");
+        assert!(bundles.all(|ca| ca == first), "each has the same");
+        first
     }
 
     /// The certificate that is served with.
@@ -202,9 +205,12 @@ impl Bare {
         let services: Api<Service> = self.within("berth");
         let led = services.patch("berth", &ours, &Patch::Merge(to)).await;
         led.expect("the Service leads there");
-        let at = json!([{"op": "replace", "path": "/webhooks/0/clientConfig/service/port", "value": port}]);
-        let at = serde_json::from_value(at).expect("a JSON Patch");
         let hooks: Api<MutatingWebhookConfiguration> = self.all();
+        let installed = hooks.get("berth").await.expect("a configuration");
+        let count = installed.webhooks.map_or(0, |hooks| hooks.len());
+        let at = |hook| json!({"op": "replace", "path": format!("/webhooks/{hook}/clientConfig/service/port"), "value": port});
+        let at = (0..count).map(at).collect();
+        let at = serde_json::from_value(at).expect("a JSON Patch");
         let patched = hooks.patch("berth", &ours, &Patch::Json::<()>(at)).await;
         patched.expect("the port is another");
     }

@@ -20,7 +20,8 @@ use crate::{
         overlays, path,
         process::{arg, command},
     },
-    objects::{limits, pod},
+    eventually,
+    objects::{limits, plain, pod},
 };
 
 #[tokio::test]
@@ -148,9 +149,18 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     let notes = upgrade().await;
     assert!(notes.contains("helm test berth -n berth"), "{notes}");
 
+    bystanders_do_not_wait(&bare).await;
+    nobody_answers_for_a_namespace_with_a_class(&bare).await;
     bare.serve_from_cluster().await;
     let shown = bare.placed("vllm").await;
     assert_eq!(limits(&shown)["amd.com/gpu"], "1");
+    the_namespace_names_the_class(&bare).await;
+    for request in REFUSED {
+        let line = format!("{request} --as=system:serviceaccount:berth:berth");
+        let refused = bare.kubectl(&line, &[]).await;
+        let message = String::from_utf8_lossy(&refused.stderr);
+        assert!(message.contains("Forbidden"), "{request}: {message}");
+    }
     for right in READ {
         assert_eq!(bare.can(right).await, "yes", "{right}");
     }
@@ -182,6 +192,21 @@ const READ: &[&str] = &[
     "watch nodes",
     "list pods",
     "watch deviceclasses.resource.k8s.io",
+];
+/// What the API server refuses when it is asked as berth.
+const REFUSED: &[&str] = &[
+    "get secrets -n berth",
+    "get secret berth-tls -n berth",
+    "create secret generic mine -n berth",
+    "get pod none -n default",
+    "run mine --image=none -n default",
+    "delete pods --all -n berth",
+    "get mutatingwebhookconfigurations",
+    "delete mutatingwebhookconfiguration berth",
+    "delete gpupools --all",
+    "cordon khelben.home.arpa",
+    "create namespace mine",
+    "create token berth -n berth",
 ];
 /// What it must never be able to do.
 const DENIED: &[&str] = &[
@@ -307,6 +332,56 @@ async fn bystanders_do_not_wait(bare: &Bare) {
     let message = refused.expect_err("no one answers").to_string();
     let named = "failed calling webhook \"pods.berth.dev\"";
     assert!(message.contains(named), "{message}");
+}
+
+/// The namespace of the Pods whose class it names.
+const WHOLE: &str = "whole";
+
+/// Labels a new namespace with a class: its Pods wait for berth from then on.
+async fn nobody_answers_for_a_namespace_with_a_class(bare: &Bare) {
+    let namespace = json!({"metadata": {"name": WHOLE}});
+    let namespace: Namespace = serde_json::from_value(namespace).expect("a namespace");
+    let created = bare.all().create(&PostParams::default(), &namespace).await;
+    created.expect("the namespace");
+    let account = "wait --for=create serviceaccount/default --timeout=60s -n";
+    said(&bare.kubectl(account, &[WHOLE]).await);
+    let shown = bare.dry_run(WHOLE, &plain("x")).await;
+    assert!(!is_placed(&shown.expect("nobody is asked")));
+    let label = "label namespace whole berth.dev/workload-class=vllm";
+    said(&bare.kubectl(label, &[]).await);
+    // the API server sees the label a little later
+    let refused = eventually(async || bare.dry_run(WHOLE, &plain("x")).await.err());
+    let message = refused.await.expect("it is asked about").to_string();
+    let named = "failed calling webhook \"namespaces.berth.dev\"";
+    assert!(message.contains(named), "{message}");
+}
+
+/// The class of the namespace is for Pods that name none and have not opted out, and only there.
+async fn the_namespace_names_the_class(bare: &Bare) {
+    // berth sees the label on its own way
+    let placed = eventually(async || {
+        bare.dry_run(WHOLE, &plain("x"))
+            .await
+            .ok()
+            .filter(is_placed)
+    });
+    let placed = placed.await.expect("the namespace's class");
+    assert_eq!(placed.annotations()["berth.dev/pool"], "strix-halo");
+    assert_eq!(limits(&placed)["amd.com/gpu"], "1");
+    let own = bare.dry_run(WHOLE, &pod("whisper")).await.expect("a Pod");
+    assert_eq!(own.annotations()["berth.dev/pool"], "rtx-2070");
+    let mut out = plain("x");
+    let label = ("berth.dev/inject".to_owned(), "disabled".to_owned());
+    out.metadata.labels = Some([label].into());
+    let out = bare.dry_run(WHOLE, &out).await.expect("a Pod");
+    assert!(!is_placed(&out), "it opted out");
+    let elsewhere = bare.dry_run("default", &plain("x")).await.expect("a Pod");
+    assert!(!is_placed(&elsewhere), "its namespace names no class");
+    said(
+        &bare
+            .kubectl("delete namespace whole --wait=false", &[])
+            .await,
+    );
 }
 
 /// Creates Pods of a class until something has ended: whether each was placed. None may be refused.

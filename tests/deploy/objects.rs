@@ -32,7 +32,9 @@ fn join_base64(object: &mut Value) {
     for value in data.into_iter().flat_map(|data| data.values_mut()) {
         *value = value.as_str().expect("base64").replace('\n', "").into();
     }
-    if let Some(ca) = object.pointer_mut("/webhooks/0/clientConfig/caBundle") {
+    let hooks = object.get_mut("webhooks").and_then(Value::as_array_mut);
+    let hooks = hooks.into_iter().flatten();
+    for ca in hooks.filter_map(|hook| hook.pointer_mut("/clientConfig/caBundle")) {
         *ca = ca.as_str().expect("base64").replace('\n', "").into();
     }
 }

@@ -89,12 +89,15 @@ impl Rendering {
         container
     }
 
+    /// The webhook for Pods that name a class.
     pub fn hook(&self) -> MutatingWebhook {
+        self.hooks().remove(0)
+    }
+
+    pub fn hooks(&self) -> Vec<MutatingWebhook> {
         let object = self.find("MutatingWebhookConfiguration", "berth");
         let configuration: MutatingWebhookConfiguration = typed(object);
-        let hooks = configuration.webhooks.expect("webhooks");
-        let [hook] = <[_; 1]>::try_from(hooks).expect("one webhook");
-        hook
+        configuration.webhooks.expect("webhooks")
     }
 
     /// Whether berth reads the table from the cluster.

@@ -76,6 +76,32 @@ fn it_asks_about_the_pods_that_berth_answers_for() {
     assert_eq!(reason(&mirror, &view), Reason::MirrorPod);
 }
 
+/// A namespace may name the class of its Pods: those without one are asked about there, and nowhere else.
+#[test]
+fn it_asks_about_pods_without_a_class_where_the_namespace_names_one() {
+    for rendering in renderings() {
+        let name = rendering.name;
+        let hooks = rendering.hooks();
+        let names: Vec<_> = hooks.iter().map(|hook| &*hook.name).collect();
+        if !rendering.reads_cluster() {
+            assert_eq!(names, ["pods.berth.dev"], "{name}");
+            continue;
+        }
+        assert_eq!(names, ["pods.berth.dev", "namespaces.berth.dev"], "{name}");
+        let [mut expected, found] = <[_; 2]>::try_from(hooks).expect("two");
+        found.name.clone_into(&mut expected.name);
+        let class_label: String = flag(&rendering.flags(), "class_label");
+        let asked = |operator: &str| json!({"key": class_label, "operator": operator});
+        let mut expected = json!(expected);
+        let of_pods = expected.pointer_mut("/objectSelector/matchExpressions/0");
+        *of_pods.expect("a selector") = asked("DoesNotExist");
+        let of_namespaces = expected.pointer_mut("/namespaceSelector/matchExpressions");
+        let of_namespaces = of_namespaces.and_then(Value::as_array_mut);
+        of_namespaces.expect("a selector").push(asked("Exists"));
+        assert_eq!(json!(found), expected, "{name}");
+    }
+}
+
 /// What a review comes to.
 pub fn reason(review_: &Value, view: &View) -> Reason {
     let body = review_.to_string();
@@ -148,7 +174,7 @@ fn the_alerts_speak_of_metrics_that_there_are() {
         for metric in words.filter(|word| word.starts_with("berth_")) {
             assert!(known.contains(metric), "{name}: {metric} in {known:?}");
         }
-        let values = expr.split("~\"").skip(1);
+        let values = expr.split("reason=~\"").skip(1);
         for value in values.filter_map(|rest| rest.split('"').next()) {
             for reason in value.split('|') {
                 let there = Reason::ALL.iter().any(|it| it.as_str() == reason);
