@@ -55,6 +55,7 @@ mod previewed;
 mod reinvocation;
 mod replica;
 mod restarts;
+mod rights;
 mod seed;
 mod source;
 mod stand;
