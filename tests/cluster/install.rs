@@ -137,7 +137,7 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
         let line = "upgrade --install berth -n berth --wait --timeout=60s --set";
         let chart = path("deploy/chart/berth");
         // the cluster gives them by name, and the first one is for another node
-        let values = "table.source=cluster,tls.mode=helm,test.class=vllm";
+        let values = "tls.mode=helm,test.class=vllm";
         said(&bare.helm(line, &[values, arg(&chart)]).await)
     };
     let notes = upgrade().await;
@@ -179,10 +179,12 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
             .await,
     );
     assert_eq!(left.lines().count(), 9, "{left}");
-    let definitions = "delete crd gpupools.berth.dev workloadclasses.berth.dev";
-    said(&bare.kubectl(definitions, &[]).await);
+    said(&bare.kubectl(NO_DEFINITIONS, &[]).await);
     bare.is_gone().await;
 }
+
+/// Deletes the definitions, and with them the table.
+const NO_DEFINITIONS: &str = "delete crd gpupools.berth.dev workloadclasses.berth.dev";
 
 /// What berth asks for.
 const READ: &[&str] = &[
@@ -230,6 +232,12 @@ async fn the_overlay_for_development_serves_and_is_taken_away() {
     let Some(bare) = bare().await else { return };
     let copy = overlays::copy();
     let overlay = copy.path().join("deploy/kustomize/overlays/dev");
+    // in the order that README.md gives
+    let definitions = path("deploy/crds");
+    let define = "apply --server-side -f";
+    said(&bare.kubectl(define, &[arg(&definitions)]).await);
+    let established = "wait --for=condition=Established --timeout=60s crd --all";
+    said(&bare.kubectl(established, &[]).await);
     said(&bare.kubectl("apply -k", &[arg(&overlay)]).await);
     rolled_out(&bare).await;
     let refused = bare.dry_run("berth", &pod("vllm")).await;
@@ -239,7 +247,7 @@ async fn the_overlay_for_development_serves_and_is_taken_away() {
         "{message}"
     );
 
-    bare.serve().await;
+    bare.serve_from_cluster().await;
     assert_eq!(limits(&bare.placed("whisper").await)["nvidia.com/gpu"], "1");
 
     // in the order that deploy/README.md gives
@@ -248,6 +256,7 @@ async fn the_overlay_for_development_serves_and_is_taken_away() {
     let rest = "delete --ignore-not-found --timeout=60s -k";
     let creates = creates_while(&bare, bare.kubectl(rest, &[arg(&overlay)])).await;
     assert_eq!(creates, BTreeSet::from([false]), "and none is refused");
+    said(&bare.kubectl(NO_DEFINITIONS, &[]).await);
     bare.is_gone().await;
 }
 
@@ -274,11 +283,12 @@ async fn restricted_namespace(bare: &Bare) {
     created.expect("the namespace");
 }
 
-/// `helm upgrade --install`, with the homelab's table.
+/// `helm upgrade --install`, with the homelab's table in a ConfigMap.
 async fn helm_upgrade(bare: &Bare, values: &[&str]) -> Output {
     let line = "upgrade --install berth -n berth --wait --timeout=60s";
     let (chart, table) = (path("deploy/chart/berth"), path("examples/homelab.yaml"));
     let (table, values) = (format!("table.manifests={}", arg(&table)), values.join(","));
+    let values = format!("table.source=files,{values}");
     let rest = ["--set", &values, "--set-file", &table, arg(&chart)];
     bare.helm(line, &rest).await
 }

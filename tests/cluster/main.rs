@@ -23,7 +23,7 @@
 
 use std::{env, io::Write, time::Duration};
 
-use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, PATIENCE, Setup};
+use berth_cluster::{Certificate, Cluster, Error, Homelab, Options, PATIENCE, Setup, Source};
 use tokio::{
     sync::{Mutex, MutexGuard, OnceCell},
     time::{Instant, sleep},
@@ -71,6 +71,7 @@ fn setup(certificate: Certificate) -> Setup {
     Setup {
         berth: env!("CARGO_BIN_EXE_berth").into(),
         table: common::path("examples/homelab.yaml"),
+        source: Source::Files,
         certificate,
     }
 }

@@ -42,7 +42,7 @@ const FEATURES: [(&str, Lost); 6] = [
 
 /// The rules as they are installed.
 fn rules() -> Vec<Value> {
-    let file = path("deploy/kustomize/components/cluster-table/rights.yaml");
+    let file = path("deploy/kustomize/base/rights.yaml");
     let text = std::fs::read_to_string(file).expect("a file");
     let objects: Vec<Value> = serde_saphyr::from_multiple(&text).expect("YAML");
     let role = objects.into_iter().find(|it| it["kind"] == "ClusterRole");

@@ -24,18 +24,15 @@ const HELM: [&str; 3] = [
 
 #[test]
 fn the_chart_deploys_what_kustomize_does() {
-    let table = format!(
-        "table.manifests={}",
-        arg(&path("deploy/kustomize/base/table.yaml"))
-    );
+    let table = format!("table.manifests={}", arg(&path("examples/homelab.yaml")));
     let table = ["--set", "table.allowEmpty=false", "--set-file", &table];
-    let alerts = [&table[..], &["--set", "prometheus.enabled=true"]].concat();
     // with kustomize, the definitions are installed before
     let cluster = ["--set", "table.source=cluster,crds.enabled=false"];
+    let alerts = [&cluster[..], &["--set", "prometheus.enabled=true"]].concat();
     for (components, values) in [
-        (&["cert-manager"][..], &table[..]),
+        (&["cert-manager"][..], &cluster[..]),
         (&["cert-manager", "prometheus"], &alerts),
-        (&["cert-manager", "cluster-table"], &cluster),
+        (&["cert-manager", "files-table"], &table),
     ] {
         let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {
             return;
@@ -228,8 +225,7 @@ fn what_a_cluster_lacks_is_said_in_one_sentence() {
         (&[cluster], &["--set", "tls.mode=helm"], None),
         (&[], &alerts, None),
     ] {
-        let values = [&["--set", "table.allowEmpty=true"], values].concat();
-        let Some(output) = template(flags, &values) else {
+        let Some(output) = template(flags, values) else {
             return;
         };
         let said = String::from_utf8_lossy(&output.stderr);

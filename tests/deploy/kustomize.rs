@@ -7,12 +7,12 @@ use serde_json::json;
 use crate::{
     common::path,
     objects::{Object, find},
-    render::{overlay, own_overlay},
+    render::own_overlay,
 };
 
 #[test]
 fn an_overlay_may_have_another_namespace() {
-    let Some(objects) = own_overlay("ha", &json!({"namespace": "x"})) else {
+    let Some(objects) = own_overlay("ha", &[], &json!({"namespace": "x"})) else {
         return;
     };
     for object in &objects {
@@ -20,7 +20,8 @@ fn an_overlay_may_have_another_namespace() {
         let namespace = &object["metadata"]["namespace"];
         match kind {
             "Namespace" => assert_eq!(object["metadata"]["name"], "x"),
-            "MutatingWebhookConfiguration" => assert!(namespace.is_null()),
+            "MutatingWebhookConfiguration" | "ClusterRole" => assert!(namespace.is_null()),
+            "ClusterRoleBinding" => assert_eq!(object["subjects"][0]["namespace"], "x"),
             _ => assert_eq!(namespace, "x", "{kind}"),
         }
     }
@@ -50,14 +51,16 @@ fn excluded(hook: &Object) -> &Object {
 
 #[test]
 fn an_overlay_has_its_own_table_and_image() {
-    let Some(objects) = overlay("ha") else { return };
-    let table = &find(&objects, "ConfigMap", "berth-table")["data"]["table.yaml"];
-    let file = path("deploy/kustomize/overlays/ha/table.yaml");
-    let text = fs::read_to_string(file).expect("the overlay's own table");
-    assert_eq!(table, &json!(text));
     let image = json!([{"name": "berth", "newName": "registry.example/berth", "newTag": "1"}]);
-    let more = json!({"images": image, "namespace": "x"});
-    let objects = own_overlay("ha", &more).expect("kubectl");
+    let table = json!([{"name": "berth-table", "namespace": "berth", "files": ["table.yaml"],
+                        "options": {"disableNameSuffixHash": true}}]);
+    let more = json!({"images": image, "namespace": "x", "configMapGenerator": table});
+    let Some(objects) = own_overlay("ha", &["files-table"], &more) else {
+        return;
+    };
+    let table = &find(&objects, "ConfigMap", "berth-table")["data"]["table.yaml"];
+    let text = fs::read_to_string(path("examples/homelab.yaml")).expect("a table");
+    assert_eq!(table, &json!(text));
     let pod = &find(&objects, "Deployment", "berth")["spec"]["template"]["spec"];
     assert_eq!(pod["containers"][0]["image"], "registry.example/berth:1");
 }

@@ -50,17 +50,30 @@ pub fn dev() -> Option<Vec<Object>> {
     kustomize(&copy.path().join("deploy/kustomize/overlays/dev"))
 }
 
-/// The base with components, as an overlay would put them together.
+/// The base with components, as an overlay would put them together, with the homelab's table where it is of files.
 pub fn base_with(components: &[&str]) -> Option<Vec<Object>> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let root = relative_root(folder.path());
     let paths = components
         .iter()
         .map(|name| format!("{root}/components/{name}"));
+    let labels = json!({"app.kubernetes.io/name": "berth", "app.kubernetes.io/instance": "berth"});
+    let table = json!({
+        "name": "berth-table", "namespace": "berth", "files": ["table.yaml"],
+        "options": {"disableNameSuffixHash": true, "labels": labels},
+    });
+    let of_files = components.contains(&"files-table");
+    let tables = of_files.then_some(table).into_iter().collect::<Vec<_>>();
     let kustomization = json!({
         "resources": [format!("{root}/base")],
         "components": paths.collect::<Vec<_>>(),
+        "configMapGenerator": tables,
     });
+    fs::copy(
+        path("examples/homelab.yaml"),
+        folder.path().join("table.yaml"),
+    )
+    .expect("a file");
     let text = kustomization.to_string();
     fs::write(folder.path().join("kustomization.yaml"), text).expect("a file");
     kustomize(folder.path())
@@ -73,11 +86,22 @@ fn relative_root(from: &Path) -> String {
     format!("{up}{}", arg(&root).trim_start_matches('/'))
 }
 
-/// An overlay of one's own over an overlay: what a kustomization adds to it.
-pub fn own_overlay(of: &str, more: &Value) -> Option<Vec<Object>> {
+/// An overlay of one's own over an overlay: what a kustomization adds to it. A file `table.yaml` is beside it.
+pub fn own_overlay(of: &str, components: &[&str], more: &Value) -> Option<Vec<Object>> {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a folder");
     let root = relative_root(folder.path());
-    let mut kustomization = json!({"resources": [format!("{root}/overlays/{of}")]});
+    let paths = components
+        .iter()
+        .map(|name| format!("{root}/components/{name}"));
+    let mut kustomization = json!({
+        "resources": [format!("{root}/overlays/{of}")],
+        "components": paths.collect::<Vec<_>>(),
+    });
+    fs::copy(
+        path("examples/homelab.yaml"),
+        folder.path().join("table.yaml"),
+    )
+    .expect("a file");
     let more = more.as_object().expect("fields").clone();
     kustomization.as_object_mut().expect("fields").extend(more);
     let text = kustomization.to_string();
@@ -92,9 +116,12 @@ fn kustomize(folder: &Path) -> Option<Vec<Object>> {
     Some(objects(&succeeded(output.expect("kubectl starts"))))
 }
 
-/// The chart as `helm template` renders the release berth in the namespace berth. Its table may be empty.
+/// A table of files, which may be empty, unless other values follow.
+const FILES: [&str; 2] = ["--set", "table.source=files,table.allowEmpty=true"];
+
+/// The chart as `helm template` renders the release berth in the namespace berth, with [`FILES`].
 pub fn chart(values: &[&str]) -> Option<Vec<Object>> {
-    let values = [&["--set", "table.allowEmpty=true"], values].concat();
+    let values = [&FILES, values].concat();
     template(&["--namespace", "berth"], &values).map(|output| objects(&succeeded(output)))
 }
 
@@ -104,9 +131,9 @@ pub fn kept(objects: Vec<Object>) -> Vec<Object> {
     objects.into_iter().filter(|it| !hook(it)).collect()
 }
 
-/// What helm says where the values, besides a table that may be empty, are invalid.
+/// What helm says where the values, besides [`FILES`], are invalid.
 pub fn refused(values: &[&str]) -> Option<String> {
-    let values = [&["--set", "table.allowEmpty=true"], values].concat();
+    let values = [&FILES, values].concat();
     refused_as_it_is(&values)
 }
 

@@ -46,8 +46,8 @@ static RENDERINGS: LazyLock<Vec<Rendering>> = LazyLock::new(|| {
             chart(&["--set", "table.source=cluster"]),
         ),
         (
-            "kustomize with the table in the cluster",
-            base_with(&["cert-manager", "cluster-table"]),
+            "kustomize with a table of files",
+            base_with(&["files-table", "cert-manager"]),
         ),
     ];
     let rendered = all.map(|(name, objects)| {

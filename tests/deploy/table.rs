@@ -10,8 +10,11 @@ use crate::{
         process::{arg, command, ends},
     },
     objects::{find, objects as parsed},
-    render::{chart, refused_as_it_is, succeeded, template},
+    render::{base_with, chart, refused_as_it_is, succeeded, template},
 };
+
+/// Where the table is, if not in the cluster.
+const FILES: &str = "table.source=files";
 
 fn homelab() -> String {
     format!(
@@ -23,7 +26,7 @@ fn homelab() -> String {
 #[test]
 fn a_table_is_named_once_or_said_to_be_empty() {
     for values in ["replicas=3", "table.manifests=", "table.allowEmpty=false"] {
-        let Some(message) = refused_as_it_is(&["--set", values]) else {
+        let Some(message) = refused_as_it_is(&["--set", FILES, "--set", values]) else {
             return;
         };
         for word in ["table", "table.existingConfigMap", "table.allowEmpty"] {
@@ -34,22 +37,34 @@ fn a_table_is_named_once_or_said_to_be_empty() {
         "--set-file",
         &homelab(),
         "--set",
-        "table.existingConfigMap=mine",
+        "table.source=files,table.existingConfigMap=mine",
     ];
     if let Some(message) = refused_as_it_is(&both) {
         assert!(message.contains("both"), "{message}");
     }
-    let both = ["--set-file", &homelab(), "--set", "table.source=cluster"];
-    if let Some(message) = refused_as_it_is(&both) {
+    // the default is the table in the cluster
+    if let Some(message) = refused_as_it_is(&["--set-file", &homelab()]) {
         assert!(message.contains("kubectl apply"), "{message}");
+        assert!(message.contains(FILES), "{message}");
     }
-    for values in [
-        "table.existingConfigMap=mine",
-        "table.allowEmpty=true",
-        "table.source=cluster",
-    ] {
-        let rendered = template(&["-n", "berth"], &["--set", values]);
+    for values in ["table.existingConfigMap=mine", "table.allowEmpty=true"] {
+        let rendered = template(&["-n", "berth"], &["--set", FILES, "--set", values]);
         assert!(rendered.is_none_or(|it| it.status.success()), "{values}");
+    }
+}
+
+#[test]
+fn chart_and_kustomize_have_the_table_in_the_cluster_unless_one_says_files() {
+    let Some(output) = template(&["-n", "berth"], &[]) else {
+        return;
+    };
+    let chart = parsed(&succeeded(output));
+    let kustomize = base_with(&["cert-manager"]).expect("kubectl");
+    for objects in [chart, kustomize] {
+        let deployment = find(&objects, "Deployment", "berth");
+        let args = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let args = args.as_array().expect("args");
+        assert!(args.contains(&json!("--table-source=cluster")), "{args:?}");
     }
 }
 
@@ -65,7 +80,8 @@ fn the_old_name_of_the_table_is_refused_with_the_new_one() {
 
 #[test]
 fn the_chart_renders_without_a_namespace() {
-    let Some(output) = template(&[], &["--set-file", &homelab()]) else {
+    let table = ["--set", FILES, "--set-file", &homelab()];
+    let Some(output) = template(&[], &table) else {
         return;
     };
     let objects = parsed(&succeeded(output));
@@ -73,7 +89,7 @@ fn the_chart_renders_without_a_namespace() {
     let pod = find(&objects, "Pod", "berth-cannot-test");
     let said = pod["spec"]["containers"][0]["args"].to_string();
     assert!(said.contains("test.namespace"), "{said}");
-    let elsewhere = ["--set-file", &homelab(), "--set", "test.namespace=team"];
+    let elsewhere = [&table[..], &["--set", "test.namespace=team"]].concat();
     let output = template(&[], &elsewhere).expect("helm");
     let objects = parsed(&succeeded(output));
     assert_eq!(

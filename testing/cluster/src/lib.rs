@@ -40,4 +40,4 @@ pub use error::Error;
 pub use parts::Parts;
 pub use replicas::Replicas;
 pub use watch::{PATIENCE, until};
-pub use webhook::{Certificate, Serving, Setup, Webhook};
+pub use webhook::{Certificate, Serving, Setup, Source, Webhook};

@@ -46,8 +46,19 @@ pub struct Setup {
     pub berth: PathBuf,
     /// A file of GPUPools and WorkloadClasses.
     pub table: PathBuf,
+    /// Where berth finds them.
+    pub source: Source,
     /// Where its certificate comes from.
     pub certificate: Certificate,
+}
+
+/// Where berth's table is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Source {
+    /// In a file, as in the installed ConfigMap.
+    Files,
+    /// In the cluster, with the definitions. berth reads it with the installed rights alone.
+    Cluster,
 }
 
 /// Where the webhook's certificate comes from.
@@ -176,7 +187,10 @@ impl Webhook {
         apply(control_plane, setup).await?;
         let folder = control_plane.path(SECRET);
         let mounted = Mounted::of(setup.certificate, control_plane, &folder).await?;
-        let flags = serve_flags(&setup.table, &mounted);
+        let flags = match setup.source {
+            Source::Files => serve_flags(&setup.table, &mounted),
+            Source::Cluster => cluster_flags(control_plane, &mounted)?,
+        };
         let serving = Serving::start(control_plane, &setup.berth, &flags).await?;
         let webhook = Self {
             serving,
@@ -240,17 +254,35 @@ pub(crate) fn serve_flags(table: &Path, mounted: &Mounted) -> Vec<String> {
     ]
 }
 
+/// The flags for the table in the cluster and a mounted certificate, as the installed ServiceAccount.
+fn cluster_flags(control_plane: &ControlPlane, mounted: &Mounted) -> Result<Vec<String>, Error> {
+    let account = format!("system:serviceaccount:{NAME}:{NAME}");
+    let kubeconfig = control_plane.kubeconfig_without_rights(&account)?;
+    let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
+    Ok(vec![
+        "--table-source=cluster".to_owned(),
+        flag("kubeconfig", &kubeconfig),
+        flag("tls-cert", &mounted.path("tls.crt")),
+        flag("tls-key", &mounted.path("tls.key")),
+    ])
+}
+
 /// Tells the API server on which port to call, and by which CA it is known.
 pub(crate) async fn call(client: &Client, port: u16, ca: Option<String>) -> Result<(), Error> {
-    let config = "/webhooks/0/clientConfig";
-    let mut patch =
-        vec![json!({"op": "replace", "path": format!("{config}/service/port"), "value": port})];
-    if let Some(ca) = ca {
-        let ca = ByteString(ca.into_bytes());
-        patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
+    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
+    let installed = webhooks.get(NAME).await;
+    let installed = installed.map_err(Error::api("the webhook configuration"))?;
+    let ca = ca.map(|ca| ByteString(ca.into_bytes()));
+    let mut patch = Vec::new();
+    for hook in 0..installed.webhooks.map_or(0, |hooks| hooks.len()) {
+        let config = format!("/webhooks/{hook}/clientConfig");
+        let path = format!("{config}/service/port");
+        patch.push(json!({"op": "replace", "path": path, "value": port}));
+        if let Some(ca) = &ca {
+            patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
+        }
     }
     let patch = serde_json::from_value(Value::Array(patch)).expect("a JSON Patch");
-    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
     let patch = Patch::Json::<MutatingWebhookConfiguration>(patch);
     let patched = webhooks.patch(NAME, &PatchParams::default(), &patch).await;
     patched
@@ -265,24 +297,49 @@ async fn apply(control_plane: &ControlPlane, setup: &Setup) -> Result<(), Error>
     let table = folder.join("table.yaml");
     fs::copy(&setup.table, table).map_err(Error::io(setup.table.display().to_string()))?;
     let deploy = relative(&folder, &checkout().join("deploy/kustomize"));
-    let components = match setup.certificate {
-        Certificate::OfTheControlPlane => vec![],
-        Certificate::CertManager => vec![format!("{deploy}/components/cert-manager")],
+    let mut components = Vec::new();
+    if setup.source == Source::Files {
+        components.push(format!("{deploy}/components/files-table"));
+    }
+    if setup.certificate == Certificate::CertManager {
+        components.push(format!("{deploy}/components/cert-manager"));
+    }
+    let table_of_files = json!([{
+        "name": "berth-table", "namespace": NAME, "files": ["table.yaml"],
+        "options": {"disableNameSuffixHash": true},
+    }]);
+    let tables = match setup.source {
+        Source::Files => table_of_files,
+        Source::Cluster => json!([]),
     };
     let service = json!([{"op": "replace", "path": "/spec", "value": {"type": "ExternalName", "externalName": "localhost"}}]);
     let kustomization = json!({
         "resources": [format!("{deploy}/base")],
         "components": components,
-        "configMapGenerator": [{
-            "name": "berth-table", "namespace": NAME, "behavior": "replace", "files": ["table.yaml"],
-            "options": {"disableNameSuffixHash": true},
-        }],
+        "configMapGenerator": tables,
         "patches": [{"target": {"kind": "Service", "name": NAME}, "patch": service.to_string()}],
     });
     let name = "kustomization/kustomization.yaml";
     control_plane.write(name, &kustomization.to_string())?;
-    let folder = folder.display().to_string();
-    control_plane.kubectl_run(&["apply", "-k", &folder]).await
+    let kustomization = folder.display().to_string();
+    let apply = ["apply", "-k", &kustomization];
+    if setup.source == Source::Files {
+        return control_plane.kubectl_run(&apply).await;
+    }
+    let definitions = checkout().join("deploy/crds").display().to_string();
+    let define = ["apply", "--server-side", "-f", &definitions];
+    control_plane.kubectl_run(&define).await?;
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "--timeout=60s",
+        "-f",
+        &definitions,
+    ];
+    control_plane.kubectl_run(&established).await?;
+    control_plane.kubectl_run(&apply).await?;
+    let table = folder.join("table.yaml").display().to_string();
+    control_plane.kubectl_run(&["apply", "-f", &table]).await
 }
 
 /// The way from a folder to another, both absolute: kustomize takes no absolute one.

@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use berth_cluster::{Certificate, ControlPlane, Homelab, Options, Setup, homelab, until};
+use berth_cluster::{Certificate, ControlPlane, Homelab, Options, Setup, Source, homelab, until};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams, runtime::watcher};
 use tokio::signal::unix::{SignalKind, signal};
@@ -59,6 +59,7 @@ async fn start() -> Result<Homelab, Box<dyn Error>> {
     let setup = Setup {
         berth: berth()?,
         table: checkout.join("examples/homelab.yaml"),
+        source: Source::Cluster,
         certificate: Certificate::CertManager,
     };
     eprintln!(
@@ -67,7 +68,7 @@ async fn start() -> Result<Homelab, Box<dyn Error>> {
     let homelab = Homelab::start(&Options::default(), &setup).await?;
     let control_plane = homelab.control_plane();
     eprintln!(
-        "berth is installed, with cert-manager's certificate: applying examples/workloads/homelab.yaml"
+        "berth is installed, with cert-manager's certificate and its table in the cluster: applying examples/workloads/homelab.yaml"
     );
     let workloads = checkout.join("examples/workloads/homelab.yaml");
     let applied = control_plane
@@ -159,6 +160,8 @@ The nodes are played by kwok: a Pod is placed and counted as in any cluster, and
   export KUBECONFIG={kubeconfig}
   alias kubectl={kubectl}
 
+  # the table: edit it, and the next Pod is placed by what you wrote
+  kubectl get gpupools,workloadclasses
   # what would a first Pod get? nothing is stored
   kubectl run first --image=demo --labels=berth.dev/workload-class=whisper --dry-run=server -o yaml
   # there is no third slice of the card: it stays Pending, and the scheduler says why

@@ -118,7 +118,7 @@ zones, the scheduler scores no node that has no zone, and both replicas may stan
 {{- define "berth.checkTable" -}}
 {{- if eq (include "berth.source" .) "cluster" -}}
 {{- if or .Values.table.manifests .Values.table.existingConfigMap -}}
-{{- fail "table.source is cluster, and table.manifests and table.existingConfigMap are for files: write the objects into the cluster (kubectl apply -f FILE), and remove the value" -}}
+{{- fail "table.source is cluster, and table.manifests and table.existingConfigMap are for files: write the objects into the cluster (kubectl apply -f FILE) and remove the value, or set table.source=files" -}}
 {{- end -}}
 {{- else if and .Values.table.manifests .Values.table.existingConfigMap -}}
 {{- fail "both table.manifests and table.existingConfigMap are set: remove one of them" -}}
