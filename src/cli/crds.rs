@@ -22,8 +22,8 @@ Exit codes:
 
 /// Print the CustomResourceDefinitions of GPUPool and WorkloadClass
 ///
-/// Only `berth serve --table-source cluster` reads such objects. A berth that reads its table from files (--table, as the
-/// chart and kustomize install it) ignores them: the cluster accepts them, and nothing happens.
+/// Only `berth serve --table-source cluster` reads such objects; the chart and kustomize set it, unless you choose a table
+/// of files. A berth that reads its table from files (--table) ignores them: the cluster accepts them, and nothing happens.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Crds {

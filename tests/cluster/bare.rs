@@ -62,8 +62,13 @@ pub async fn bare() -> Option<Bare> {
         client,
     };
     // what a test left that failed
-    let left = "delete --ignore-not-found mutatingwebhookconfiguration/berth namespace/berth";
-    said(&bare.kubectl(left, &[]).await);
+    for left in [
+        "mutatingwebhookconfiguration/berth clusterrole/berth clusterrolebinding/berth namespace/berth",
+        "crd/gpupools.berth.dev crd/workloadclasses.berth.dev",
+    ] {
+        let delete = format!("delete --ignore-not-found {left}");
+        said(&bare.kubectl(&delete, &[]).await);
+    }
     Some(bare)
 }
 
@@ -114,6 +119,12 @@ impl Bare {
         // the answer no is a failure, too
         let output = self.kubectl(&line, &[]).await;
         String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// Installs the definitions of the table.
+    pub async fn define(&self) {
+        let defined = berth_cluster::define(&self.control_plane).await;
+        defined.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// cert-manager's definitions.

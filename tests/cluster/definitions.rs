@@ -27,16 +27,7 @@ async fn define(cluster: &Cluster<'_>) {
     assert!(fine, "{said}");
     // kubectl shows each Warning header of an answer
     assert!(!said.contains("Warning"), "{said}");
-    let (fine, said) = cluster
-        .kubectl(&[
-            "wait",
-            "--for=condition=Established",
-            "--timeout=60s",
-            "-f",
-            &folder,
-        ])
-        .await;
-    assert!(fine, "{said}");
+    cluster.define().await;
 }
 
 fn pool(more: Value) -> Value {

@@ -13,7 +13,6 @@ use tokio::{
 use crate::{
     common::{
         client::{https, post},
-        path,
         process::{Berth, arg},
     },
     eventually,
@@ -191,7 +190,6 @@ pub async fn apply(control_plane: &ControlPlane, object: &Value) {
 
 /// Installs the definitions.
 pub async fn define(control_plane: &ControlPlane) {
-    let folder = path("deploy/crds");
-    let folder = arg(&folder);
-    kubectl(control_plane, &["apply", "--server-side", "-f", folder]).await;
+    let defined = berth_cluster::define(control_plane).await;
+    defined.unwrap_or_else(|error| panic!("{error}"));
 }

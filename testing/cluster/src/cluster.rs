@@ -28,7 +28,7 @@ use tokio::{
 
 use crate::{
     ControlPlane, Created, Error, Options, PATIENCE, Setup, Webhook, Workload, control_plane::ASK,
-    homelab, until, webhook::create_namespace,
+    define, homelab, until, webhook::create_namespace,
 };
 
 /// The seed's nodes, and berth as a webhook: what tests share.
@@ -189,6 +189,12 @@ impl Cluster<'_> {
             output.status.success(),
             String::from_utf8_lossy(&said).into_owned(),
         )
+    }
+
+    /// Installs the definitions of the table.
+    pub async fn define(&self) {
+        let defined = define(&self.homelab.control_plane).await;
+        defined.unwrap_or_else(|error| panic!("{error}"));
     }
 
     /// Ends what an earlier test left. In a namespace that ends, nothing new is created.

@@ -28,7 +28,9 @@ use kube::{
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::{ControlPlane, Error, cert_manager, control_plane::ASK, group::Pid, mounted::Mounted};
+use crate::{
+    ControlPlane, Error, cert_manager, control_plane::ASK, define, group::Pid, mounted::Mounted,
+};
 
 /// berth's namespace, Service and webhook configuration.
 pub(crate) const NAME: &str = "berth";
@@ -326,17 +328,7 @@ async fn apply(control_plane: &ControlPlane, setup: &Setup) -> Result<(), Error>
     if setup.source == Source::Files {
         return control_plane.kubectl_run(&apply).await;
     }
-    let definitions = checkout().join("deploy/crds").display().to_string();
-    let define = ["apply", "--server-side", "-f", &definitions];
-    control_plane.kubectl_run(&define).await?;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "--timeout=60s",
-        "-f",
-        &definitions,
-    ];
-    control_plane.kubectl_run(&established).await?;
+    define(control_plane).await?;
     control_plane.kubectl_run(&apply).await?;
     let table = folder.join("table.yaml").display().to_string();
     control_plane.kubectl_run(&["apply", "-f", &table]).await
@@ -351,7 +343,7 @@ fn relative(from: &Path, to: &Path) -> String {
         .to_string()
 }
 
-fn checkout() -> PathBuf {
+pub(crate) fn checkout() -> PathBuf {
     let checkout = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     checkout.canonicalize().unwrap_or(checkout)
 }
