@@ -256,7 +256,7 @@ pub(crate) fn serve_flags(table: &Path, mounted: &Mounted) -> Vec<String> {
     ]
 }
 
-/// The flags for the table in the cluster and a mounted certificate, as the installed ServiceAccount.
+/// The flags for the table in the cluster and a mounted certificate, as the installed service account.
 fn cluster_flags(control_plane: &ControlPlane, mounted: &Mounted) -> Result<Vec<String>, Error> {
     let account = format!("system:serviceaccount:{NAME}:{NAME}");
     let kubeconfig = control_plane.kubeconfig_without_rights(&account)?;
@@ -278,8 +278,8 @@ pub(crate) async fn call(client: &Client, port: u16, ca: Option<String>) -> Resu
     let mut patch = Vec::new();
     for hook in 0..installed.webhooks.map_or(0, |hooks| hooks.len()) {
         let config = format!("/webhooks/{hook}/clientConfig");
-        let path = format!("{config}/service/port");
-        patch.push(json!({"op": "replace", "path": path, "value": port}));
+        let at = format!("{config}/service/port");
+        patch.push(json!({"op": "replace", "path": at, "value": port}));
         if let Some(ca) = &ca {
             patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
         }
