@@ -14,6 +14,7 @@ use crate::{
     common::{
         bounds::{Case, cases, invalid},
         path,
+        process::arg,
     },
     objects::kubectl_creates,
 };
@@ -108,16 +109,22 @@ async fn the_columns_show_what_is_in_the_status() {
             ],
         ),
     ] {
-        let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
-        serde_json::to_writer(&file, object).expect("written");
-        let file = file.path().to_str().expect("UTF-8");
+        let manifest = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
+        serde_json::to_writer(&manifest, object).expect("written");
+        let manifest = arg(manifest.path());
         let short = match object["kind"].as_str() {
             Some("GPUPool") => "gpool",
             _ => "wclass",
         };
         for arguments in [
-            &["apply", "--server-side", "-f", file][..],
-            &["apply", "--server-side", "--subresource=status", "-f", file],
+            &["apply", "--server-side", "-f", manifest][..],
+            &[
+                "apply",
+                "--server-side",
+                "--subresource=status",
+                "-f",
+                manifest,
+            ],
             &["get", short, "columns", "-o", "wide"],
         ] {
             let (fine, said) = cluster.kubectl(arguments).await;

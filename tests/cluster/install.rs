@@ -154,7 +154,7 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     bare.serve_from_cluster().await;
     let shown = bare.placed("vllm").await;
     assert_eq!(limits(&shown)["amd.com/gpu"], "1");
-    the_namespace_names_the_class(&bare).await;
+    Box::pin(the_namespace_names_the_class(&bare)).await;
     for request in REFUSED {
         let line = format!("{request} --as=system:serviceaccount:berth:berth");
         let refused = bare.kubectl(&line, &[]).await;

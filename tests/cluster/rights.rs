@@ -110,9 +110,9 @@ async fn table(control_plane: &ControlPlane) -> bool {
         apply(control_plane, &object).await;
     }
     let api = ["api-resources", "--api-group=resource.k8s.io", "-o", "name"];
-    let known = kubectl(control_plane, &api).await;
+    let served = kubectl(control_plane, &api).await;
     // older clusters know no DeviceClass, or none that has an extended resource
-    let knows = known.contains("deviceclasses") && std::env::var(crate::KUBERNETES).is_err();
+    let knows = served.contains("deviceclasses") && std::env::var(crate::KUBERNETES).is_err();
     if knows {
         let device_class = json!({
             "apiVersion": "resource.k8s.io/v1", "kind": "DeviceClass", "metadata": {"name": "claimed"},
