@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 
 use crate::{
-    api::{GPUPoolSpec, GPUPoolStatus, WorkloadClassSpec, WorkloadClassStatus},
+    api::{GPUPoolSpec, GPUPoolStatus, PodCounts, WorkloadClassSpec, WorkloadClassStatus},
     fleet::{Fleet, PoolSurvey},
     memory,
     objects::{Compiled, Judged, Refusal},
@@ -23,8 +23,36 @@ const CLASSES: usize = 64;
 pub enum Sight<'f> {
     /// Nothing: berth may not read them.
     Off,
-    /// Everything that the fleet has seen, once it has seen all of it.
-    Fleet(&'f Fleet),
+    /// Not all of them yet.
+    NotSynced,
+    /// All of them.
+    Counted(&'f Counts),
+}
+
+/// What is counted of each pool and class. It is taken from a fleet in one step, so that nobody else who asks the fleet
+/// waits until the statuses are written down.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Counts {
+    pools: BTreeMap<String, PoolSurvey>,
+    classes: BTreeMap<String, PodCounts>,
+}
+
+impl Counts {
+    /// The counts of these objects; none until the fleet has seen all of the cluster.
+    #[must_use]
+    pub fn of(fleet: &Fleet, compiled: &Compiled) -> Option<Self> {
+        let classes = compiled.classes.iter();
+        fleet.is_synced().then(|| Self {
+            pools: fleet
+                .survey()
+                .into_iter()
+                .map(|it| (it.name.clone(), it))
+                .collect(),
+            classes: classes
+                .map(|class| (class.name.clone(), fleet.class_pods(&class.name)))
+                .collect(),
+        })
+    }
 }
 
 /// The status of every object, by name.
@@ -36,6 +64,13 @@ pub struct Statuses {
     pub classes: BTreeMap<String, WorkloadClassStatus>,
 }
 
+/// What tells when a condition turned.
+#[derive(Clone, Copy, Debug)]
+struct Turning<'t> {
+    before: Option<&'t [Condition]>,
+    now: &'t Time,
+}
+
 /// A condition's value: the status, the reason and the message.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Finding {
@@ -44,25 +79,32 @@ struct Finding {
     message: String,
 }
 
-/// The status that each object should have. The time is that of conditions which turn now.
+/// The status that each object should have. What the conditions were before tells which of them turn; the time is theirs.
 #[must_use]
-pub fn statuses(compiled: &Compiled, sight: Sight<'_>, now: &Time) -> Statuses {
-    let surveys = match sight {
-        Sight::Fleet(fleet) if fleet.is_synced() => fleet.survey(),
-        Sight::Fleet(_) | Sight::Off => Vec::new(),
-    };
-    let surveys: BTreeMap<&str, &PoolSurvey> =
-        surveys.iter().map(|it| (it.name.as_str(), it)).collect();
+pub fn statuses(compiled: &Compiled, sight: Sight<'_>, before: &Statuses, now: &Time) -> Statuses {
     let (mut pools, mut ready) = (BTreeMap::new(), BTreeMap::new());
     for pool in &compiled.pools {
-        let survey = surveys.get(pool.name.as_str()).copied();
+        let survey = match sight {
+            Sight::Counted(counts) => counts.pools.get(&pool.name),
+            Sight::NotSynced | Sight::Off => None,
+        };
         let finding = ready::of_pool(pool, sight, survey);
-        let status = of_pool(pool, compiled, survey, &finding, now);
+        let turning = Turning {
+            before: before.pools.get(&pool.name).map(|it| &*it.conditions),
+            now,
+        };
+        let status = of_pool(pool, compiled, survey, &finding, turning);
         pools.insert(pool.name.clone(), status);
         ready.insert(pool.name.as_str(), finding);
     }
-    let classes = compiled.classes.iter();
-    let classes = classes.map(|class| (class.name.clone(), of_class(class, sight, &ready, now)));
+    let classes = compiled.classes.iter().map(|class| {
+        let turning = Turning {
+            before: before.classes.get(&class.name).map(|it| &*it.conditions),
+            now,
+        };
+        let status = of_class(class, sight, &ready, turning);
+        (class.name.clone(), status)
+    });
     Statuses {
         pools,
         classes: classes.collect(),
@@ -70,13 +112,13 @@ pub fn statuses(compiled: &Compiled, sight: Sight<'_>, now: &Time) -> Statuses {
 }
 
 fn of_pool(
-    pool: &Judged<GPUPoolSpec, GPUPoolStatus>,
+    pool: &Judged<GPUPoolSpec>,
     compiled: &Compiled,
     survey: Option<&PoolSurvey>,
     ready: &Finding,
-    now: &Time,
+    turning: Turning<'_>,
 ) -> GPUPoolStatus {
-    let uses = |class: &&Judged<WorkloadClassSpec, WorkloadClassStatus>| {
+    let uses = |class: &&Judged<WorkloadClassSpec>| {
         let pools = class.spec.iter().flat_map(|spec| &spec.pools);
         pools.into_iter().any(|it| it.name == pool.name)
     };
@@ -93,7 +135,6 @@ fn of_pool(
             .map(|spec| memory_of(&pool.name, spec, compiled));
         findings.extend(memory.map(|it| ("MemoryOvercommitted", it)));
     }
-    let old = pool.status.as_ref().map(|it| &*it.conditions);
     GPUPoolStatus {
         observed_generation: pool.generation,
         nodes: survey.map(|it| it.nodes),
@@ -103,19 +144,19 @@ fn of_pool(
             .map(|class| class.name.clone())
             .take(CLASSES)
             .collect(),
-        conditions: conditions(findings, pool.generation, old.unwrap_or_default(), now),
+        conditions: turning.conditions(findings, pool.generation),
     }
 }
 
 fn of_class(
-    class: &Judged<WorkloadClassSpec, WorkloadClassStatus>,
+    class: &Judged<WorkloadClassSpec>,
     sight: Sight<'_>,
     ready: &BTreeMap<&str, Finding>,
-    now: &Time,
+    turning: Turning<'_>,
 ) -> WorkloadClassStatus {
     let pods = match sight {
-        Sight::Fleet(fleet) if fleet.is_synced() => Some(fleet.class_pods(&class.name)),
-        Sight::Fleet(_) | Sight::Off => None,
+        Sight::Counted(counts) => counts.classes.get(&class.name).copied(),
+        Sight::NotSynced | Sight::Off => None,
     };
     let names = |spec: &WorkloadClassSpec| {
         let names: Vec<&str> = spec.pools.iter().map(|pool| pool.name.as_str()).collect();
@@ -132,13 +173,12 @@ fn of_class(
         ("Accepted", accepted(class.refusal.as_ref())),
         ("Ready", ready::of_class(class.refusal.is_some(), &pools)),
     ];
-    let old = class.status.as_ref().map(|it| &*it.conditions);
     WorkloadClassStatus {
         observed_generation: class.generation,
         pods,
         pool_names: class.spec.as_ref().map(names),
         ready_pools: u32::try_from(ready_pools).ok(),
-        conditions: conditions(findings, class.generation, old.unwrap_or_default(), now),
+        conditions: turning.conditions(findings, class.generation),
     }
 }
 
@@ -167,27 +207,24 @@ fn memory_of(name: &str, spec: &GPUPoolSpec, compiled: &Compiled) -> Finding {
     }
 }
 
-/// The conditions as they are written: the time of the last transition stays where the status does.
-fn conditions(
-    findings: Vec<(&str, Finding)>,
-    generation: Option<i64>,
-    old: &[Condition],
-    now: &Time,
-) -> Vec<Condition> {
-    let condition = |(type_, finding): (&str, Finding)| {
-        let mut before = old.iter().filter(|it| it.type_ == type_);
-        let same = before.find(|it| it.status == finding.status);
-        Condition {
-            type_: type_.to_owned(),
-            status: finding.status.to_owned(),
-            reason: finding.reason.to_owned(),
-            message: shown::within(shown::MESSAGE, &finding.message).into_owned(),
-            observed_generation: generation,
-            last_transition_time: same
-                .map_or_else(|| now.clone(), |it| it.last_transition_time.clone()),
-        }
-    };
-    findings.into_iter().map(condition).collect()
+impl Turning<'_> {
+    /// The conditions as they are written: the time of the last transition stays where the status does.
+    fn conditions(self, findings: Vec<(&str, Finding)>, generation: Option<i64>) -> Vec<Condition> {
+        let condition = |(type_, finding): (&str, Finding)| {
+            let before = self.before.unwrap_or_default();
+            let same = |it: &&Condition| it.type_ == type_ && it.status == finding.status;
+            let since = before.iter().find(same).map(|it| &it.last_transition_time);
+            Condition {
+                type_: type_.to_owned(),
+                status: finding.status.to_owned(),
+                reason: finding.reason.to_owned(),
+                message: shown::within(shown::MESSAGE, &finding.message).into_owned(),
+                observed_generation: generation,
+                last_transition_time: since.unwrap_or(self.now).clone(),
+            }
+        };
+        findings.into_iter().map(condition).collect()
+    }
 }
 
 impl Finding {

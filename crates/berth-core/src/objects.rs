@@ -1,16 +1,14 @@
 //! From the objects of a cluster, as the API server gives them, to the table: each stands alone, so that a bad one is
 //! left out alone, and says why.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use kube_core::DynamicObject;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::{
-    api::{
-        GPUPool, GPUPoolSpec, GPUPoolStatus, WorkloadClass, WorkloadClassSpec, WorkloadClassStatus,
-    },
+    api::{GPUPool, GPUPoolSpec, WorkloadClass, WorkloadClassSpec},
     manifest::{Cause, Document, Manifest, Problem},
     table::{self, AllocationTable, Settings},
 };
@@ -19,16 +17,16 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Compiled {
     /// What is accepted, and the classes that are not ready.
-    pub table: AllocationTable,
+    pub table: Arc<AllocationTable>,
     /// The `GPUPool`s.
-    pub pools: Vec<Judged<GPUPoolSpec, GPUPoolStatus>>,
+    pub pools: Vec<Judged<GPUPoolSpec>>,
     /// The `WorkloadClass`es.
-    pub classes: Vec<Judged<WorkloadClassSpec, WorkloadClassStatus>>,
+    pub classes: Vec<Judged<WorkloadClassSpec>>,
 }
 
 /// One object, and what is wrong with it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Judged<S, T> {
+pub struct Judged<S> {
     /// Its name.
     pub name: String,
     /// Its uid, which an Event about it must name.
@@ -37,8 +35,6 @@ pub struct Judged<S, T> {
     pub generation: Option<i64>,
     /// Its spec, if it can be decoded.
     pub spec: Option<S>,
-    /// The status that it has, if that can be decoded.
-    pub status: Option<T>,
     /// Why it is not accepted.
     pub refusal: Option<Refusal>,
 }
@@ -59,8 +55,8 @@ pub fn compile_each<'o>(
     classes: impl IntoIterator<Item = &'o DynamicObject>,
     settings: &Settings,
 ) -> Compiled {
-    let mut pools = read_all::<GPUPoolSpec, GPUPoolStatus>(pools);
-    let mut classes = read_all::<WorkloadClassSpec, WorkloadClassStatus>(classes);
+    let mut pools = read_all::<GPUPoolSpec>(pools);
+    let mut classes = read_all::<WorkloadClassSpec>(classes);
     let of_pools = pools.iter().enumerate();
     let of_pools = of_pools.filter_map(|(origin, it)| {
         let pool = GPUPool::new(&it.name, it.spec.clone()?);
@@ -84,30 +80,28 @@ pub fn compile_each<'o>(
     let before = pools.len();
     refuse(&mut classes, before, of_classes);
     Compiled {
-        table,
+        table: Arc::new(table),
         pools,
         classes,
     }
 }
 
 /// Every object of one kind, sorted by name.
-fn read_all<'o, S: DeserializeOwned, T: DeserializeOwned>(
+fn read_all<'o, S: DeserializeOwned>(
     objects: impl IntoIterator<Item = &'o DynamicObject>,
-) -> Vec<Judged<S, T>> {
-    let mut all: Vec<Judged<S, T>> = objects.into_iter().map(read).collect();
+) -> Vec<Judged<S>> {
+    let mut all: Vec<Judged<S>> = objects.into_iter().map(read).collect();
     all.sort_by(|a, b| a.name.cmp(&b.name));
     all
 }
 
-fn read<S: DeserializeOwned, T: DeserializeOwned>(object: &DynamicObject) -> Judged<S, T> {
+fn read<S: DeserializeOwned>(object: &DynamicObject) -> Judged<S> {
     let metadata = &object.metadata;
-    let field = |name: &str| object.data.get(name).unwrap_or(&Value::Null);
-    let spec = S::deserialize(field("spec"));
+    let spec = S::deserialize(object.data.get("spec").unwrap_or(&Value::Null));
     Judged {
         name: metadata.name.clone().unwrap_or_default(),
         uid: metadata.uid.clone().unwrap_or_default(),
         generation: metadata.generation,
-        status: T::deserialize(field("status")).ok(),
         refusal: spec.as_ref().err().map(|error| Refusal {
             cause: Cause::Invalid,
             message: format!("spec: {error}: write it as `kubectl explain` says"),
@@ -117,7 +111,7 @@ fn read<S: DeserializeOwned, T: DeserializeOwned>(object: &DynamicObject) -> Jud
 }
 
 /// Gives each object its problems: the first in words, and the number of the others.
-fn refuse<S, T>(objects: &mut [Judged<S, T>], before: usize, problems: Vec<Problem>) {
+fn refuse<S>(objects: &mut [Judged<S>], before: usize, problems: Vec<Problem>) {
     let mut by_object: BTreeMap<usize, Vec<Problem>> = BTreeMap::new();
     for problem in problems {
         by_object
@@ -317,7 +311,8 @@ mod tests {
             let compiled = compiled(&[pool], &[object("c", of(&["p"]))]);
             assert_eq!(compiled.pools[0].refusal.is_none(), is_taken, "{resource}");
             if is_taken {
-                let admitted = admit(&compiled.table.into(), &pod(json!({}))).expect("admitted");
+                let admitted =
+                    admit(&View::from(compiled.table), &pod(json!({}))).expect("admitted");
                 let limits = &admitted.pod["spec"]["containers"][0]["resources"]["limits"];
                 assert_eq!(limits, &json!({resource: "1"}));
             }

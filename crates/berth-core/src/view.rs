@@ -24,8 +24,15 @@ pub struct View {
 /// What a table from files knows: no namespace's labels, no Node, and of no pool how full it is.
 impl From<AllocationTable> for View {
     fn from(table: AllocationTable) -> Self {
+        Arc::new(table).into()
+    }
+}
+
+/// The same, of a table that others have, too.
+impl From<Arc<AllocationTable>> for View {
+    fn from(table: Arc<AllocationTable>) -> Self {
         Self {
-            table: Arc::new(table),
+            table,
             namespaces: Arc::default(),
             live: Arc::new(NothingKnown),
         }

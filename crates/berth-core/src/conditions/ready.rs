@@ -2,13 +2,13 @@
 
 use super::{Finding, Sight};
 use crate::{
-    api::{GPUPoolSpec, GPUPoolStatus},
+    api::GPUPoolSpec,
     fleet::{Example, PoolSurvey},
     objects::Judged,
 };
 
 pub(super) fn of_pool(
-    pool: &Judged<GPUPoolSpec, GPUPoolStatus>,
+    pool: &Judged<GPUPoolSpec>,
     sight: Sight<'_>,
     survey: Option<&PoolSurvey>,
 ) -> Finding {
@@ -22,8 +22,8 @@ pub(super) fn of_pool(
             let message = "berth does not look at Nodes and Pods: --live is off";
             Finding::new("Unknown", "LiveOff", message)
         }
-        (Sight::Fleet(_), Some(survey)) => of_nodes(survey, resource.unwrap_or_default()),
-        (Sight::Fleet(_), None) => {
+        (Sight::Counted(_), Some(survey)) => of_nodes(survey, resource.unwrap_or_default()),
+        (Sight::Counted(_) | Sight::NotSynced, _) => {
             let message = "berth has not seen all Nodes and Pods yet";
             Finding::new("Unknown", "NotSynced", message)
         }

@@ -13,8 +13,8 @@ use crate::{
     table::Settings,
 };
 
-fn object(name: &str, spec: Value, status: Value) -> DynamicObject {
-    let object = json!({"metadata": {"name": name, "generation": 3, "uid": "u"}, "spec": spec, "status": status});
+fn object(name: &str, spec: Value) -> DynamicObject {
+    let object = json!({"metadata": {"name": name, "generation": 3, "uid": "u"}, "spec": spec});
     serde_json::from_value(object).expect("an object")
 }
 
@@ -23,13 +23,13 @@ fn pool_spec() -> Value {
 }
 
 fn compiled(pool: Value) -> Compiled {
-    let pools = [object("p", pool, Value::Null)];
-    let classes = [object("c", json!({"pools": [{"name": "p"}]}), Value::Null)];
+    let pools = [object("p", pool)];
+    let classes = [object("c", json!({"pools": [{"name": "p"}]}))];
     compile_each(&pools, &classes, &Settings::default())
 }
 
 fn fleet(compiled: &Compiled, nodes: &[Value], pods: &[Value]) -> Fleet {
-    let mut fleet = Fleet::new(Arc::new(compiled.table.clone()));
+    let mut fleet = Fleet::new(Arc::clone(&compiled.table));
     for kind in [Kind::Node, Kind::Pod] {
         fleet.apply(&Change::RelistBegins(kind));
         fleet.apply(&Change::RelistEnds(kind));
@@ -58,6 +58,16 @@ fn node(name: &str, change: Value) -> Value {
         *node.pointer_mut(path).expect("a field") = value.clone();
     }
     node
+}
+
+/// What is written for the first time.
+fn first(compiled: &Compiled, sight: Sight<'_>) -> Statuses {
+    statuses(compiled, sight, &Statuses::default(), &now())
+}
+
+fn counted(compiled: &Compiled, fleet: &Fleet) -> Statuses {
+    let counts = Counts::of(fleet, compiled).expect("synced");
+    first(compiled, Sight::Counted(&counts))
 }
 
 fn now() -> Time {
@@ -120,7 +130,7 @@ fn a_pool_is_ready_or_says_what_is_missing() {
         spec["autoscaling"] = autoscaling;
         let compiled = compiled(spec);
         let fleet = fleet(&compiled, &nodes, &[]);
-        let statuses = statuses(&compiled, Sight::Fleet(&fleet), &now());
+        let statuses = counted(&compiled, &fleet);
         let ready = said(&statuses.pools["p"].conditions, "Ready");
         assert_eq!((ready.0, ready.1), (status, reason));
         assert!(ready.2.contains(part), "{ready:?}");
@@ -151,7 +161,7 @@ fn what_dra_provides_is_ready_and_unknown() {
     );
     let provided = [("amd".to_owned(), Some("amd.com/gpu".to_owned()))];
     fleet.apply(&Change::DeviceClasses(provided.into()));
-    let statuses = statuses(&compiled, Sight::Fleet(&fleet), &now());
+    let statuses = counted(&compiled, &fleet);
     let status = &statuses.pools["p"];
     let ready = said(&status.conditions, "Ready");
     assert_eq!((ready.0, ready.1), ("True", "ProvidedByDRA"));
@@ -164,12 +174,10 @@ fn what_dra_provides_is_ready_and_unknown() {
 #[test]
 fn without_a_picture_it_is_unknown_and_there_are_no_counts() {
     let compiled = compiled(pool_spec());
-    let unsynced = Fleet::new(Arc::new(compiled.table.clone()));
-    for (sight, reason) in [
-        (Sight::Off, "LiveOff"),
-        (Sight::Fleet(&unsynced), "NotSynced"),
-    ] {
-        let statuses = statuses(&compiled, sight, &now());
+    let unsynced = Fleet::new(Arc::clone(&compiled.table));
+    assert_eq!(Counts::of(&unsynced, &compiled), None);
+    for (sight, reason) in [(Sight::Off, "LiveOff"), (Sight::NotSynced, "NotSynced")] {
+        let statuses = first(&compiled, sight);
         let status = &statuses.pools["p"];
         for conditions in [&status.conditions, &statuses.classes["c"].conditions] {
             let ready = said(conditions, "Ready");
@@ -206,7 +214,7 @@ fn counts_are_those_of_the_usable_nodes_and_of_the_classs_pods() {
         pod("c", json!({"schedulingGates": [{"name": "x"}]})),
     ];
     let fleet = fleet(&compiled, &nodes, &pods);
-    let statuses = statuses(&compiled, Sight::Fleet(&fleet), &now());
+    let statuses = counted(&compiled, &fleet);
     let pool = serde_json::to_value(&statuses.pools["p"]).expect("JSON");
     assert_eq!(pool["nodes"], json!({"matched": 2, "usable": 1}));
     assert_eq!(
@@ -229,7 +237,7 @@ fn counts_are_those_of_the_usable_nodes_and_of_the_classs_pods() {
 fn taints_that_are_missing_let_others_come() {
     let compiled = compiled(pool_spec());
     let fleet = fleet(&compiled, &[node("n", json!({"/spec/taints": []}))], &[]);
-    let statuses = statuses(&compiled, Sight::Fleet(&fleet), &now());
+    let statuses = counted(&compiled, &fleet);
     let taints = said(&statuses.pools["p"].conditions, "TaintsAsDeclared");
     assert_eq!((taints.0, taints.1), ("False", "Missing"));
     assert!(
@@ -245,13 +253,9 @@ fn memory_that_classes_may_use_together_is_held_against_the_gpu() {
     let mut spec = pool_spec();
     spec["memoryPerGPU"] = json!("8Gi");
     spec["sharing"] = json!({"strategy": "TimeSlicing", "replicas": 2});
-    let pools = [object("p", spec, Value::Null)];
+    let pools = [object("p", spec)];
     let class = |name: &str, memory: &str| {
-        object(
-            name,
-            json!({"pools": [{"name": "p"}], "gpuMemory": memory}),
-            Value::Null,
-        )
+        object(name, json!({"pools": [{"name": "p"}], "gpuMemory": memory}))
     };
     for (memory, expected) in [
         ("5Gi", ("True", "Overcommitted")),
@@ -259,7 +263,7 @@ fn memory_that_classes_may_use_together_is_held_against_the_gpu() {
     ] {
         let classes = [class("a", "5Gi"), class("b", memory)];
         let compiled = compile_each(&pools, &classes, &Settings::default());
-        let statuses = statuses(&compiled, Sight::Off, &now());
+        let statuses = first(&compiled, Sight::Off);
         let found = said(&statuses.pools["p"].conditions, "MemoryOvercommitted");
         assert_eq!((found.0, found.1), expected, "{}", found.2);
     }
@@ -267,20 +271,13 @@ fn memory_that_classes_may_use_together_is_held_against_the_gpu() {
 
 #[test]
 fn equal_input_gives_equal_bytes_and_a_time_stays_as_long_as_its_status() {
-    let first = compiled(pool_spec());
-    let old = statuses(&first, Sight::Off, &now());
+    let compiled = compiled(pool_spec());
+    let old = first(&compiled, Sight::Off);
     let later = Time(Timestamp::from_second(2_000).expect("a time"));
-    let status = serde_json::to_value(&old.pools["p"]).expect("JSON");
-    let pools = [object("p", pool_spec(), status)];
-    let classes = [object(
-        "c",
-        json!({"pools": [{"name": "p"}]}),
-        serde_json::to_value(&old.classes["c"]).expect("JSON"),
-    )];
-    let again = compile_each(&pools, &classes, &Settings::default());
-    assert_eq!(statuses(&again, Sight::Off, &later), old);
-    let fleet = fleet(&again, &[node("n", json!({}))], &[]);
-    let turned = statuses(&again, Sight::Fleet(&fleet), &later);
+    assert_eq!(statuses(&compiled, Sight::Off, &old, &later), old);
+    let fleet = fleet(&compiled, &[node("n", json!({}))], &[]);
+    let counts = Counts::of(&fleet, &compiled).expect("synced");
+    let turned = statuses(&compiled, Sight::Counted(&counts), &old, &later);
     for condition in &turned.pools["p"].conditions {
         let is_new = ["Ready", "TaintsAsDeclared"].contains(&condition.type_.as_str());
         let expected = if is_new { &later } else { &now() };
@@ -294,14 +291,13 @@ fn equal_input_gives_equal_bytes_and_a_time_stays_as_long_as_its_status() {
 
 #[test]
 fn an_object_that_is_refused_says_why_and_is_not_ready() {
-    let pools = [object("p", json!({"resourceName": 5}), Value::Null)];
+    let pools = [object("p", json!({"resourceName": 5}))];
     let classes = [object(
         "c",
         json!({"pools": [{"name": "p"}, {"name": "q"}]}),
-        json!({"conditions": "odd"}),
     )];
     let compiled = compile_each(&pools, &classes, &Settings::default());
-    let statuses = statuses(&compiled, Sight::Off, &now());
+    let statuses = first(&compiled, Sight::Off);
     let of_pool = &statuses.pools["p"].conditions;
     assert_eq!(said(of_pool, "Accepted").1, "Invalid");
     assert_eq!(said(of_pool, "Ready").1, "NotAccepted");

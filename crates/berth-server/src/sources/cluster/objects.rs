@@ -218,7 +218,7 @@ impl Objects {
         let first = self.table.is_none();
         if let Some(compiled) = compiled {
             self.tell(&compiled);
-            self.table = Some(Arc::new(compiled.table));
+            self.table = Some(compiled.table);
         }
         let Some(table) = &self.table else { return };
         let live: Arc<dyn Live> = match &mut self.picture {
