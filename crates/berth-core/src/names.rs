@@ -31,6 +31,11 @@ pub const POOL_ANNOTATION: &str = concat!(group!(), "/pool");
 /// The annotation in which the Pod's author names the container that gets the GPU (rule 13).
 pub const CONTAINER_ANNOTATION: &str = container_annotation!();
 
+/// The Lease whose holder writes the statuses, in the namespace of berth's service account.
+pub const LEASE: &str = "berth";
+/// Who writes the statuses, as their managed fields name it.
+pub const FIELD_MANAGER: &str = "berth";
+
 /// The annotation in which a Pod's author tells kubectl which container is the main one.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";
 /// The annotation of a static Pod's mirror, which its kubelet makes (rule 28).

@@ -65,6 +65,12 @@ struct Judgement {
     accepted: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct Written {
+    kind: &'static str,
+    result: &'static str,
+}
+
 /// What is read again when it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
@@ -106,6 +112,9 @@ pub struct Metrics {
     watch_errors: Family<WatchError, Counter>,
     watch_contact: Family<KindLabel, Gauge<f64, AtomicU64>>,
     objects: Family<Judgement, Gauge>,
+    status_writes: Family<Written, Counter>,
+    /// 1 where this replica holds the Lease.
+    pub lease_held: Gauge,
     /// Reviews that are being read or answered.
     pub in_flight: Gauge,
     /// Bytes of bodies and answers, as the budget counts them.
@@ -143,6 +152,8 @@ impl Default for Metrics {
             watch_errors: Family::default(),
             watch_contact: Family::default(),
             objects: Family::default(),
+            status_writes: Family::default(),
+            lease_held: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
             panics: Counter::default(),
@@ -226,6 +237,10 @@ impl Metrics {
         r.register(name, help, self.watch_contact.clone());
         let help = "Objects of a kind, by whether they are in the table";
         r.register("objects", help, self.objects.clone());
+        let help = "Statuses that were written, by kind and result";
+        r.register("status_writes", help, self.status_writes.clone());
+        let help = "1 if this replica holds the Lease, and so writes the statuses";
+        r.register("lease_held", help, self.lease_held.clone());
     }
 
     fn register_connections(&self, r: &mut Registry) {
@@ -341,6 +356,14 @@ impl Metrics {
                 .get_or_create(&Judgement { kind, accepted })
                 .set(count(n));
         }
+    }
+
+    /// Counts a status that was written, or should have been.
+    pub fn status_written(&self, kind: &'static str, is_written: bool) {
+        let result = if is_written { "written" } else { "failed" };
+        self.status_writes
+            .get_or_create(&Written { kind, result })
+            .inc();
     }
 
     /// The text of a scrape, in the OpenMetrics format.

@@ -140,7 +140,7 @@ pub enum TableSource {
 /// What follows the table, until it is dropped.
 enum Following {
     Files(Watch),
-    Cluster { _watches: cluster::Following },
+    Cluster(cluster::Following),
 }
 
 impl TableSource {
@@ -158,9 +158,9 @@ impl TableSource {
                 metrics,
                 watch::POLL,
             )?),
-            Self::Cluster(options, settings) => Following::Cluster {
-                _watches: cluster::follow(&options, settings, state, metrics).await?,
-            },
+            Self::Cluster(options, settings) => {
+                Following::Cluster(cluster::follow(&options, settings, state, metrics).await?)
+            }
         })
     }
 }
@@ -171,7 +171,15 @@ impl Following {
     async fn first(&mut self) {
         match self {
             Self::Files(watch) => watch.first().await,
-            Self::Cluster { .. } => {}
+            Self::Cluster(_) => {}
+        }
+    }
+
+    /// Leaves to another replica what only one may do.
+    async fn drain(&mut self) {
+        match self {
+            Self::Files(_) => {}
+            Self::Cluster(following) => following.drain().await,
         }
     }
 }
@@ -306,9 +314,14 @@ impl Serving {
             "draining: answers go on, and ask for a new connection"
         );
         self.state.drain();
-        let Self { parts, ports, .. } = self;
+        let Self {
+            parts,
+            ports,
+            mut table,
+            ..
+        } = self;
         let orderly = async {
-            sleep(options.drain_period).await;
+            tokio::join!(sleep(options.drain_period), table.drain());
             ports
                 .webhook
                 .graceful_shutdown(Some(options.shutdown_timeout));

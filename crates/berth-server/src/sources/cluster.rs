@@ -3,6 +3,8 @@
 //! ```text
 //!   GPUPool, WorkloadClass, Namespace ─▶ contact ─▶ objects ─▶ Publisher ─▶ view
 //!   Node, Pod, DeviceClass ───────────▶ contact ─▶ picture ───────────────▶ view.live
+//!                                 objects, picture ─▶ board ─▶ status ─▶ the API server
+//!   Lease ────────────────────────────▶ contact ─▶ lease ────────┘
 //! ```
 //!
 //! The source never ends the process: without the definitions, the rights or the API server, the replica stays alive, and
@@ -20,10 +22,13 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{
+    board::Board,
     client::Clients,
     contact::Contact,
+    lease::Release,
     objects::{News, Objects},
-    picture::Picture,
+    picture::{Counted, Picture},
+    status::Writer,
 };
 use super::Publisher;
 use crate::{metrics::Metrics, state::ServerState};
@@ -35,8 +40,14 @@ use berth_core::{
 
 mod client;
 mod contact;
+mod kept;
 mod objects;
 mod picture;
+
+mod board;
+mod calls;
+mod lease;
+mod status;
 
 pub use client::ConnectError;
 
@@ -61,6 +72,16 @@ pub struct Options {
         hide_possible_values = true
     )]
     pub live: Switch,
+    /// Whether the status of GPUPools and WorkloadClasses is written. One replica writes it: the one that holds the Lease
+    /// `berth` in the namespace of the service account, or of the kubeconfig's context
+    #[arg(
+        long,
+        env = "BERTH_STATUS",
+        value_name = "ON|OFF",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub status: Switch,
     /// The kubeconfig file; in a Pod, its service account if none is given
     #[arg(long, env = "BERTH_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -87,6 +108,16 @@ pub enum Switch {
 #[derive(Debug)]
 pub struct Following {
     _tasks: JoinSet<()>,
+    lease: Option<Release>,
+}
+
+impl Following {
+    /// Leaves to another replica what only one may do. Reviews are answered as before.
+    pub async fn drain(&mut self) {
+        if let Some(lease) = self.lease.take() {
+            lease.release().await;
+        }
+    }
 }
 
 /// Follows the cluster from now on. Nothing is in force yet when this returns.
@@ -102,27 +133,57 @@ pub async fn follow(
     };
     let clients = Clients::connect(options).await?;
     let mut tasks = JoinSet::new();
+    let board = match options.status {
+        Switch::On => Some(Arc::default()),
+        Switch::Off => None,
+    };
     let picture = match options.live {
         Switch::On => Some(picture::start(
             &mut tasks,
             &clients,
             &settings,
+            board.clone(),
             Arc::clone(&state),
             &metrics,
         )),
         Switch::Off => None,
     };
+    let lease = board.as_ref().map(|board| {
+        let counted = picture.as_ref().map(Picture::counted);
+        write_statuses(&mut tasks, &clients, board, counted, &metrics)
+    });
     let publisher = Publisher::new(state, Arc::clone(&metrics));
-    watch_table(&mut tasks, &clients, settings, publisher, picture, &metrics);
-    Ok(Following { _tasks: tasks })
+    let objects = Objects::new(settings, Arc::clone(&metrics), publisher, picture, board);
+    watch_table(&mut tasks, &clients, objects, &metrics);
+    Ok(Following {
+        _tasks: tasks,
+        lease,
+    })
+}
+
+fn write_statuses(
+    tasks: &mut JoinSet<()>,
+    clients: &Clients,
+    board: &Arc<Board>,
+    counted: Option<Arc<Counted>>,
+    metrics: &Arc<Metrics>,
+) -> Release {
+    let (held, lease) = lease::start(tasks, clients, metrics);
+    let writer = Writer {
+        client: clients.calls.clone(),
+        board: Arc::clone(board),
+        counted,
+        held,
+        metrics: Arc::clone(metrics),
+    };
+    tasks.spawn(writer.run());
+    lease
 }
 
 fn watch_table(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
-    settings: Settings,
-    publisher: Publisher,
-    picture: Option<Picture>,
+    objects: Objects,
     metrics: &Arc<Metrics>,
 ) {
     let (news, coming) = mpsc::channel(WAITING);
@@ -136,7 +197,6 @@ fn watch_table(
     tasks.spawn(contact("WorkloadClass").follow(classes, config(), news.clone(), News::Classes));
     let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(clients.watches.clone());
     tasks.spawn(contact("Namespace").follow(namespaces, config(), news, News::Namespaces));
-    let objects = Objects::new(settings, Arc::clone(metrics), publisher, picture);
     tasks.spawn(objects.publish(coming));
 }
 

@@ -17,6 +17,8 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than a watch is quiet: the API server ends it after 50 s. A connection that says nothing for so long is dead,
 /// also one from the pool, on which a request would else wait until TCP gives up (fact 14).
 const SILENCE: Duration = Duration::from_secs(55);
+/// A single call is answered at once, or not at all.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// Why there is no way to the API server.
 #[derive(Debug, thiserror::Error)]
@@ -154,17 +156,25 @@ fn of_tls(error: &(dyn Error + 'static)) -> Option<&'static str> {
 pub(super) struct Clients {
     /// For lists and watches.
     pub(super) watches: Client,
+    /// For single calls.
+    pub(super) calls: Client,
 }
 
 impl Clients {
     pub(super) async fn connect(options: &Options) -> Result<Self, ConnectError> {
         let mut config = config(options).await?;
         config.connect_timeout = Some(CONNECT);
-        config.read_timeout = Some(SILENCE);
         // without it, the time in which a connection was idle in the pool counts
         config.reset_reader_on_write = true;
-        let watches = Client::try_from(config).map_err(Box::new)?;
-        Ok(Self { watches })
+        let client = |timeout| {
+            let mut config = config.clone();
+            config.read_timeout = Some(timeout);
+            Client::try_from(config).map_err(Box::new)
+        };
+        Ok(Self {
+            watches: client(SILENCE)?,
+            calls: client(ANSWER)?,
+        })
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::{fmt::Debug, pin::pin, sync::Arc, time::Duration};
 
-use backon::{BackoffBuilder, ExponentialBackoff, ExponentialBuilder};
 use futures_util::StreamExt;
 use kube::{
     Api, Resource,
@@ -11,7 +10,10 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::{sync::mpsc::Sender, time::sleep};
 
-use super::client;
+use super::{
+    calls::{Told, backoff},
+    client,
+};
 use crate::metrics::Metrics;
 
 /// The first wait after a failure.
@@ -34,7 +36,7 @@ pub(super) struct Contact {
     /// The longest wait where rights or the definition are missing.
     missing: Duration,
     /// Why the last attempt failed, as it was logged.
-    failed: Option<String>,
+    failed: Told,
 }
 
 impl Contact {
@@ -43,7 +45,7 @@ impl Contact {
             kind,
             metrics,
             missing: MISSING,
-            failed: None,
+            failed: Told::default(),
         }
     }
 
@@ -67,16 +69,16 @@ impl Contact {
         N: Send,
     {
         let mut events = pin!(watcher(api, config));
-        let mut waits = backoff(LONGEST);
-        let mut waits_for_rights = backoff(self.missing);
+        let mut waits = backoff(SHORTEST, LONGEST);
+        let mut waits_for_rights = backoff(SHORTEST, self.missing);
         while let Some(event) = events.next().await {
             let wait = match &event {
                 // it begins anew with each attempt, and says nothing about it
                 Ok(Event::Init) => None,
                 Ok(event) => {
                     self.succeeds(matches!(event, Event::InitDone));
-                    waits = backoff(LONGEST);
-                    waits_for_rights = backoff(self.missing);
+                    waits = backoff(SHORTEST, LONGEST);
+                    waits_for_rights = backoff(SHORTEST, self.missing);
                     None
                 }
                 Err(error) => {
@@ -107,7 +109,7 @@ impl Contact {
         if listed {
             self.metrics.relisted(kind);
         }
-        if self.failed.take().is_some() {
+        if self.failed.ends() {
             tracing::info!(kind, "seen again");
         }
     }
@@ -116,21 +118,11 @@ impl Contact {
     fn fails(&mut self, error: &Error) -> String {
         let kind = self.kind;
         let error = explained(kind, error);
-        if self.failed.as_ref() != Some(&error) {
+        if self.failed.is_new(&error) {
             tracing::warn!(kind, %error, "not seen: what was seen last stays in force");
-            self.failed = Some(error.clone());
         }
         error
     }
-}
-
-fn backoff(longest: Duration) -> ExponentialBackoff {
-    ExponentialBuilder::default()
-        .with_min_delay(SHORTEST)
-        .with_max_delay(longest)
-        .with_jitter()
-        .without_max_times()
-        .build()
 }
 
 /// The API server's code; 0 where it has not answered.
@@ -158,7 +150,7 @@ fn explained(kind: &str, error: &Error) -> String {
             "{kind} is not defined in this cluster; apply the CustomResourceDefinitions of deploy/crds"
         ),
         401 | 403 => format!(
-            "{kind} may not be listed and watched: {said}; bind berth's ClusterRole to its ServiceAccount"
+            "{kind} may not be listed and watched: {said}; bind berth's ClusterRole and Role to its ServiceAccount"
         ),
         _ => format!("{kind}: {said}"),
     }

@@ -1,25 +1,21 @@
 //! From what the watches show to the view: kept by name, compiled off the asynchronous threads, put in force whole.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    convert::Infallible,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, convert::Infallible, sync::Arc, time::Duration};
 
 use k8s_openapi::api::core::v1::Namespace;
-use kube::{
-    Resource, ResourceExt,
-    core::{DynamicObject, PartialObjectMeta},
-    runtime::watcher::Event,
-};
+use kube::core::{DynamicObject, PartialObjectMeta};
 use tokio::{
     sync::mpsc::Receiver,
     task::{JoinError, spawn_blocking},
     time::{Instant, timeout_at},
 };
 
-use super::{contact::Seen, picture::Picture};
+use super::{
+    board::{Board, Kind},
+    contact::Seen,
+    kept::Kept,
+    picture::Picture,
+};
 use crate::{metrics::Metrics, sources::Publisher};
 use berth_core::{
     labels::{Labels, Namespaces},
@@ -42,17 +38,6 @@ pub(super) enum News {
     Namespaces(Seen<PartialObjectMeta<Namespace>>),
 }
 
-/// The objects of one kind, by name.
-#[derive(Clone, Debug)]
-struct Kept<T> {
-    /// None before the first complete list.
-    listed: Option<BTreeMap<String, T>>,
-    /// A list that is not complete.
-    coming: BTreeMap<String, T>,
-    /// Why the last attempt failed.
-    failed: Option<String>,
-}
-
 /// What changed since it was put in force.
 #[derive(Clone, Copy, Debug, Default)]
 struct Changed {
@@ -67,6 +52,8 @@ pub(super) struct Objects {
     metrics: Arc<Metrics>,
     publisher: Publisher,
     picture: Option<Picture>,
+    /// None with `--status off`.
+    board: Option<Arc<Board>>,
     pools: Kept<DynamicObject>,
     classes: Kept<DynamicObject>,
     namespaces: Kept<Labels>,
@@ -77,68 +64,20 @@ pub(super) struct Objects {
     refused: BTreeSet<String>,
 }
 
-impl<T> Default for Kept<T> {
-    fn default() -> Self {
-        Self {
-            listed: None,
-            coming: BTreeMap::new(),
-            failed: None,
-        }
-    }
-}
-
-impl<T: PartialEq> Kept<T> {
-    /// Takes what was seen, and says whether what is kept is another now.
-    fn take<K: Resource>(&mut self, seen: Seen<K>, of: impl Fn(K) -> T) -> bool {
-        let event = match seen {
-            Err(error) => {
-                self.failed = Some(error);
-                return false;
-            }
-            Ok(event) => event,
-        };
-        match event {
-            Event::Init => self.coming.clear(),
-            Event::InitApply(object) => {
-                self.coming.insert(object.name_any(), of(object));
-            }
-            Event::InitDone => {
-                self.failed = None;
-                let listed = std::mem::take(&mut self.coming);
-                let changed = self.listed.as_ref() != Some(&listed);
-                self.listed = Some(listed);
-                return changed;
-            }
-            Event::Apply(object) => {
-                self.failed = None;
-                let (name, new) = (object.name_any(), of(object));
-                let listed = self.listed.get_or_insert_default();
-                let changed = listed.get(&name) != Some(&new);
-                listed.insert(name, new);
-                return changed;
-            }
-            Event::Delete(object) => {
-                self.failed = None;
-                let listed = self.listed.get_or_insert_default();
-                return listed.remove(&object.name_any()).is_some();
-            }
-        }
-        false
-    }
-}
-
 impl Objects {
     pub(super) fn new(
         settings: Settings,
         metrics: Arc<Metrics>,
         publisher: Publisher,
         picture: Option<Picture>,
+        board: Option<Arc<Board>>,
     ) -> Self {
         Self {
             settings,
             metrics,
             publisher,
             picture,
+            board,
             pools: Kept::default(),
             classes: Kept::default(),
             namespaces: Kept::default(),
@@ -175,13 +114,26 @@ impl Objects {
 
     fn take(&mut self, news: News, changed: &mut Changed) {
         match news {
-            News::Pools(seen) => changed.table |= self.pools.take(seen, as_the_author_wrote_it),
-            News::Classes(seen) => changed.table |= self.classes.take(seen, as_the_author_wrote_it),
-            News::Namespaces(seen) => {
-                let labels =
-                    |it: PartialObjectMeta<Namespace>| it.metadata.labels.unwrap_or_default();
-                changed.namespaces |= self.namespaces.take(seen, labels);
+            News::Pools(seen) => {
+                self.show(Kind::Pool, &seen);
+                changed.table |= self.pools.take(&seen, as_the_author_wrote_it);
             }
+            News::Classes(seen) => {
+                self.show(Kind::Class, &seen);
+                changed.table |= self.classes.take(&seen, as_the_author_wrote_it);
+            }
+            News::Namespaces(seen) => {
+                let labels = |it: &PartialObjectMeta<Namespace>| {
+                    it.metadata.labels.clone().unwrap_or_default()
+                };
+                changed.namespaces |= self.namespaces.take(&seen, labels);
+            }
+        }
+    }
+
+    fn show(&self, kind: Kind, seen: &Seen<DynamicObject>) {
+        if let Some(board) = &self.board {
+            board.see(kind, seen);
         }
     }
 
@@ -216,9 +168,10 @@ impl Objects {
 
     async fn put_in_force(&mut self, compiled: Option<Compiled>) {
         let first = self.table.is_none();
-        if let Some(compiled) = compiled {
-            self.tell(&compiled);
-            self.table = Some(compiled.table);
+        let compiled = compiled.map(Arc::new);
+        if let Some(compiled) = &compiled {
+            self.tell(compiled);
+            self.table = Some(Arc::clone(&compiled.table));
         }
         let Some(table) = &self.table else { return };
         let live: Arc<dyn Live> = match &mut self.picture {
@@ -237,6 +190,9 @@ impl Objects {
             live,
         };
         self.publisher.take::<Infallible>(Ok(Some(view)));
+        if let (Some(board), Some(compiled)) = (&self.board, compiled) {
+            board.put(compiled);
+        }
     }
 
     /// Logs each refusal once, and shows how many there are.
@@ -291,7 +247,8 @@ impl Objects {
 }
 
 /// The object without what others write: a status is no change of the table.
-fn as_the_author_wrote_it(mut object: DynamicObject) -> DynamicObject {
+fn as_the_author_wrote_it(object: &DynamicObject) -> DynamicObject {
+    let mut object = object.clone();
     object.metadata.managed_fields = None;
     object.metadata.resource_version = None;
     if let Some(data) = object.data.as_object_mut() {

@@ -20,16 +20,19 @@ use tokio::{
 
 use super::{
     WAITING,
+    board::Board,
     client::Clients,
     config,
     contact::{Contact, Seen},
 };
 use crate::{metrics::Metrics, state::ServerState};
 use berth_core::{
+    conditions::Counts,
     fleet::{Change, Kind, NodeView, PodView},
     labels::Labels,
     ledger::Ledger,
     live::{Choice, Live, Wish},
+    objects::Compiled,
     table::{AllocationTable, Settings, compile},
 };
 
@@ -57,14 +60,25 @@ pub(super) struct Picture {
 }
 
 /// What reviews ask.
-struct Counted {
+pub(super) struct Counted {
     ledger: Mutex<Ledger>,
     began: Instant,
+}
+
+/// What the statuses are made from.
+pub(super) enum Count {
+    /// It counts by another table than the one that was asked for, but not for long.
+    ByAnotherTable,
+    /// Nodes and Pods are still being listed.
+    NotSynced,
+    Counts(Counts),
 }
 
 /// The task that counts.
 struct Counting {
     counted: Arc<Counted>,
+    /// Told of every change; none with `--status off`.
+    board: Option<Arc<Board>>,
     state: Arc<ServerState>,
     class_label: String,
     device_classes: BTreeMap<String, Option<String>>,
@@ -76,6 +90,7 @@ pub(super) fn start(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
     settings: &Settings,
+    board: Option<Arc<Board>>,
     state: Arc<ServerState>,
     metrics: &Arc<Metrics>,
 ) -> Picture {
@@ -102,6 +117,7 @@ pub(super) fn start(
     let (say, synced) = watch::channel(false);
     let counting = Counting {
         counted: Arc::clone(&counted),
+        board,
         state,
         class_label: settings.class_label.clone(),
         device_classes: BTreeMap::new(),
@@ -138,9 +154,24 @@ impl Picture {
     pub(super) fn live(&self) -> Arc<dyn Live> {
         Arc::clone(&self.live) as Arc<dyn Live>
     }
+
+    /// What the statuses are made from.
+    pub(super) fn counted(&self) -> Arc<Counted> {
+        Arc::clone(&self.live)
+    }
 }
 
 impl Counted {
+    /// Counts what there is of these objects.
+    pub(super) fn count(&self, compiled: &Compiled) -> Count {
+        let ledger = self.ledger();
+        let fleet = ledger.fleet();
+        if fleet.table().revision() != compiled.table.revision() {
+            return Count::ByAnotherTable;
+        }
+        Counts::of(fleet, compiled).map_or(Count::NotSynced, Count::Counts)
+    }
+
     /// A panic in a review leaves the ledger whole or a take short, and the next list mends it.
     fn ledger(&self) -> MutexGuard<'_, Ledger> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
@@ -186,6 +217,13 @@ impl Counting {
                 tracing::error!(%error, "GPUs are counted by an older table: a bug in berth");
             }
         }
+        self.show();
+    }
+
+    fn show(&self) {
+        if let Some(board) = &self.board {
+            board.change();
+        }
     }
 
     fn apply(&self, change: &Change) {
@@ -195,6 +233,7 @@ impl Counting {
         drop(ledger);
         self.synced
             .send_if_modified(|known| std::mem::replace(known, synced) != synced);
+        self.show();
     }
 
     fn node(&self, event: Event<NodeView>) {

@@ -1,0 +1,97 @@
+//! Holds the Lease of this namespace, if nobody else does.
+
+use std::{
+    hash::{BuildHasher, Hasher, RandomState},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::Api;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    task::JoinSet,
+    time::timeout,
+};
+
+use self::candidate::Candidate;
+use super::{WAITING, client::Clients, config, contact::Contact};
+use crate::metrics::Metrics;
+use berth_core::names;
+
+mod candidate;
+
+/// So long the end waits for the release.
+const RELEASE: Duration = Duration::from_secs(2);
+
+/// Whether this replica holds the Lease: until when, by its own clock, which does not jump.
+#[derive(Clone, Debug)]
+pub(super) struct Held(watch::Receiver<Option<Instant>>);
+
+/// Gives the Lease back.
+#[derive(Debug)]
+pub(super) struct Release {
+    say: oneshot::Sender<()>,
+    done: oneshot::Receiver<()>,
+}
+
+/// Tries to get the Lease, and keeps it, until it is released.
+pub(super) fn start(
+    tasks: &mut JoinSet<()>,
+    clients: &Clients,
+    metrics: &Arc<Metrics>,
+) -> (Held, Release) {
+    let (news, coming) = mpsc::channel(WAITING);
+    let ours = config().fields(&format!("metadata.name={}", names::LEASE));
+    let watched: Api<Lease> = Api::default_namespaced(clients.watches.clone());
+    let contact = Contact::new("Lease", Arc::clone(metrics));
+    tasks.spawn(contact.follow(watched, ours, news, |seen| seen));
+    let (held, holds) = watch::channel(None);
+    let (say, released) = oneshot::channel();
+    let (end, done) = oneshot::channel();
+    let candidate = Candidate::new(
+        Api::default_namespaced(clients.calls.clone()),
+        identity(),
+        held,
+        Arc::clone(metrics),
+    );
+    tasks.spawn(async move {
+        candidate.run(coming, released).await;
+        // nobody waits where the process ends at once
+        let _ = end.send(());
+    });
+    (Held(holds), Release { say, done })
+}
+
+/// The host's name, which is the Pod's, and what tells this process from the one before.
+fn identity() -> String {
+    let host = rustix::system::uname();
+    let host = host.nodename().to_string_lossy();
+    // the keys of a hasher are random
+    let random = RandomState::new().build_hasher().finish();
+    format!("{host}_{random:016x}")
+}
+
+impl Held {
+    /// Whether this replica holds it now.
+    pub(super) fn is_held(&self) -> bool {
+        is_held(*self.0.borrow())
+    }
+
+    /// Waits until it does. An error: it never will again.
+    pub(super) async fn gained(&mut self) -> Result<(), watch::error::RecvError> {
+        self.0.wait_for(|until| is_held(*until)).await.map(drop)
+    }
+}
+
+fn is_held(until: Option<Instant>) -> bool {
+    until.is_some_and(|until| Instant::now() < until)
+}
+
+impl Release {
+    /// Gives the Lease back if it is held, so that another replica need not wait for its end.
+    pub(super) async fn release(self) {
+        let _ = self.say.send(());
+        let _ = timeout(RELEASE, self.done).await;
+    }
+}
