@@ -59,6 +59,7 @@ mod rights;
 mod seed;
 mod source;
 mod stand;
+mod status;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.
 const KUBERNETES: &str = "BERTH_KUBERNETES";

@@ -1,0 +1,459 @@
+//! The Lease and the statuses, with exactly the rights that are asked for, as a real API server gives them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Output,
+    time::Duration,
+};
+
+use berth_cluster::{ControlPlane, Error, Options, homelab};
+use serde_json::{Value, json};
+use tokio::{task::spawn_blocking, time::Instant};
+
+use crate::{
+    common::{
+        client, path,
+        process::{Berth, arg},
+    },
+    eventually,
+};
+
+/// What berth may do. The Lease is named: nobody who has this may write another.
+const RIGHTS: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "berth"}, "rules": [
+  {"apiGroups": ["berth.dev"], "resources": ["gpupools", "workloadclasses"], "verbs": ["list", "watch"]},
+  {"apiGroups": ["berth.dev"], "resources": ["gpupools/status", "workloadclasses/status"], "verbs": ["patch"]},
+  {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods"], "verbs": ["list", "watch"]},
+  {"apiGroups": ["resource.k8s.io"], "resources": ["deviceclasses"], "verbs": ["list", "watch"]}]},
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "berth"},
+  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "berth"},
+  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "berth"}]},
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "berth", "namespace": "default"}, "rules": [
+  {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["berth"], "verbs": ["get", "list", "watch", "update"]}]},
+{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "berth", "namespace": "default"},
+  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "berth"},
+  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "berth"}]},
+{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "berth", "namespace": "default"}}]}"#;
+/// As `kubectl get gpupool,workloadclass -o wide` shows the homelab, without the ages.
+const GOLDEN: &str = include_str!("status.txt");
+
+/// A control plane with the homelab's nodes and table, and berth's rights.
+struct Stage {
+    control_plane: ControlPlane,
+    kubeconfig: PathBuf,
+}
+
+/// None where this machine has no control plane.
+async fn stage() -> Option<Stage> {
+    let options = Options {
+        kubernetes: std::env::var(crate::KUBERNETES).ok(),
+        ..Options::default()
+    };
+    let control_plane = match ControlPlane::start(&options).await {
+        Err(Error::Missing(_)) => return None,
+        started => started.unwrap_or_else(|error| panic!("{error}")),
+    };
+    let client = control_plane.client().await.expect("a client");
+    homelab::register(&client).await.expect("nodes");
+    let kubeconfig = control_plane.kubeconfig_without_rights("berth");
+    let stage = Stage {
+        kubeconfig: kubeconfig.expect("a file"),
+        control_plane,
+    };
+    let crds = path("deploy/crds");
+    stage
+        .run(&["apply", "--server-side", "-f", arg(&crds)])
+        .await;
+    let established = [
+        "wait",
+        "--for=condition=Established",
+        "crd",
+        "--all",
+        "--timeout=30s",
+    ];
+    stage.run(&established).await;
+    stage.apply(RIGHTS).await;
+    let table = path("examples/homelab.yaml");
+    stage.run(&["apply", "-f", arg(&table)]).await;
+    Some(stage)
+}
+
+impl Stage {
+    async fn kubectl(&self, arguments: &[&str]) -> Output {
+        let mut kubectl = self.control_plane.kubectl().expect("kubectl");
+        kubectl.args(arguments);
+        let ran = spawn_blocking(move || kubectl.output()).await;
+        ran.expect("no panic").expect("kubectl runs")
+    }
+
+    /// Runs kubectl, which must be content: what it said.
+    async fn run(&self, arguments: &[&str]) -> String {
+        let output = self.kubectl(arguments).await;
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {said}{errors}");
+        said
+    }
+
+    async fn apply(&self, manifest: &str) {
+        let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
+        std::fs::write(file.path(), manifest).expect("written");
+        self.run(&["apply", "-f", arg(file.path())]).await;
+    }
+
+    fn berth(&self, flags: &[&str]) -> Berth {
+        self.berth_with(&self.kubeconfig, flags)
+    }
+
+    fn berth_with(&self, kubeconfig: &Path, flags: &[&str]) -> Berth {
+        let mut all = vec![
+            "--table-source=cluster",
+            "--kubeconfig",
+            arg(kubeconfig),
+            "--tls-self-signed",
+            "--drain-period=0s",
+        ];
+        all.extend(flags);
+        Berth::serve(&all)
+    }
+
+    async fn object(&self, object: &str) -> Value {
+        let said = self
+            .run(&["get", object, "-o", "json", "--show-managed-fields"])
+            .await;
+        serde_json::from_str(&said).expect("JSON")
+    }
+
+    /// The status and the reason of a condition, with its message.
+    async fn condition(&self, object: &str, type_: &str) -> Option<[String; 3]> {
+        let object = self.object(object).await;
+        let conditions = object["status"]["conditions"].as_array()?;
+        let condition = conditions.iter().find(|it| it["type"] == type_)?;
+        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
+        Some([text("status"), text("reason"), text("message")])
+    }
+
+    /// Waits until a condition has a status and a reason: how long that took, and the message.
+    async fn turns(&self, object: &str, type_: &str, to: [&str; 2]) -> (Duration, String) {
+        let began = Instant::now();
+        let turned = eventually(async || {
+            let [status, reason, message] = self.condition(object, type_).await?;
+            ([&*status, &*reason] == to).then_some(message)
+        });
+        let Some(message) = turned.await else {
+            panic!("{object}: {:?}", self.object(object).await["status"]);
+        };
+        (began.elapsed(), message)
+    }
+
+    async fn resource_version(&self, object: &str) -> String {
+        let object = self.object(object).await;
+        object["metadata"]["resourceVersion"].to_string()
+    }
+
+    async fn holder(&self) -> Option<String> {
+        let lease = self.object("lease/berth").await;
+        lease["spec"]["holderIdentity"].as_str().map(str::to_owned)
+    }
+}
+
+/// A Pod of a class that asks for a GPU, as berth would have made it.
+fn pod(name: &str, class: &str, pool: &str, resource: &str) -> String {
+    let container = json!({"name": "x", "image": "x", "resources": {"limits": {resource: "1"}}});
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": {
+            "name": name, "labels": {"berth.dev/workload-class": class}, "annotations": {"berth.dev/pool": pool},
+        },
+        "spec": {"automountServiceAccountToken": false, "containers": [container]},
+    })
+    .to_string()
+}
+
+async fn holds(berth: &Berth) -> bool {
+    let metrics = client::get(berth.admin, "/metrics").await;
+    metrics.contains("\nberth_lease_held 1\n")
+}
+
+/// Whether it has tried to write a status.
+async fn has_written(berth: &Berth) -> bool {
+    let metrics = client::get(berth.admin, "/metrics").await;
+    metrics.contains("\nberth_status_writes_total{")
+}
+
+async fn gets_the_lease(berth: &Berth) -> Duration {
+    let began = Instant::now();
+    let held = eventually(async || holds(berth).await.then_some(())).await;
+    assert!(held.is_some(), "the Lease is not held");
+    began.elapsed()
+}
+
+#[tokio::test]
+async fn kubectl_shows_what_there_is_and_whether_it_works() {
+    let Some(stage) = stage().await else { return };
+    let accounts = eventually(async || {
+        let there = stage.kubectl(&["get", "serviceaccount/default"]).await;
+        there.status.success().then_some(())
+    });
+    assert!(accounts.await.is_some(), "Pods can be created");
+    for (name, class) in [("whisper-1", "whisper"), ("whisper-2", "whisper")] {
+        stage
+            .apply(&pod(name, class, "rtx-2070", "nvidia.com/gpu"))
+            .await;
+    }
+    stage
+        .run(&[
+            "wait",
+            "--for=condition=PodScheduled",
+            "pod",
+            "--all",
+            "--timeout=30s",
+        ])
+        .await;
+    stage
+        .apply(&pod("xtts", "xtts", "rtx-2070", "nvidia.com/gpu"))
+        .await;
+    stage.run(&["cordon", "danilo.home.arpa"]).await;
+    let berth = stage.berth(&[]);
+    let shown = async || {
+        let wide = ["get", "gpupool,workloadclass", "-o", "wide"];
+        let said = stage.run(&wide).await;
+        let lines = said.lines().map(|line| {
+            let line = line.trim_end();
+            let ages = line.rsplit_once(' ').filter(|(_, age)| *age != "AGE");
+            ages.map_or(line, |(rest, _)| rest.trim_end()).to_owned()
+        });
+        lines.collect::<Vec<_>>().join("\n")
+    };
+    let same = eventually(async || (shown().await == GOLDEN.trim_end()).then_some(())).await;
+    assert!(same.is_some(), "{}", shown().await);
+
+    // what does not change is not written: where something else does, all the rest stays at its version
+    let (pool, class) = ("gpupool/strix-halo", "workloadclass/vllm");
+    let before = [
+        stage.resource_version(pool).await,
+        stage.resource_version(class).await,
+    ];
+    stage.run(&["uncordon", "danilo.home.arpa"]).await;
+    stage
+        .turns("gpupool/intel-arc", "Ready", ["True", "Ready"])
+        .await;
+    stage
+        .turns("workloadclass/bge-reranker", "Ready", ["True", "Ready"])
+        .await;
+    let after = [
+        stage.resource_version(pool).await,
+        stage.resource_version(class).await,
+    ];
+    assert_eq!(before, after);
+    // and one that takes over writes nothing that is right already
+    berth.terminate();
+    let other = stage.berth(&[]);
+    gets_the_lease(&other).await;
+    stage.run(&["cordon", "danilo.home.arpa"]).await;
+    stage
+        .turns("gpupool/intel-arc", "Ready", ["False", "Cordoned"])
+        .await;
+    let after = [
+        stage.resource_version(pool).await,
+        stage.resource_version(class).await,
+    ];
+    assert_eq!(before, after);
+    // somebody else's words in it do not stay
+    let forged =
+        r#"{"status": {"gpus": {"allocatable": 9, "allocated": 0, "waiting": 0, "free": 9}}}"#;
+    stage
+        .run(&[
+            "patch",
+            pool,
+            "--subresource=status",
+            "--type=merge",
+            "-p",
+            forged,
+        ])
+        .await;
+    let mended = eventually(async || {
+        let object = stage.object(pool).await;
+        (object["status"]["gpus"]["free"] == 1).then_some(())
+    });
+    assert!(mended.await.is_some(), "{}", stage.object(pool).await);
+}
+
+#[tokio::test]
+async fn a_class_without_its_pool_says_so_until_the_pool_is_there() {
+    let Some(stage) = stage().await else { return };
+    let berth = stage.berth(&[]);
+    gets_the_lease(&berth).await;
+    let class = json!({
+        "apiVersion": "berth.dev/v1alpha1", "kind": "WorkloadClass", "metadata": {"name": "late"},
+        "spec": {"pools": [{"name": "late"}]},
+    });
+    stage.apply(&class.to_string()).await;
+    let (took, message) = stage
+        .turns("workloadclass/late", "Accepted", ["False", "PoolNotFound"])
+        .await;
+    assert!(
+        message.contains("there is no GPUPool \"late\""),
+        "{message}"
+    );
+    let ready = stage
+        .condition("workloadclass/late", "Ready")
+        .await
+        .expect("a condition");
+    assert_eq!(ready[..2], ["False", "NotAccepted"]);
+    assert!(took < Duration::from_secs(5), "{took:?}");
+
+    let pool = json!({
+        "apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": "late"},
+        "spec": {"hostnames": ["drizzt"], "resourceName": "amd.com/gpu"},
+    });
+    stage.apply(&pool.to_string()).await;
+    let (took, _) = stage
+        .turns("workloadclass/late", "Ready", ["True", "Ready"])
+        .await;
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    let object = stage.object("workloadclass/late").await;
+    assert_eq!(
+        object["status"]["observedGeneration"],
+        object["metadata"]["generation"]
+    );
+    let fields = &object["metadata"]["managedFields"];
+    let ours = |it: &&Value| it["manager"] == "berth";
+    let ours = fields
+        .as_array()
+        .expect("managers")
+        .iter()
+        .find(ours)
+        .expect("ours");
+    assert_eq!(
+        (&ours["operation"], &ours["subresource"]),
+        (&json!("Apply"), &json!("status"))
+    );
+}
+
+#[tokio::test]
+async fn of_two_replicas_one_writes_and_the_other_when_that_one_is_gone() {
+    let Some(stage) = stage().await else { return };
+    let first = stage.berth(&[]);
+    gets_the_lease(&first).await;
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["True", "Ready"])
+        .await;
+    let second = stage.berth(&[]);
+    let ready = eventually(async || (client::ready(second.admin).await.0 == 200).then_some(()));
+    assert!(ready.await.is_some(), "not ready");
+    stage.run(&["cordon", "khelben.home.arpa"]).await;
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["False", "Cordoned"])
+        .await;
+    assert!(!holds(&second).await && !has_written(&second).await);
+
+    // killed: the other waits until the Lease is over
+    first.signal("KILL");
+    let took = gets_the_lease(&second).await;
+    assert!(
+        took > Duration::from_secs(5) && took < Duration::from_secs(20),
+        "{took:?}"
+    );
+    stage.run(&["uncordon", "khelben.home.arpa"]).await;
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["True", "Ready"])
+        .await;
+
+    // stopped: when it goes on, it knows that it holds it no more
+    let third = stage.berth(&[]);
+    second.signal("STOP");
+    gets_the_lease(&third).await;
+    second.signal("CONT");
+    let lost = eventually(async || (!holds(&second).await).then_some(())).await;
+    assert!(lost.is_some() && holds(&third).await);
+    second.event(|event| event["message"] == "does not hold the Lease any more");
+
+    // drained: the other has it at once
+    third.terminate();
+    let took = gets_the_lease(&second).await;
+    assert!(took < Duration::from_secs(3), "{took:?}");
+    assert_eq!(
+        stage.object("lease/berth").await["spec"]["leaseTransitions"],
+        3
+    );
+    assert!(stage.holder().await.is_some());
+}
+
+#[tokio::test]
+async fn without_the_rights_to_write_it_serves_and_says_so_once() {
+    let Some(stage) = stage().await else { return };
+    let serves = async |berth: &Berth| {
+        let ready = eventually(async || (client::ready(berth.admin).await.0 == 200).then_some(()));
+        assert!(
+            ready.await.is_some(),
+            "{:?}",
+            client::ready(berth.admin).await
+        );
+    };
+    stage.run(&["delete", "rolebinding", "berth"]).await;
+    let without = stage.berth(&[]);
+    serves(&without).await;
+    let told = without.event(|event| event["kind"] == "Lease" && event["level"] == "WARN");
+    assert!(
+        told["error"]
+            .as_str()
+            .is_some_and(|it| it.contains("may not be listed")),
+        "{told}"
+    );
+    stage.apply(RIGHTS).await;
+    gets_the_lease(&without).await;
+
+    // statuses: the right is lost, and comes back
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["True", "Ready"])
+        .await;
+    let role = |patch: &'static str| ["patch", "clusterrole", "berth", "--type=json", "-p", patch];
+    stage
+        .run(&role(
+            r#"[{"op": "replace", "path": "/rules/1/verbs", "value": ["get"]}]"#,
+        ))
+        .await;
+    stage.run(&["cordon", "khelben.home.arpa"]).await;
+    let told = without.event(|event| event["level"] == "WARN");
+    assert!(
+        told["message"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("no status is written")),
+        "{told}"
+    );
+    serves(&without).await;
+    stage
+        .run(&role(
+            r#"[{"op": "replace", "path": "/rules/1/verbs", "value": ["patch"]}]"#,
+        ))
+        .await;
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["False", "Cordoned"])
+        .await;
+    let warnings = without.events();
+    let warnings = warnings.iter().filter(|event| event["level"] == "WARN");
+    assert_eq!(warnings.count(), 0, "told once");
+    drop(without);
+
+    let blind = stage.berth(&["--live=off"]);
+    gets_the_lease(&blind).await;
+    stage
+        .turns("gpupool/strix-halo", "Ready", ["Unknown", "LiveOff"])
+        .await;
+    assert_eq!(
+        stage.object("gpupool/strix-halo").await["status"]["gpus"],
+        Value::Null
+    );
+    drop(blind);
+
+    // a Lease that is missing is made by whoever may
+    stage.run(&["delete", "lease", "berth"]).await;
+    let admin = stage.control_plane.kubeconfig().expect("a file");
+    let off = stage.berth_with(&admin, &["--status=off"]);
+    serves(&off).await;
+    let on = stage.berth_with(&admin, &[]);
+    gets_the_lease(&on).await;
+    assert!(stage.holder().await.is_some());
+    assert!(!holds(&off).await && !has_written(&off).await);
+}
