@@ -38,7 +38,7 @@ pub(crate) fn table(pools: &[Value], classes: &[Value]) -> Arc<AllocationTable> 
     let refusals = compiled.pools.iter().filter_map(|it| it.refusal.as_ref());
     let refusals = refusals.chain(compiled.classes.iter().filter_map(|it| it.refusal.as_ref()));
     assert_eq!(refusals.collect::<Vec<_>>(), Vec::<&_>::new());
-    Arc::new(compiled.table)
+    compiled.table
 }
 
 /// The tables between which the random events change.
