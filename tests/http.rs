@@ -68,6 +68,7 @@ impl Server {
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
             limits,
+            events: None,
         });
         Self {
             router,
@@ -787,6 +788,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
             state: Arc::default(),
             metrics: Arc::default(),
             limits: LIMITS,
+            events: None,
         }),
         ..Server::new()
     };

@@ -45,6 +45,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
             max_body_memory: 8 << 20,
             max_in_flight: 4,
         },
+        events: None,
     })
 });
 

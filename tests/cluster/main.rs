@@ -39,6 +39,7 @@ mod definitions;
 mod denied;
 mod dry_run;
 mod ends;
+mod events;
 mod fields;
 mod footprint;
 mod guard;
@@ -58,6 +59,7 @@ mod restarts;
 mod rights;
 mod seed;
 mod source;
+mod stage;
 mod stand;
 mod status;
 

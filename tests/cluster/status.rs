@@ -1,161 +1,18 @@
 //! The Lease and the statuses, with exactly the rights that are asked for, as a real API server gives them.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Output,
-    time::Duration,
-};
+use std::time::Duration;
 
-use berth_cluster::{ControlPlane, Error, Options, homelab};
 use serde_json::{Value, json};
-use tokio::{task::spawn_blocking, time::Instant};
+use tokio::time::Instant;
 
 use crate::{
-    common::{
-        client, path,
-        process::{Berth, arg},
-    },
+    common::{client, process::Berth},
     eventually,
+    stage::{RIGHTS, stage},
 };
 
-/// What berth may do. The Lease is named: nobody who has this may write another.
-const RIGHTS: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
-{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "berth"}, "rules": [
-  {"apiGroups": ["berth.dev"], "resources": ["gpupools", "workloadclasses"], "verbs": ["list", "watch"]},
-  {"apiGroups": ["berth.dev"], "resources": ["gpupools/status", "workloadclasses/status"], "verbs": ["patch"]},
-  {"apiGroups": [""], "resources": ["namespaces", "nodes", "pods"], "verbs": ["list", "watch"]},
-  {"apiGroups": ["resource.k8s.io"], "resources": ["deviceclasses"], "verbs": ["list", "watch"]}]},
-{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "berth"},
-  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "berth"},
-  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "berth"}]},
-{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "berth", "namespace": "default"}, "rules": [
-  {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["berth"], "verbs": ["get", "list", "watch", "update"]}]},
-{"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "berth", "namespace": "default"},
-  "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "berth"},
-  "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "berth"}]},
-{"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": {"name": "berth", "namespace": "default"}}]}"#;
 /// As `kubectl get gpupool,workloadclass -o wide` shows the homelab, without the ages.
 const GOLDEN: &str = include_str!("status.txt");
-
-/// A control plane with the homelab's nodes and table, and berth's rights.
-struct Stage {
-    control_plane: ControlPlane,
-    kubeconfig: PathBuf,
-}
-
-/// None where this machine has no control plane.
-async fn stage() -> Option<Stage> {
-    let options = Options {
-        kubernetes: std::env::var(crate::KUBERNETES).ok(),
-        ..Options::default()
-    };
-    let control_plane = match ControlPlane::start(&options).await {
-        Err(Error::Missing(_)) => return None,
-        started => started.unwrap_or_else(|error| panic!("{error}")),
-    };
-    let client = control_plane.client().await.expect("a client");
-    homelab::register(&client).await.expect("nodes");
-    let kubeconfig = control_plane.kubeconfig_without_rights("berth");
-    let stage = Stage {
-        kubeconfig: kubeconfig.expect("a file"),
-        control_plane,
-    };
-    let crds = path("deploy/crds");
-    stage
-        .run(&["apply", "--server-side", "-f", arg(&crds)])
-        .await;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    stage.run(&established).await;
-    stage.apply(RIGHTS).await;
-    let table = path("examples/homelab.yaml");
-    stage.run(&["apply", "-f", arg(&table)]).await;
-    Some(stage)
-}
-
-impl Stage {
-    async fn kubectl(&self, arguments: &[&str]) -> Output {
-        let mut kubectl = self.control_plane.kubectl().expect("kubectl");
-        kubectl.args(arguments);
-        let ran = spawn_blocking(move || kubectl.output()).await;
-        ran.expect("no panic").expect("kubectl runs")
-    }
-
-    /// Runs kubectl, which must be content: what it said.
-    async fn run(&self, arguments: &[&str]) -> String {
-        let output = self.kubectl(arguments).await;
-        let said = String::from_utf8_lossy(&output.stdout).into_owned();
-        let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {said}{errors}");
-        said
-    }
-
-    async fn apply(&self, manifest: &str) {
-        let file = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
-        std::fs::write(file.path(), manifest).expect("written");
-        self.run(&["apply", "-f", arg(file.path())]).await;
-    }
-
-    fn berth(&self, flags: &[&str]) -> Berth {
-        self.berth_with(&self.kubeconfig, flags)
-    }
-
-    fn berth_with(&self, kubeconfig: &Path, flags: &[&str]) -> Berth {
-        let mut all = vec![
-            "--table-source=cluster",
-            "--kubeconfig",
-            arg(kubeconfig),
-            "--tls-self-signed",
-            "--drain-period=0s",
-        ];
-        all.extend(flags);
-        Berth::serve(&all)
-    }
-
-    async fn object(&self, object: &str) -> Value {
-        let said = self
-            .run(&["get", object, "-o", "json", "--show-managed-fields"])
-            .await;
-        serde_json::from_str(&said).expect("JSON")
-    }
-
-    /// The status and the reason of a condition, with its message.
-    async fn condition(&self, object: &str, type_: &str) -> Option<[String; 3]> {
-        let object = self.object(object).await;
-        let conditions = object["status"]["conditions"].as_array()?;
-        let condition = conditions.iter().find(|it| it["type"] == type_)?;
-        let text = |field: &str| condition[field].as_str().unwrap_or_default().to_owned();
-        Some([text("status"), text("reason"), text("message")])
-    }
-
-    /// Waits until a condition has a status and a reason: how long that took, and the message.
-    async fn turns(&self, object: &str, type_: &str, to: [&str; 2]) -> (Duration, String) {
-        let began = Instant::now();
-        let turned = eventually(async || {
-            let [status, reason, message] = self.condition(object, type_).await?;
-            ([&*status, &*reason] == to).then_some(message)
-        });
-        let Some(message) = turned.await else {
-            panic!("{object}: {:?}", self.object(object).await["status"]);
-        };
-        (began.elapsed(), message)
-    }
-
-    async fn resource_version(&self, object: &str) -> String {
-        let object = self.object(object).await;
-        object["metadata"]["resourceVersion"].to_string()
-    }
-
-    async fn holder(&self) -> Option<String> {
-        let lease = self.object("lease/berth").await;
-        lease["spec"]["holderIdentity"].as_str().map(str::to_owned)
-    }
-}
 
 /// A Pod of a class that asks for a GPU, as berth would have made it.
 fn pod(name: &str, class: &str, pool: &str, resource: &str) -> String {
@@ -197,11 +54,6 @@ async fn gets_the_lease(berth: &Berth) -> Duration {
 #[tokio::test]
 async fn kubectl_shows_what_there_is_and_whether_it_works() {
     let Some(stage) = stage().await else { return };
-    let accounts = eventually(async || {
-        let there = stage.kubectl(&["get", "serviceaccount/default"]).await;
-        there.status.success().then_some(())
-    });
-    assert!(accounts.await.is_some(), "Pods can be created");
     for (name, class) in [("whisper-1", "whisper"), ("whisper-2", "whisper")] {
         stage
             .apply(&pod(name, class, "rtx-2070", "nvidia.com/gpu"))

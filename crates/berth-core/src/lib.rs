@@ -43,6 +43,7 @@ pub mod placement;
 pub mod patch;
 
 pub mod outcome;
+pub mod remarks;
 
 pub mod accelerators;
 pub mod field;

@@ -35,6 +35,8 @@ pub const CONTAINER_ANNOTATION: &str = container_annotation!();
 pub const LEASE: &str = "berth";
 /// Who writes the statuses, as their managed fields name it.
 pub const FIELD_MANAGER: &str = "berth";
+/// Who writes the Events, as they name it.
+pub const REPORTER: &str = "berth";
 
 /// The annotation in which a Pod's author tells kubectl which container is the main one.
 pub const DEFAULT_CONTAINER_ANNOTATION: &str = "kubectl.kubernetes.io/default-container";

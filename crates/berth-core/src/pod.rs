@@ -50,6 +50,8 @@ object! {
 object! {
     /// An owner of the Pod.
     OwnerReference {
+        /// The owner's group and version.
+        api_version: Text<'a> = "apiVersion",
         /// The owner's kind.
         kind: Text<'a> = "kind",
         /// The owner's name.

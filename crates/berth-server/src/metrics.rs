@@ -71,6 +71,11 @@ struct Written {
     result: &'static str,
 }
 
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct ResultLabel {
+    result: &'static str,
+}
+
 /// What is read again when it changes.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Source {
@@ -113,6 +118,7 @@ pub struct Metrics {
     watch_contact: Family<KindLabel, Gauge<f64, AtomicU64>>,
     objects: Family<Judgement, Gauge>,
     status_writes: Family<Written, Counter>,
+    events: Family<ResultLabel, Counter>,
     /// 1 where this replica holds the Lease.
     pub lease_held: Gauge,
     /// Reviews that are being read or answered.
@@ -153,6 +159,7 @@ impl Default for Metrics {
             watch_contact: Family::default(),
             objects: Family::default(),
             status_writes: Family::default(),
+            events: Family::default(),
             lease_held: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
@@ -239,6 +246,8 @@ impl Metrics {
         r.register("objects", help, self.objects.clone());
         let help = "Statuses that were written, by kind and result";
         r.register("status_writes", help, self.status_writes.clone());
+        let help = "Events about the owners of Pods, by result; dropped are those for which there was no room";
+        r.register("events", help, self.events.clone());
         let help = "1 if this replica holds the Lease, and so writes the statuses";
         r.register("lease_held", help, self.lease_held.clone());
     }
@@ -364,6 +373,11 @@ impl Metrics {
         self.status_writes
             .get_or_create(&Written { kind, result })
             .inc();
+    }
+
+    /// Counts an Event by what became of it.
+    pub fn event(&self, result: &'static str) {
+        self.events.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// The text of a scrape, in the OpenMetrics format.

@@ -23,7 +23,10 @@ use crate::{
     drain::{self, Signals},
     metrics::Metrics,
     process,
-    sources::{self, cluster},
+    sources::{
+        self,
+        cluster::{self, Events},
+    },
     state::ServerState,
     tls::{self, Tls},
     watch::{self, Watch},
@@ -175,6 +178,14 @@ impl Following {
         }
     }
 
+    /// Who tells the Pods' owners of reviews.
+    fn events(&self) -> Option<Events> {
+        match self {
+            Self::Files(_) => None,
+            Self::Cluster(following) => following.events(),
+        }
+    }
+
     /// Leaves to another replica what only one may do.
     async fn drain(&mut self) {
         match self {
@@ -257,12 +268,6 @@ impl Serving {
             .acceptor(gate.clone());
         let body = options.requests.max_body_bytes;
         let acceptor = Bounded::new(acceptor, Arc::clone(&metrics), body);
-        let routes = webhook::router(Webhook {
-            review,
-            state: Arc::clone(&state),
-            metrics: Arc::clone(&metrics),
-            limits: options.requests,
-        });
         let shown = Admin {
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
@@ -272,6 +277,13 @@ impl Serving {
         let table = table
             .follow(options.table, Arc::clone(&state), Arc::clone(&metrics))
             .await?;
+        let routes = webhook::router(Webhook {
+            review,
+            state: Arc::clone(&state),
+            metrics: Arc::clone(&metrics),
+            limits: options.requests,
+            events: table.events(),
+        });
         let certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
         let server = limits.server(bound.webhook, acceptor, ports.webhook.clone())?;
         let webhook = tokio::spawn(server.serve(gate.services(routes)));

@@ -33,6 +33,7 @@ use crate::{
     accept::{Occupant, at_least_one},
     duration,
     metrics::Metrics,
+    sources::cluster::Events,
     state::ServerState,
     telemetry,
 };
@@ -110,6 +111,8 @@ pub struct Webhook {
     pub metrics: Arc<Metrics>,
     /// What is too much.
     pub limits: Limits,
+    /// Who tells the Pods' owners; none without a cluster, or with `--events off`.
+    pub events: Option<Events>,
 }
 
 /// The webhook and what its requests share.
@@ -286,6 +289,9 @@ impl Service {
         let metrics = &self.webhook.metrics;
         metrics.answered(decision.reason, decision.class, elapsed);
         telemetry::reviewed(&answer, view.table.revision(), elapsed);
+        if let Some(events) = &self.webhook.events {
+            events.tell(&answer, view.table.revision());
+        }
         Ok(answer.body)
     }
 

@@ -30,8 +30,14 @@ pub struct Subject<'a> {
 /// A Pod's controller.
 #[derive(Clone, Debug)]
 pub struct Owner<'a> {
-    kind: Text<'a>,
-    name: Text<'a>,
+    /// The group and version.
+    pub api_version: Text<'a>,
+    /// The kind.
+    pub kind: Text<'a>,
+    /// The name.
+    pub name: Text<'a>,
+    /// The uid.
+    pub uid: Text<'a>,
 }
 
 impl fmt::Display for Owner<'_> {
@@ -64,9 +70,12 @@ impl<'a> Subject<'a> {
 
 impl<'a> From<OwnerReference<'a>> for Owner<'a> {
     fn from(owner: OwnerReference<'a>) -> Self {
+        let text = |text: Option<Text<'a>>| Text(kept(text.unwrap_or_default().0));
         Self {
-            kind: Text(kept(owner.kind.unwrap_or_default().0)),
-            name: Text(kept(owner.name.unwrap_or_default().0)),
+            api_version: text(owner.api_version),
+            kind: text(owner.kind),
+            name: text(owner.name),
+            uid: text(owner.uid),
         }
     }
 }

@@ -5,6 +5,7 @@
 //!   Node, Pod, DeviceClass ───────────▶ contact ─▶ picture ───────────────▶ view.live
 //!                                 objects, picture ─▶ board ─▶ status ─▶ the API server
 //!   Lease ────────────────────────────▶ contact ─▶ lease ────────┘
+//!                                     webhook ─▶ events ─────────▶ the API server
 //! ```
 //!
 //! The source never ends the process: without the definitions, the rights or the API server, the replica stays alive, and
@@ -46,10 +47,12 @@ mod picture;
 
 mod board;
 mod calls;
+mod events;
 mod lease;
 mod status;
 
 pub use client::ConnectError;
+pub use events::Events;
 
 /// So many changes wait for whoever takes them; then the watches wait, and the API server keeps the rest.
 const WAITING: usize = 1024;
@@ -82,6 +85,16 @@ pub struct Options {
         hide_possible_values = true
     )]
     pub status: Switch,
+    /// Whether Events are written about the controllers of Pods: where a Pod was placed, and each warning, which reaches
+    /// nobody else where a controller makes the Pod. One for a controller and a reason in 10 minutes
+    #[arg(
+        long,
+        env = "BERTH_EVENTS",
+        value_name = "ON|OFF",
+        default_value = "on",
+        hide_possible_values = true
+    )]
+    pub events: Switch,
     /// The kubeconfig file; in a Pod, its service account if none is given
     #[arg(long, env = "BERTH_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -109,9 +122,15 @@ pub enum Switch {
 pub struct Following {
     _tasks: JoinSet<()>,
     lease: Option<Release>,
+    events: Option<Events>,
 }
 
 impl Following {
+    /// Who tells the Pods' owners; none with `--events off`.
+    pub(crate) fn events(&self) -> Option<Events> {
+        self.events.clone()
+    }
+
     /// Leaves to another replica what only one may do. Reviews are answered as before.
     pub async fn drain(&mut self) {
         if let Some(lease) = self.lease.take() {
@@ -152,12 +171,17 @@ pub async fn follow(
         let counted = picture.as_ref().map(Picture::counted);
         write_statuses(&mut tasks, &clients, board, counted, &metrics)
     });
+    let events = match options.events {
+        Switch::On => Some(events::start(&mut tasks, &clients, &metrics)),
+        Switch::Off => None,
+    };
     let publisher = Publisher::new(state, Arc::clone(&metrics));
     let objects = Objects::new(settings, Arc::clone(&metrics), publisher, picture, board);
     watch_table(&mut tasks, &clients, objects, &metrics);
     Ok(Following {
         _tasks: tasks,
         lease,
+        events,
     })
 }
 

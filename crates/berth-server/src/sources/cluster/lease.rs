@@ -65,11 +65,15 @@ pub(super) fn start(
 
 /// The host's name, which is the Pod's, and what tells this process from the one before.
 fn identity() -> String {
-    let host = rustix::system::uname();
-    let host = host.nodename().to_string_lossy();
     // the keys of a hasher are random
     let random = RandomState::new().build_hasher().finish();
-    format!("{host}_{random:016x}")
+    format!("{}_{random:016x}", host())
+}
+
+/// The host's name, which is the Pod's.
+pub(super) fn host() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
 }
 
 impl Held {

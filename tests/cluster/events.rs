@@ -1,0 +1,167 @@
+//! Events, as a real API server takes them and kubectl shows them.
+
+use serde_json::{Value, json};
+
+use crate::{
+    common::client,
+    eventually,
+    stage::{RIGHTS, Stage, stage},
+};
+
+/// A ReplicaSet whose Pods each have a warning: an annotation of berth's that does not exist.
+fn replica_set(name: &str, replicas: u32) -> Value {
+    let labels = json!({"app": name, "berth.dev/workload-class": "whisper"});
+    let annotations = json!({"berth.dev/contaner": "x"});
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas, "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": labels, "annotations": annotations},
+                "spec": {"automountServiceAccountToken": false, "containers": [{"name": "x", "image": "x"}]},
+            },
+        },
+    })
+}
+
+/// berth's Events about an object: type, reason and note, in the order of the reasons.
+async fn told(stage: &Stage, object: &str) -> Vec<[String; 3]> {
+    let all = stage
+        .run(&["get", "events.v1.events.k8s.io", "-o", "json"])
+        .await;
+    let all: Value = serde_json::from_str(&all).expect("JSON");
+    let (kind, name) = object.split_once('/').expect("a kind and a name");
+    let ours = all["items"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|event| {
+            let about = &event["regarding"];
+            event["reportingController"] == "berth"
+                && about["kind"] == kind
+                && about["name"] == name
+        });
+    let mut told: Vec<[String; 3]> = ours
+        .map(|event| {
+            ["type", "reason", "note"].map(|it| event[it].as_str().unwrap_or_default().to_owned())
+        })
+        .collect();
+    told.sort_by(|a, b| a[1].cmp(&b[1]));
+    told
+}
+
+/// Waits until a ReplicaSet has its Pods.
+async fn has_pods(stage: &Stage, name: &str, replicas: u32) {
+    let object = format!("replicaset/{name}");
+    let made = eventually(async || {
+        let object = stage.object(&object).await;
+        (object["status"]["replicas"] == replicas).then_some(())
+    });
+    assert!(made.await.is_some(), "{}", stage.object(&object).await);
+}
+
+#[tokio::test]
+async fn a_replica_set_is_told_once_where_its_pods_go_and_what_each_warning_is() {
+    let Some(stage) = stage().await else { return };
+    let berth = stage.berth_called(&[]).await;
+    stage.apply(&replica_set("many", 50).to_string()).await;
+    has_pods(&stage, "many", 50).await;
+    // written in order: when this one is told, the other was
+    stage.apply(&replica_set("last", 1).to_string()).await;
+    let last =
+        eventually(async || (told(&stage, "ReplicaSet/last").await.len() == 2).then_some(()));
+    assert!(
+        last.await.is_some(),
+        "{:?}",
+        told(&stage, "ReplicaSet/last").await
+    );
+    let many = told(&stage, "ReplicaSet/many").await;
+    let [placed, warning] = &*many else {
+        panic!("{many:?}")
+    };
+    assert_eq!(placed[..2], ["Normal", "Placed"]);
+    let note = "class whisper: pool rtx-2070, container x (table ";
+    assert!(placed[2].starts_with(note), "{placed:?}");
+    let note = "berth: unknown annotation berth.dev/contaner; did you mean the annotation berth.dev/container?";
+    assert_eq!(warning[..], ["Warning", "UnknownKey", note]);
+
+    // where a person looks
+    let described = stage.run(&["describe", "replicaset/many"]).await;
+    let shown = described.lines().any(|line| {
+        line.contains("Warning") && line.contains("UnknownKey") && line.contains("did you mean")
+    });
+    assert!(shown, "{described}");
+    let metrics = client::get(berth.admin, "/metrics").await;
+    assert!(
+        metrics.contains("berth_events_total{result=\"written\"} 4"),
+        "{metrics}"
+    );
+}
+
+#[tokio::test]
+async fn nothing_is_told_of_a_dry_run_nor_of_a_pod_without_an_owner() {
+    let Some(stage) = stage().await else { return };
+    let _berth = stage.berth_called(&[]).await;
+    stage.apply(&replica_set("owner", 0).to_string()).await;
+    let owner = stage.object("replicaset/owner").await;
+    let pod = |name: &str, owners: Value| {
+        json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {
+                "name": name, "ownerReferences": owners, "annotations": {"berth.dev/contaner": "x"},
+                "labels": {"berth.dev/workload-class": "whisper"},
+            },
+            "spec": {"automountServiceAccountToken": false, "containers": [{"name": "x", "image": "x"}]},
+        })
+    };
+    let owners = json!([{
+        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "owner", "uid": owner["metadata"]["uid"], "controller": true,
+    }]);
+    stage.dry_run(&pod("dry", owners).to_string()).await;
+    stage.apply(&pod("alone", json!([])).to_string()).await;
+    stage.apply(&replica_set("last", 1).to_string()).await;
+    let last =
+        eventually(async || (told(&stage, "ReplicaSet/last").await.len() == 2).then_some(()));
+    assert!(
+        last.await.is_some(),
+        "{:?}",
+        told(&stage, "ReplicaSet/last").await
+    );
+    assert!(told(&stage, "ReplicaSet/owner").await.is_empty());
+    assert!(told(&stage, "Pod/alone").await.is_empty());
+}
+
+#[tokio::test]
+async fn without_the_right_pods_are_placed_and_the_log_says_it_once() {
+    let Some(stage) = stage().await else { return };
+    let without = RIGHTS.replace(r#""verbs": ["create"]"#, r#""verbs": ["get"]"#);
+    stage.apply(&without).await;
+    let berth = stage.berth_called(&[]).await;
+    stage.apply(&replica_set("many", 5).to_string()).await;
+    has_pods(&stage, "many", 5).await;
+    let warned = berth.event(|event| event["level"] == "WARN");
+    let message = warned["message"].as_str().expect("a message");
+    assert!(message.starts_with("an Event is not written"), "{warned}");
+    let error = warned["error"].as_str().expect("an error");
+    assert!(error.contains("bind berth's ClusterRole"), "{warned}");
+    let failed = eventually(async || {
+        let metrics = client::get(berth.admin, "/metrics").await;
+        metrics
+            .contains("berth_events_total{result=\"failed\"} 2")
+            .then_some(())
+    });
+    assert!(failed.await.is_some(), "both are tried");
+    let more = berth.events();
+    assert!(
+        more.iter().all(|event| event["level"] != "WARN"),
+        "{more:?}"
+    );
+    drop(berth);
+
+    // and with it off, the right is not asked for
+    let off = stage.berth_called(&["--events=off"]).await;
+    stage.apply(&replica_set("off", 2).to_string()).await;
+    has_pods(&stage, "off", 2).await;
+    let metrics = client::get(off.admin, "/metrics").await;
+    assert!(!metrics.contains("berth_events_total{"), "{metrics}");
+}
