@@ -30,7 +30,7 @@ instructions: ## compare the instructions and allocations of a review with bench
 instructions-update: ## count them again, and write benches/instructions.json
 	@tools/instructions update
 
-soak: ## an hour of chaos on a real control plane, or some PARTS= of it: tools/soak says which there are
+soak: ## an hour of chaos on a real control plane, or some PARTS= of it (tools/soak names them), or a SHARE= in percent
 	@tools/soak $(PARTS)
 
 bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way: about 5 minutes

@@ -1,4 +1,4 @@
-//! The log as an operator meets it: whatever happens to it, reviews are answered. `BERTH_SOAK=1` sends a million.
+//! The log as an operator meets it: whatever happens to it, reviews are answered. `BERTH_SOAK=100` sends a million.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! Ten times as many clients as a server can answer within half of their time. `BERTH_SOAK=1` has 1,900 of them, and holds
+//! Ten times as many clients as a server can answer within half of their time. `BERTH_SOAK=100` has 1,900 of them, and holds
 //! the goodput.
 
 use std::{env, net::SocketAddr, sync::Arc, time::Duration};

@@ -9,7 +9,7 @@ use crate::{
     common::process::peak_memory,
     exclusive,
     objects::{dry_run, limits, object, pod},
-    stand::times,
+    stand::is_soak,
 };
 
 /// A Pod of about so many bytes: no field but those of containers may be so long.
@@ -31,7 +31,7 @@ async fn pods_of_2_9_mb_at_once_are_placed_within_128_mib() {
     let serving = &homelab.webhook().serving;
     let (large, began) = (large(2_900_000), Instant::now());
     let mut creating = JoinSet::new();
-    for _ in 0..times(4, 64) {
+    for _ in 0..if is_soak() { 64 } else { 4 } {
         let (pods, large): (Api<Pod>, _) = (cluster.api(), large.clone());
         creating.spawn(async move { pods.create(&dry_run(), &large).await });
     }

@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{
     objects::{limits, pod, tolerations},
-    stand::{is_soak, times},
+    stand::is_soak,
 };
 
 /// How often each that creates does: 100 creates a second together, where the machine can. In `make soak` there are more
@@ -72,7 +72,7 @@ impl Load {
         let (stop, stopped) = watch::channel(false);
         let (count, done) = watch::channel(0);
         let mut workers = JoinSet::new();
-        for _ in 0..times(4, 16) {
+        for _ in 0..if is_soak() { 16 } else { 4 } {
             let pods = cluster.api();
             workers.spawn(work(pods, creates, stopped.clone(), count.clone()));
         }
@@ -182,7 +182,8 @@ async fn work(
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while !*stopped.borrow() {
         pace.tick().await;
-        let stored = matches!(creates, Creates::Both) && tally.took.len() % times(2, 20) == 1;
+        let every = if is_soak() { 20 } else { 2 };
+        let stored = matches!(creates, Creates::Both) && tally.took.len() % every == 1;
         let params = PostParams {
             dry_run: !stored,
             ..PostParams::default()

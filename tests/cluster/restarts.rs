@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use crate::{
     load::{Creates, Load},
-    stand::{stand, times},
+    stand::{is_soak, stand, times},
 };
 
 #[tokio::test]
 async fn rollouts_under_load_fail_no_create_and_let_none_through() {
     // make soak drains for as long as deploy/ does; BERTH_DRAIN=0s shows what the drain is for: creates fail
-    let drain = std::env::var("BERTH_DRAIN").unwrap_or_else(|_| format!("{}s", times(2, 15)));
+    let drain = std::env::var("BERTH_DRAIN")
+        .unwrap_or_else(|_| if is_soak() { "15s" } else { "2s" }.to_owned());
     let Some(mut stand) = stand(&[format!("--drain-period={drain}")]).await else {
         return;
     };

@@ -83,10 +83,16 @@ pub fn replace(file: &Path, text: &str) {
 
 /// Whether this is `make soak`, which takes an hour.
 pub fn is_soak() -> bool {
-    std::env::var_os("BERTH_SOAK").is_some()
+    share().is_some()
 }
 
-/// So many in the test run, and so many in `make soak`.
+/// So many in the test run, and so many in `make soak`, or its share of them.
 pub fn times(usually: usize, soak: usize) -> usize {
-    if is_soak() { soak } else { usually }
+    share().map_or(usually, |percent| (soak * percent).div_ceil(100))
+}
+
+/// What `make soak` runs of its counts, in percent.
+fn share() -> Option<usize> {
+    let share = std::env::var("BERTH_SOAK").ok()?;
+    Some(share.parse().expect("BERTH_SOAK is a number of percent"))
 }
