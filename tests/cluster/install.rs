@@ -180,6 +180,10 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
             .await,
     );
     assert_eq!(left.lines().count(), 9, "{left}");
+    // and another installation takes it over
+    let notes = upgrade().await;
+    assert!(notes.contains("helm test berth -n berth"), "{notes}");
+    said(&bare.helm("uninstall berth -n berth --wait", &[]).await);
     said(&bare.kubectl(NO_DEFINITIONS, &[]).await);
     bare.is_gone().await;
 }
