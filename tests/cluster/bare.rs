@@ -40,7 +40,7 @@ const CRITICAL_NEEDS_QUOTA: &str = r#"{"apiVersion": "apiserver.config.k8s.io/v1
       {"scopeName": "PriorityClass", "operator": "In", "values": ["system-cluster-critical"]}]}]}}]}"#;
 /// What an installation may consist of.
 const KINDS: &str = "all,configmap,secret,serviceaccount,poddisruptionbudget,networkpolicy,resourcequota,\
-                     mutatingwebhookconfiguration,role,rolebinding,clusterrole,clusterrolebinding";
+                     mutatingwebhookconfiguration,role,rolebinding,clusterrole,clusterrolebinding,lease";
 /// The label that all of it has.
 const INSTALLED: &str = "app.kubernetes.io/instance=berth";
 
@@ -113,9 +113,11 @@ impl Bare {
         output(kubectl, line, rest).await
     }
 
-    /// Whether the installed ServiceAccount has a right: yes or no.
+    /// Whether the installed ServiceAccount has a right, everywhere or in the namespace that is named: yes or no.
     pub async fn can(&self, right: &str) -> String {
-        let line = format!("auth can-i {right} -A --as=system:serviceaccount:berth:berth");
+        let everywhere = if right.contains(" -n ") { "" } else { "-A" };
+        let account = "--as=system:serviceaccount:berth:berth";
+        let line = format!("auth can-i {right} {everywhere} {account}");
         // the answer no is a failure, too
         let output = self.kubectl(&line, &[]).await;
         String::from_utf8_lossy(&output.stdout).trim().to_owned()

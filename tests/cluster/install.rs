@@ -199,6 +199,11 @@ const READ: &[&str] = &[
     "watch nodes",
     "list pods",
     "watch deviceclasses.resource.k8s.io",
+    "patch gpupools --subresource=status",
+    "patch workloadclasses --subresource=status",
+    "create events.events.k8s.io",
+    "update leases/berth -n berth",
+    "watch leases/berth -n berth",
 ];
 /// What the API server refuses when it is asked as berth.
 const REFUSED: &[&str] = &[
@@ -226,6 +231,11 @@ const DENIED: &[&str] = &[
     "patch mutatingwebhookconfigurations",
     "create mutatingwebhookconfigurations",
     "patch gpupools",
+    "update gpupools --subresource=status",
+    "patch events.events.k8s.io",
+    "create leases -n berth",
+    "update leases/other -n berth",
+    "update leases/berth -n kube-system",
     "patch nodes",
     "impersonate users",
     "escalate clusterroles",

@@ -1,4 +1,4 @@
-//! The rights that are installed with the table in the cluster: each is for one feature, and that is all it is for.
+//! The rights to read that are installed with the table in the cluster: each is for one feature, and that is all it is for.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -39,6 +39,9 @@ const FEATURES: [(&str, Lost); 6] = [
     ("pods", Lost::FreeGpus("Pod")),
     ("deviceclasses", Lost::Claims),
 ];
+
+/// What is written: `status.rs` takes these rights away, and those to the Lease, and `events.rs` that to create Events.
+const WRITTEN: [&str; 2] = ["gpupools/status", "workloadclasses/status"];
 
 /// The rules as they are installed.
 fn rules() -> Vec<Value> {
@@ -135,13 +138,17 @@ async fn each_right_is_for_one_feature_and_berth_says_what_is_lost_without_it() 
     registered.unwrap_or_else(|error| panic!("{error}"));
     let claims = table(&control_plane).await;
 
-    let installed = rules().into_iter().flat_map(|rule| {
-        let resources = rule["resources"].as_array().expect("resources").clone();
-        resources.into_iter()
-    });
-    let installed: Vec<Value> = installed.collect();
+    let installed = |verbs: Value| {
+        let rules = rules().into_iter().filter(move |it| it["verbs"] == verbs);
+        let resources = rules.flat_map(|it| it["resources"].as_array().cloned());
+        resources.flatten().collect::<Vec<Value>>()
+    };
     let known: Vec<Value> = FEATURES.iter().map(|(it, _)| json!(it)).collect();
-    assert_eq!(installed, known, "each right has its feature here");
+    let read = installed(json!(["list", "watch"]));
+    assert_eq!(read, known, "each right has its feature here");
+    assert_eq!(installed(json!(["patch"])), WRITTEN);
+    assert_eq!(installed(json!(["create"])), ["events"]);
+    assert_eq!(rules().len(), 6, "there are no rules with other verbs");
 
     let all = FEATURES.iter().chain([&("nothing", Lost::Nothing)]);
     let replicas = all.map(async |(resource, lost)| {

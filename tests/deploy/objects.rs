@@ -5,10 +5,11 @@ use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration,
     apps::v1::Deployment,
     batch::v1::Job,
+    coordination::v1::Lease,
     core::v1::{ConfigMap, Namespace, Pod, ResourceQuota, Secret, Service, ServiceAccount},
     networking::v1::NetworkPolicy,
     policy::v1::PodDisruptionBudget,
-    rbac::v1::{ClusterRole, ClusterRoleBinding},
+    rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
 };
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use serde::{Serialize, de::DeserializeOwned};
@@ -89,6 +90,9 @@ pub fn check(objects: &[Object]) {
             ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
                 drop(typed::<ClusterRoleBinding>(object));
             }
+            ("rbac.authorization.k8s.io/v1", "Role") => drop(typed::<Role>(object)),
+            ("rbac.authorization.k8s.io/v1", "RoleBinding") => drop(typed::<RoleBinding>(object)),
+            ("coordination.k8s.io/v1", "Lease") => drop(typed::<Lease>(object)),
             ("apiextensions.k8s.io/v1", "CustomResourceDefinition") => {
                 // helm writes a number as 1024 where the type has 1024.0
                 let definition: CustomResourceDefinition = decoded(object);

@@ -114,7 +114,13 @@ async fn admin_status(path: &str) -> u16 {
 fn a_replica_with_a_table_of_files_has_no_right_no_token_and_no_way_out() {
     for rendering in renderings().iter().filter(|it| !it.reads_cluster()) {
         let name = rendering.name;
-        let rights = ["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"];
+        let rights = [
+            "Role",
+            "RoleBinding",
+            "ClusterRole",
+            "ClusterRoleBinding",
+            "Lease",
+        ];
         for object in &rendering.objects {
             let kind = object["kind"].as_str().expect("a kind");
             assert!(!rights.contains(&kind), "{name}: a {kind}");
@@ -128,7 +134,7 @@ fn a_replica_with_a_table_of_files_has_no_right_no_token_and_no_way_out() {
 }
 
 #[test]
-fn a_replica_with_the_table_in_the_cluster_reads_what_it_watches_and_no_more() {
+fn a_replica_with_the_table_in_the_cluster_has_the_rights_it_uses_and_no_more() {
     let mut found = 0;
     for rendering in renderings().iter().filter(|it| it.reads_cluster()) {
         found += 1;
@@ -137,22 +143,29 @@ fn a_replica_with_the_table_in_the_cluster_reads_what_it_watches_and_no_more() {
         let verbs = json!(["list", "watch"]);
         let expected = json!([
             {"apiGroups": ["berth.dev"], "resources": ["gpupools", "workloadclasses"], "verbs": verbs},
+            {"apiGroups": ["berth.dev"], "resources": ["gpupools/status", "workloadclasses/status"], "verbs": ["patch"]},
             {"apiGroups": [""], "resources": ["namespaces"], "verbs": verbs},
             {"apiGroups": [""], "resources": ["nodes", "pods"], "verbs": verbs},
             {"apiGroups": ["resource.k8s.io"], "resources": ["deviceclasses"], "verbs": verbs},
+            {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]},
         ]);
         assert_eq!(role["rules"], expected, "{name}");
         let binding = rendering.find("ClusterRoleBinding", "berth");
         let subject = json!([{"kind": "ServiceAccount", "name": "berth", "namespace": "berth"}]);
         assert_eq!(binding["subjects"], subject, "{name}");
-        let others = ["Role", "RoleBinding"];
-        let kinds = rendering.objects.iter().map(|it| &it["kind"]);
-        assert_eq!(
-            kinds
-                .filter(|it| others.iter().any(|other| it == other))
-                .count(),
-            0
-        );
+        let role = rendering.find("Role", "berth");
+        // as create cannot be bound to a name, the Lease is there already
+        let expected = json!([{
+            "apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "resourceNames": ["berth"],
+            "verbs": ["get", "list", "watch", "update"],
+        }]);
+        assert_eq!(role["rules"], expected, "{name}");
+        let binding = rendering.find("RoleBinding", "berth");
+        assert_eq!(binding["subjects"], subject, "{name}");
+        let lease = rendering.find("Lease", "berth");
+        for object in [role, binding, lease] {
+            assert_eq!(object["metadata"]["namespace"], "berth", "{name}");
+        }
         let token = rendering.pod().automount_service_account_token;
         assert_eq!(token, Some(true), "{name}");
         let egress = &rendering.find("NetworkPolicy", "berth")["spec"]["egress"];
@@ -178,6 +191,24 @@ fn without_the_live_picture_no_right_reads_pods() {
     }
     let deployment = find(&objects, "Deployment", "berth").to_string();
     assert!(deployment.contains("--live=off"), "{deployment}");
+}
+
+#[test]
+fn without_statuses_and_events_no_right_writes() {
+    let Some(objects) = chart(&["--set", "table.source=cluster,status=false,events=false"]) else {
+        return;
+    };
+    let role = find(&objects, "ClusterRole", "berth").to_string();
+    for verb in ["patch", "create"] {
+        assert!(!role.contains(verb), "{role}");
+    }
+    let others = ["Role", "RoleBinding", "Lease"];
+    let mut kinds = objects.iter().filter_map(|it| it["kind"].as_str());
+    assert!(kinds.all(|kind| !others.contains(&kind)));
+    let deployment = find(&objects, "Deployment", "berth").to_string();
+    for flag in ["--status=off", "--events=off"] {
+        assert!(deployment.contains(flag), "{deployment}");
+    }
 }
 
 #[test]
