@@ -162,6 +162,8 @@ fn the_alerts_speak_of_metrics_that_there_are() {
     let metrics = Metrics::default();
     metrics.table(&common::homelab().table);
     metrics.invalid(Source::Table);
+    metrics.contacted("Node");
+    metrics.objects("GPUPool", 0, 1);
     metrics.answered(Reason::Overloaded, None, Duration::ZERO);
     let text = metrics.text().expect("text");
     let known: BTreeSet<&str> = text
@@ -215,6 +217,11 @@ fn what_can_go_wrong_has_an_alert() {
         ("BerthDenials", "result=\"denied\""),
         ("BerthSlow", "berth_review_duration_seconds_bucket"),
         ("BerthReplicas", "kube_deployment_status_replicas_available"),
+        (
+            "BerthWatchSilent",
+            "berth_watch_last_contact_timestamp_seconds",
+        ),
+        ("BerthObjectNotAccepted", "accepted=\"false\""),
         ("BerthLogLinesDropped", "berth_log_lines_dropped_total"),
     ] {
         assert!(names.contains(name), "{name} in {names:?}");
