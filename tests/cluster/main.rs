@@ -33,6 +33,7 @@ mod api_server;
 mod bare;
 mod certificates;
 mod chaos;
+mod choice;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;

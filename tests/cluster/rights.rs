@@ -140,7 +140,7 @@ async fn each_right_is_for_one_feature_and_berth_says_what_is_lost_without_it() 
 
     let installed = |verbs: Value| {
         let rules = rules().into_iter().filter(move |it| it["verbs"] == verbs);
-        let resources = rules.flat_map(|it| it["resources"].as_array().cloned());
+        let resources = rules.filter_map(|it| it["resources"].as_array().cloned());
         resources.flatten().collect::<Vec<Value>>()
     };
     let known: Vec<Value> = FEATURES.iter().map(|(it, _)| json!(it)).collect();

@@ -117,10 +117,10 @@ impl Stage {
     }
 
     pub fn berth(&self, flags: &[&str]) -> Berth {
-        self.berth_with(&self.kubeconfig, flags)
+        Self::berth_with(&self.kubeconfig, flags)
     }
 
-    pub fn berth_with(&self, kubeconfig: &Path, flags: &[&str]) -> Berth {
+    pub fn berth_with(kubeconfig: &Path, flags: &[&str]) -> Berth {
         let mut all = vec![
             "--table-source=cluster",
             "--kubeconfig",

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use crate::{
     common::{client, process::Berth},
     eventually,
-    stage::{RIGHTS, stage},
+    stage::{RIGHTS, Stage, stage},
 };
 
 /// As `kubectl get gpupool,workloadclass -o wide` shows the homelab, without the ages.
@@ -308,9 +308,9 @@ async fn without_the_rights_to_write_it_serves_and_says_so_once() {
     // a Lease that is missing is made by whoever may
     stage.run(&["delete", "lease", "berth"]).await;
     let admin = stage.control_plane.kubeconfig().expect("a file");
-    let off = stage.berth_with(&admin, &["--status=off"]);
+    let off = Stage::berth_with(&admin, &["--status=off"]);
     serves(&off).await;
-    let on = stage.berth_with(&admin, &[]);
+    let on = Stage::berth_with(&admin, &[]);
     gets_the_lease(&on).await;
     assert!(stage.holder().await.is_some());
     assert!(!holds(&off).await && !has_written(&off).await);
