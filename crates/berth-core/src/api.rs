@@ -100,9 +100,9 @@ pub use status::{GPUPoolStatus, GpuCounts, NodeCounts, PodCounts, WorkloadClassS
         .message("an empty nodeSelector selects every node"),
     validation = Rule::new("!has(self.resourceAliases) || !(self.resourceName in self.resourceAliases)")
         .message("an alias cannot be the pool's own resource"),
-    validation = Rule::new("!self.resourceName.contains('kubernetes.io/') && !self.resourceName.startsWith('requests.')")
+    validation = Rule::new("self.resourceName.startsWith('deviceclass.resource.kubernetes.io/') || (!self.resourceName.contains('kubernetes.io/') && !self.resourceName.startsWith('requests.'))")
         .message("resourceName must be an extended resource, and not one of Kubernetes' own"),
-    validation = Rule::new("!has(self.resourceAliases) || self.resourceAliases.all(it, !it.contains('kubernetes.io/') && !it.startsWith('requests.'))")
+    validation = Rule::new("!has(self.resourceAliases) || self.resourceAliases.all(it, it.startsWith('deviceclass.resource.kubernetes.io/') || (!it.contains('kubernetes.io/') && !it.startsWith('requests.')))")
         .message("an alias must be an extended resource, and not one of Kubernetes' own"),
 )]
 #[serde(rename_all = "camelCase")]
