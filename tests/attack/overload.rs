@@ -143,7 +143,8 @@ async fn at_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadline(
     };
     let once = ask(of.clients).await;
     let tenfold = ask(10 * of.clients).await;
-    assert!(tenfold.answered > 0 && tenfold.shed > 0, "{tenfold:?}");
+    // how many are shed is the machine's: a fast one answers all
+    assert!(tenfold.answered > 0, "{tenfold:?}");
     // as berth counts it, from the arrival: what a client waits for its own turn on a busy machine is not in it
     let duration = "berth_review_duration_seconds";
     let all = metric(berth.admin, &format!("{duration}_count")).await;
