@@ -155,6 +155,9 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     let shown = bare.placed("vllm").await;
     assert_eq!(limits(&shown)["amd.com/gpu"], "1");
     Box::pin(the_namespace_names_the_class(&bare)).await;
+    let holder = the_statuses_are_written(&bare).await;
+    upgrade().await;
+    assert_eq!(the_statuses_are_written(&bare).await, holder);
     for request in REFUSED {
         let line = format!("{request} --as=system:serviceaccount:berth:berth");
         let refused = bare.kubectl(&line, &[]).await;
@@ -403,6 +406,16 @@ async fn the_namespace_names_the_class(bare: &Bare) {
             .kubectl("delete namespace whole --wait=false", &[])
             .await,
     );
+}
+
+/// Waits for what kubectl shows of the table: who holds the Lease, and writes that.
+async fn the_statuses_are_written(bare: &Bare) -> String {
+    let written = "wait --for=condition=Ready --timeout=60s gpupool/strix-halo workloadclass/vllm";
+    said(&bare.kubectl(written, &[]).await);
+    let holder = "get lease berth -n berth -o jsonpath={.spec.holderIdentity}";
+    let holder = said(&bare.kubectl(holder, &[]).await);
+    assert!(!holder.is_empty(), "the Lease that was installed is held");
+    holder
 }
 
 /// Creates Pods of a class until something has ended: whether each was placed. None may be refused.

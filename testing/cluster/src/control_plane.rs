@@ -179,8 +179,11 @@ impl ControlPlane {
         self.kubeconfig_of(user, None)
     }
 
-    /// A kubeconfig file for a user; made once.
+    /// A kubeconfig file for a user; made once. A service account's is for its namespace, as its token is.
     fn kubeconfig_of(&self, user: &str, group: Option<&str>) -> Result<PathBuf, Error> {
+        let account = user.strip_prefix("system:serviceaccount:");
+        let namespace = account.and_then(|it| it.split(':').next());
+        let namespace = namespace.unwrap_or("default");
         let name = format!("{}.kubeconfig", user.replace(':', "-"));
         if self.path(&name).exists() {
             return Ok(self.path(&name));
@@ -196,7 +199,7 @@ impl ControlPlane {
             "users": [{"name": user, "user": {
                 "client-certificate": self.path(&format!("{identity}.crt")), "client-key": self.path(&format!("{identity}.key")),
             }}],
-            "contexts": [{"name": "berth", "context": {"cluster": "berth", "user": user}}],
+            "contexts": [{"name": "berth", "context": {"cluster": "berth", "user": user, "namespace": namespace}}],
             "current-context": "berth",
         });
         self.write(&name, &format!("{content:#}"))?;
