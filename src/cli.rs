@@ -288,7 +288,10 @@ mod tests {
                 "injected_containers",
             ],
         ),
-        ("Cluster", &["live", "kubeconfig", "context"]),
+        (
+            "Cluster",
+            &["live", "status", "events", "kubeconfig", "context"],
+        ),
         (
             "TLS",
             &[

@@ -101,15 +101,11 @@ const TABLES: [(&str, Make, &str); 7] = [
         },
         "table.yaml:3:",
     ),
-    (
-        "without a byte",
-        |file| write(file, ""),
-        "no GPUPool and no WorkloadClass",
-    ),
+    ("without a byte", |file| write(file, ""), "no WorkloadClass"),
     (
         "comments alone",
         |file| write(file, "# later\n---\n# or never\n"),
-        "no GPUPool and no WorkloadClass",
+        "no WorkloadClass",
     ),
     ("a pipe", pipe, "named pipe"),
 ];
