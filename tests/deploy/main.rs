@@ -10,6 +10,7 @@ mod chart;
 #[path = "../common/mod.rs"]
 mod common;
 mod crds;
+mod gitops;
 mod image;
 mod kustomize;
 mod objects;
