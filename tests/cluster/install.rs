@@ -155,7 +155,7 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     let shown = bare.placed("vllm").await;
     assert_eq!(limits(&shown)["amd.com/gpu"], "1");
     Box::pin(the_namespace_names_the_class(&bare)).await;
-    let holder = the_statuses_are_written(&bare).await;
+    the_statuses_are_written(&bare).await;
     for request in REFUSED {
         let line = format!("{request} --as=system:serviceaccount:berth:berth");
         let refused = bare.kubectl(&line, &[]).await;
@@ -172,9 +172,6 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     let test = "test berth -n berth --timeout=60s";
     let (tested, ()) = tokio::join!(bare.helm(test, &[]), play_kubelet(&bare));
     assert!(said(&tested).contains("Succeeded"), "{tested:?}");
-    // at the end: an upgrade leads the webhook back to the Pods, which serve nothing here
-    upgrade().await;
-    assert_eq!(the_statuses_are_written(&bare).await, holder);
 
     said(&bare.helm("uninstall berth -n berth --wait", &[]).await);
     // the table is the people's
@@ -409,14 +406,13 @@ async fn the_namespace_names_the_class(bare: &Bare) {
     );
 }
 
-/// Waits for what kubectl shows of the table: who holds the Lease, and writes that.
-async fn the_statuses_are_written(bare: &Bare) -> String {
+/// Waits for what kubectl shows of the table, which the holder of the Lease writes.
+async fn the_statuses_are_written(bare: &Bare) {
     let written = "wait --for=condition=Ready --timeout=60s gpupool/strix-halo workloadclass/vllm";
     said(&bare.kubectl(written, &[]).await);
     let holder = "get lease berth -n berth -o jsonpath={.spec.holderIdentity}";
     let holder = said(&bare.kubectl(holder, &[]).await);
     assert!(!holder.is_empty(), "the Lease that was installed is held");
-    holder
 }
 
 /// Creates Pods of a class until something has ended: whether each was placed. None may be refused.
