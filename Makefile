@@ -22,7 +22,7 @@ unit:
 
 skew: ## run the tests on a cluster with Kubernetes 1.33, the oldest that k8s-openapi supports; unit uses 1.37
 	@tools/control-plane/build --kubernetes 1.33 >/dev/null || [ $$? = 3 ]
-	BERTH_KUBERNETES=1.33 cargo test --locked --test cluster
+	BERTH_KUBERNETES=1.33 cargo test --locked --workspace --test cluster
 
 instructions: ## compare the instructions and allocations of a review with benches/instructions.json
 	@tools/instructions check
