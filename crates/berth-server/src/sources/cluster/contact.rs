@@ -117,9 +117,17 @@ impl Contact {
     /// Says once why a watch fails, however often it is tried.
     fn fails(&mut self, error: &Error) -> String {
         let kind = self.kind;
+        let is_older_cluster = self.missing == OPTIONAL && code(error) == 404;
         let error = explained(kind, error);
         if self.failed.is_new(&error) {
-            tracing::warn!(kind, %error, "not seen: what was seen last stays in force");
+            if is_older_cluster {
+                tracing::info!(
+                    kind,
+                    "this API server has no such kind, and berth does without it"
+                );
+            } else {
+                tracing::warn!(kind, %error, "not seen: what was seen last stays in force");
+            }
         }
         error
     }
