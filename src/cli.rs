@@ -187,6 +187,14 @@ fn resource(text: &str) -> Result<String, String> {
     }
 }
 
+fn namespace(text: &str) -> Result<String, String> {
+    if berth_core::syntax::is_dns_label(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("not the name of a namespace: use only lower-case letters, digits and -".to_owned())
+    }
+}
+
 fn container(text: &str) -> Result<String, String> {
     let text = text.trim();
     if text.is_empty() || berth_core::syntax::is_dns_label(text) {

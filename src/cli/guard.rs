@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions,
+    TableOptions, namespace,
     report::{Ended, Failure, print, tell},
 };
 use berth_core::{names::EXCLUDED_NAMESPACES, syntax};
@@ -50,14 +50,6 @@ enum Action {
     Warn,
     /// It is denied
     Deny,
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    if syntax::is_dns_label(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not the name of a namespace: use only lower-case letters, digits and -".to_owned())
-    }
 }
 
 fn object(text: &str) -> Result<String, String> {

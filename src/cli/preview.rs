@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions,
+    TableOptions, namespace,
     report::{ColorOption, Ended, FailOn, Failure},
 };
 use berth_core::view::View;
@@ -115,14 +115,6 @@ enum Format {
     Table,
     /// Annotations of what is wrong, as GitHub's workflow commands
     Github,
-}
-
-fn namespace(text: &str) -> Result<String, String> {
-    if berth_core::syntax::is_dns_label(text) {
-        Ok(text.to_owned())
-    } else {
-        Err("not the name of a namespace: use only lower-case letters, digits and -".to_owned())
-    }
 }
 
 impl Preview {

@@ -60,21 +60,24 @@ async fn has_pods(stage: &Stage, name: &str, replicas: u32) {
     assert!(made.await.is_some(), "{}", stage.object(&object).await);
 }
 
+/// Events are written in order: when the last ReplicaSet's are there, those of what came before are, too.
+async fn all_before_is_told(stage: &Stage) {
+    stage.apply(&replica_set("last", 1).to_string()).await;
+    let last = eventually(async || (told(stage, "ReplicaSet/last").await.len() == 2).then_some(()));
+    assert!(
+        last.await.is_some(),
+        "{:?}",
+        told(stage, "ReplicaSet/last").await
+    );
+}
+
 #[tokio::test]
 async fn a_replica_set_is_told_once_where_its_pods_go_and_what_each_warning_is() {
     let Some(stage) = stage().await else { return };
     let berth = stage.berth_called(&[]).await;
     stage.apply(&replica_set("many", 50).to_string()).await;
     has_pods(&stage, "many", 50).await;
-    // written in order: when this one is told, the other was
-    stage.apply(&replica_set("last", 1).to_string()).await;
-    let last =
-        eventually(async || (told(&stage, "ReplicaSet/last").await.len() == 2).then_some(()));
-    assert!(
-        last.await.is_some(),
-        "{:?}",
-        told(&stage, "ReplicaSet/last").await
-    );
+    all_before_is_told(&stage).await;
     let many = told(&stage, "ReplicaSet/many").await;
     let [placed, warning] = &*many else {
         panic!("{many:?}")
@@ -119,14 +122,7 @@ async fn nothing_is_told_of_a_dry_run_nor_of_a_pod_without_an_owner() {
     }]);
     stage.dry_run(&pod("dry", owners).to_string()).await;
     stage.apply(&pod("alone", json!([])).to_string()).await;
-    stage.apply(&replica_set("last", 1).to_string()).await;
-    let last =
-        eventually(async || (told(&stage, "ReplicaSet/last").await.len() == 2).then_some(()));
-    assert!(
-        last.await.is_some(),
-        "{:?}",
-        told(&stage, "ReplicaSet/last").await
-    );
+    all_before_is_told(&stage).await;
     assert!(told(&stage, "ReplicaSet/owner").await.is_empty());
     assert!(told(&stage, "Pod/alone").await.is_empty());
 }

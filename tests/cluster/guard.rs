@@ -1,7 +1,7 @@
 //! The guard that `berth guard` prints, on a real API server: every way around it that is known, as a create and as an
 //! update, by a user who may create Pods and by one who may bypass it.
 
-use berth_cluster::{ControlPlane, Error, Options};
+use berth_cluster::ControlPlane;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client, Config,
@@ -16,6 +16,7 @@ use crate::{
         process::{arg, command},
     },
     eventually,
+    replica::{control_plane, kubectl},
 };
 
 /// Who may create Pods, and not bypass the guard.
@@ -25,28 +26,6 @@ const TAINT: &str = "tolerates the taint of a reserved GPU pool (dedicated)";
 const GPU: &str = "asks for a GPU of the table without a class that has it";
 const NODE_NAME: &str = "spec.nodeName passes by the scheduler";
 const CHANGED: &str = "cannot be added, changed or removed";
-
-/// None where this machine has no control plane.
-async fn control_plane() -> Option<ControlPlane> {
-    let options = Options {
-        kubernetes: std::env::var(crate::KUBERNETES).ok(),
-        ..Options::default()
-    };
-    match ControlPlane::start(&options).await {
-        Err(Error::Missing(_)) => None,
-        started => Some(started.unwrap_or_else(|error| panic!("{error}"))),
-    }
-}
-
-async fn kubectl(control_plane: &ControlPlane, arguments: &[&str]) -> String {
-    let mut kubectl = control_plane.kubectl().expect("kubectl");
-    kubectl.args(arguments);
-    let ran = tokio::task::spawn_blocking(move || kubectl.output()).await;
-    let output = ran.expect("no panic").expect("kubectl runs");
-    let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned();
-    assert!(output.status.success(), "{arguments:?}: {said}");
-    said
-}
 
 /// What `berth guard` prints of a table, as a file.
 fn guard(table: &str, flags: &[&str]) -> tempfile::NamedTempFile {

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use berth_cluster::{ControlPlane, Error, Options, homelab};
+use berth_cluster::{ControlPlane, homelab};
 use k8s_openapi::ByteString;
 use serde_json::{Value, json};
 use tokio::{task::spawn_blocking, time::Instant};
@@ -18,6 +18,7 @@ use crate::{
         process::{Berth, arg},
     },
     eventually,
+    replica::control_plane,
 };
 
 /// What berth may do. The Lease is named: nobody who has this may write another.
@@ -45,14 +46,7 @@ pub struct Stage {
 
 /// None where this machine has no control plane.
 pub async fn stage() -> Option<Stage> {
-    let options = Options {
-        kubernetes: std::env::var(crate::KUBERNETES).ok(),
-        ..Options::default()
-    };
-    let control_plane = match ControlPlane::start(&options).await {
-        Err(Error::Missing(_)) => return None,
-        started => started.unwrap_or_else(|error| panic!("{error}")),
-    };
+    let control_plane = control_plane().await?;
     let client = control_plane.client().await.expect("a client");
     homelab::register(&client).await.expect("nodes");
     let kubeconfig = control_plane.kubeconfig_without_rights("berth");

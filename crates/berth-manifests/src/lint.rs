@@ -25,6 +25,8 @@ mod sharing;
 mod suppression;
 mod taints;
 
+pub(crate) use taints::is_kubernetes_own;
+
 pub use code::{CODES, Code, INVALID, SUPPRESSION};
 pub use report::{Report, Suppressed};
 

@@ -8,6 +8,8 @@ use berth_core::{
     shown,
 };
 
+use crate::lint::is_kubernetes_own;
+
 use super::{
     Node, Taint,
     product::{self, Labels},
@@ -122,17 +124,14 @@ fn hard(node: &Node) -> Vec<Hard> {
 /// Whether a taint is of a node that is not fit for Pods now: controllers, autoscalers and network agents set it.
 fn passes(taint: &Taint) -> bool {
     let key = &*taint.key;
-    let begins = [
-        "node.kubernetes.io/",
-        "node.cloudprovider.kubernetes.io/",
-        "karpenter.sh/",
-        "node.cilium.io/",
-    ];
+    let begins = ["karpenter.sh/", "node.cilium.io/"];
     let autoscaler = [
         "ToBeDeletedByClusterAutoscaler",
         "DeletionCandidateOfClusterAutoscaler",
     ];
-    begins.iter().any(|begin| key.starts_with(begin)) || autoscaler.contains(&key)
+    is_kubernetes_own(key)
+        || begins.iter().any(|begin| key.starts_with(begin))
+        || autoscaler.contains(&key)
 }
 
 fn group(key: &Alike, members: &[&Node], nodes: &[Node], remarks: &mut Vec<String>) -> Group {

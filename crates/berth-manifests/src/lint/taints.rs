@@ -35,7 +35,7 @@ pub(super) fn soft_taint(manifests: &Manifests<'_>, found: &mut Found) {
 }
 
 /// Whether the node controllers set a taint: see Kubernetes' list of well-known taints.
-fn is_kubernetes_own(key: &str) -> bool {
+pub(crate) fn is_kubernetes_own(key: &str) -> bool {
     key.starts_with("node.kubernetes.io/") || key.starts_with("node.cloudprovider.kubernetes.io/")
 }
 

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde_json::{Map, Value, json};
+use serde_json::Value;
 
 use super::document::FORM;
 use crate::{
@@ -154,15 +154,12 @@ impl Piece {
 
     /// The items as the List that they are of, with nothing in the place of those before them.
     pub(super) fn in_document(&self, node: Node) -> Node {
-        let Kind::Sequence(items) = node.kind else {
+        if self.is_document() {
+            return node;
+        }
+        let Kind::Sequence(items) = &node.kind else {
             return node;
         };
-        if self.is_document() {
-            return Node {
-                kind: Kind::Sequence(items),
-                ..node
-            };
-        }
         let nothing = Node {
             span: node.span.start..node.span.start,
             style: Style::Flow,
@@ -191,8 +188,8 @@ impl Piece {
     pub(super) fn value(&self, root: &Node) -> Value {
         let mut value = root.to_json();
         if let (Holds::Items { .. }, Value::Object(fields)) = (self.holds, &mut value) {
-            let head = json!({"apiVersion": "v1", "kind": "List"});
-            fields.extend(head.as_object().cloned().unwrap_or_else(Map::new));
+            fields.insert("apiVersion".to_owned(), "v1".into());
+            fields.insert("kind".to_owned(), "List".into());
         }
         value
     }

@@ -1,3 +1,5 @@
+use serde_json::json;
+
 use super::*;
 use crate::preview::{Document, Namespaces};
 use berth_core::testing::{class, pool, view as view_of};
