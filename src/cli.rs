@@ -10,6 +10,8 @@ use berth_manifests::table_files::TableFiles;
 mod annotation;
 pub mod bench;
 mod certs;
+#[allow(dead_code)] // the commands that ask a cluster come one by one
+mod cluster;
 mod completions;
 mod crds;
 mod diff;

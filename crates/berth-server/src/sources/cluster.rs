@@ -51,7 +51,7 @@ mod events;
 mod lease;
 mod status;
 
-pub use client::ConnectError;
+pub use client::{ConnectError, connect, said};
 pub use events::Events;
 
 /// So many changes wait for whoever takes them; then the watches wait, and the API server keeps the rest.

@@ -1,6 +1,11 @@
 //! How the API server is reached.
 
-use std::{error::Error, io, path::PathBuf, time::Duration};
+use std::{
+    error::Error,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use kube::{
     Client, Config,
@@ -34,6 +39,20 @@ pub enum ConnectError {
         /// What is wrong with it.
         source: Box<KubeconfigError>,
     },
+    /// What kubectl would use cannot be used.
+    #[error(
+        "the kubeconfig ($KUBECONFIG, else ~/.kube/config): {}",
+        of_kubeconfig(source)
+    )]
+    Found {
+        /// What is wrong with it.
+        source: Box<KubeconfigError>,
+    },
+    /// There is no kubeconfig where kubectl looks for it, and this is not a Pod.
+    #[error(
+        "no cluster: there is no kubeconfig in $KUBECONFIG or ~/.kube/config; name one with --kubeconfig"
+    )]
+    NoCluster,
     /// The configuration cannot be used.
     #[error("no client for the API server: {}; check the user, its certificate and its key", said(.0))]
     Client(#[from] Box<kube::Error>),
@@ -113,7 +132,8 @@ fn of_data(field: &str, error: &LoadDataError) -> String {
 }
 
 /// What kube says, in a person's words: what the API server answers, else the cause below all others.
-pub(super) fn said(error: &kube::Error) -> String {
+#[must_use]
+pub fn said(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
@@ -178,17 +198,59 @@ impl Clients {
     }
 }
 
-async fn config(options: &Options) -> Result<Config, ConnectError> {
-    let Some(path) = &options.kubeconfig else {
-        return Ok(Config::incluster()?);
+/// A client for a command that a person runs, and the namespace of the context. The cluster is the one that kubectl finds:
+/// of `kubeconfig`, else of `$KUBECONFIG`, else of `~/.kube/config`, else the one in whose Pod this runs.
+pub async fn connect(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<(Client, String), ConnectError> {
+    let mut config = match kubeconfig {
+        Some(path) => of_file(path, context).await?,
+        None => of_environment(context).await?,
     };
+    config.connect_timeout = Some(CONNECT);
+    config.read_timeout = Some(SILENCE);
+    config.reset_reader_on_write = true;
+    let namespace = config.default_namespace.clone();
+    Ok((Client::try_from(config).map_err(Box::new)?, namespace))
+}
+
+async fn of_environment(context: Option<&str>) -> Result<Config, ConnectError> {
+    let found = match Kubeconfig::read() {
+        // no file: as kubectl does in a Pod
+        Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) if context.is_none() => {
+            return Config::incluster().map_err(|_| ConnectError::NoCluster);
+        }
+        found => found,
+    };
+    let chosen = KubeConfigOptions {
+        context: context.map(str::to_owned),
+        ..KubeConfigOptions::default()
+    };
+    let config = match found {
+        Ok(kubeconfig) => Config::from_custom_kubeconfig(kubeconfig, &chosen).await,
+        Err(error) => Err(error),
+    };
+    config.map_err(|source| ConnectError::Found {
+        source: Box::new(source),
+    })
+}
+
+async fn config(options: &Options) -> Result<Config, ConnectError> {
+    match &options.kubeconfig {
+        Some(path) => of_file(path, options.context.as_deref()).await,
+        None => Ok(Config::incluster()?),
+    }
+}
+
+async fn of_file(path: &Path, context: Option<&str>) -> Result<Config, ConnectError> {
     let error = |source| ConnectError::Kubeconfig {
-        path: path.clone(),
+        path: path.to_owned(),
         source: Box::new(source),
     };
     let kubeconfig = Kubeconfig::read_from(path).map_err(error)?;
     let chosen = KubeConfigOptions {
-        context: options.context.clone(),
+        context: context.map(str::to_owned),
         ..KubeConfigOptions::default()
     };
     Config::from_custom_kubeconfig(kubeconfig, &chosen)

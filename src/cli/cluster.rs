@@ -1,0 +1,171 @@
+//! The cluster that a command asks, with the rights of whoever runs it.
+
+use std::{fmt, future::Future, path::PathBuf};
+
+use clap::Args;
+use k8s_openapi::api::core::v1::Namespace;
+use kube::{
+    Api, Client,
+    api::ListParams,
+    core::{ApiResource, DynamicObject, PartialObjectMeta},
+};
+use serde::de::DeserializeOwned;
+use tokio::runtime::{Builder, Runtime};
+
+use super::report::Failure;
+use berth_core::{
+    api::{GPUPool, WorkloadClass},
+    labels::{Labels, Namespaces},
+    objects::{Compiled, compile_each},
+    table::Settings,
+    validate::NamespaceLabels,
+    view::View,
+};
+use berth_server::sources::cluster;
+
+/// So many objects come in an answer.
+const PAGE: u32 = 500;
+
+/// How the cluster is reached.
+#[derive(Args, Clone, Debug, Default)]
+#[group(skip)]
+#[command(next_help_heading = "Cluster")]
+pub(super) struct ClusterOptions {
+    /// The kubeconfig file; if none is given, as kubectl finds it: $KUBECONFIG, else ~/.kube/config, else the Pod's service
+    /// account
+    #[arg(long, value_name = "FILE")]
+    kubeconfig: Option<PathBuf>,
+    /// The kubeconfig's context, if not its current one
+    #[arg(long, value_name = "NAME")]
+    context: Option<String>,
+}
+
+/// A cluster that is asked.
+pub(super) struct Cluster {
+    runtime: Runtime,
+    /// Asks with the person's rights.
+    pub(super) client: Client,
+    /// The namespace of the context.
+    pub(super) namespace: String,
+}
+
+/// What the API server did not give.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {}", cluster::said(error))]
+pub(super) struct Unanswered {
+    /// What was asked for, as `Nodes`.
+    pub(super) what: String,
+    /// Its answer.
+    #[source]
+    pub(super) error: Box<kube::Error>,
+}
+
+impl ClusterOptions {
+    /// A client; nothing is asked yet.
+    pub(super) fn connect(&self) -> Result<Cluster, Failure> {
+        let runtime = Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(Failure::usage)?;
+        let connecting = cluster::connect(self.kubeconfig.as_deref(), self.context.as_deref());
+        let (client, namespace) = runtime.block_on(connecting).map_err(Failure::usage)?;
+        Ok(Cluster {
+            runtime,
+            client,
+            namespace,
+        })
+    }
+}
+
+impl Unanswered {
+    /// The status of the answer, if there was one: 403 is a right that is missing.
+    pub(super) fn code(&self) -> Option<u16> {
+        match &*self.error {
+            kube::Error::Api(status) => Some(status.code),
+            _ => None,
+        }
+    }
+}
+
+impl From<Unanswered> for Failure {
+    fn from(error: Unanswered) -> Self {
+        Self::unreadable(match error.code() {
+            Some(404) => format!(
+                "{error}; are berth's definitions installed? `berth crds | kubectl apply -f -`"
+            ),
+            Some(_) => error.to_string(),
+            None => format!("{error}; is the cluster of the kubeconfig's context there?"),
+        })
+    }
+}
+
+impl Cluster {
+    /// Waits for what asks.
+    pub(super) fn wait<T>(&self, asking: impl Future<Output = T>) -> T {
+        self.runtime.block_on(asking)
+    }
+
+    /// Every object of a kind, page by page.
+    pub(super) fn list<K>(&self, what: &str, api: &Api<K>) -> Result<Vec<K>, Unanswered>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug,
+    {
+        self.wait(list(api)).map_err(|error| Unanswered {
+            what: what.to_owned(),
+            error: Box::new(error),
+        })
+    }
+
+    /// The `GPUPool`s, as they are.
+    pub(super) fn pools(&self) -> Result<Vec<DynamicObject>, Unanswered> {
+        self.objects("GPUPools", &ApiResource::erase::<GPUPool>(&()))
+    }
+
+    /// The `WorkloadClass`es, as they are.
+    pub(super) fn classes(&self) -> Result<Vec<DynamicObject>, Unanswered> {
+        self.objects("WorkloadClasses", &ApiResource::erase::<WorkloadClass>(&()))
+    }
+
+    fn objects(&self, what: &str, kind: &ApiResource) -> Result<Vec<DynamicObject>, Unanswered> {
+        self.list(what, &Api::all_with(self.client.clone(), kind))
+    }
+
+    /// The labels of every namespace.
+    pub(super) fn namespaces(&self) -> Result<Namespaces, Unanswered> {
+        let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.client.clone());
+        let all = self.list("Namespaces", &api)?;
+        Ok(Namespaces::new(all.into_iter().map(|it| {
+            let labels: Labels = it.metadata.labels.unwrap_or_default().into_iter().collect();
+            (it.metadata.name.unwrap_or_default(), labels)
+        })))
+    }
+
+    /// The table of the cluster's objects as berth compiles it, with a verdict on each.
+    pub(super) fn compiled(&self, settings: &Settings) -> Result<Compiled, Unanswered> {
+        let settings = Settings {
+            namespaces: NamespaceLabels::All,
+            ..settings.clone()
+        };
+        Ok(compile_each(&self.pools()?, &self.classes()?, &settings))
+    }
+
+    /// The table of the cluster's objects, and its namespaces' labels.
+    pub(super) fn view(&self, settings: &Settings) -> Result<View, Unanswered> {
+        let table = self.compiled(settings)?.table;
+        Ok(View::from(table).with_namespaces(self.namespaces()?))
+    }
+}
+
+async fn list<K>(api: &Api<K>) -> Result<Vec<K>, kube::Error>
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    let mut all = Vec::new();
+    let mut page = ListParams::default().limit(PAGE);
+    loop {
+        let list = api.list(&page).await?;
+        page.continue_token = list.metadata.continue_.filter(|it| !it.is_empty());
+        all.extend(list.items);
+        if page.continue_token.is_none() {
+            return Ok(all);
+        }
+    }
+}
