@@ -25,6 +25,7 @@ use similar::TextDiff;
 
 #[path = "../common/mod.rs"]
 mod common;
+mod fields;
 mod reference;
 
 use common::path;
@@ -51,6 +52,11 @@ fn hold(page: &Path, right: &str) {
 #[test]
 fn the_reference_is_that_of_the_command_line() {
     hold(&path("docs/cli.md"), &reference::page());
+}
+
+#[test]
+fn the_fields_are_those_of_the_definitions() {
+    hold(&path("docs/fields.md"), &fields::page());
 }
 
 #[test]
