@@ -19,15 +19,15 @@ const END: &str = "\n-----END CERTIFICATE-----\n";
 
 fuzz_target!(|pem: &[u8]| {
     let path = Path::new("x.pem");
+    let content = Pem {
+        cert: pem.to_owned(),
+        key: pem.to_owned(),
+    };
     for name in [None, Some("berth.berth-system.svc")] {
         let pair = Pair {
             cert: path.to_owned(),
             key: path.to_owned(),
             server_name: name.map(|name| name.try_into().expect("a DNS name")),
-        };
-        let content = Pem {
-            cert: pem.to_owned(),
-            key: pem.to_owned(),
         };
         if let Err(error) = pair.identity(&content, NOW) {
             told(&error.to_string());
@@ -44,7 +44,7 @@ fn told(message: &str) {
 
 // what base64 covers is changed below it, too: a certificate's own bytes
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let mut draw = Draw::new(seed);
+    let mut draw = Draw::new(seed, max_size);
     let changed = if draw.one_of(3) {
         None
     } else {

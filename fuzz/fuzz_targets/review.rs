@@ -13,7 +13,7 @@ static VIEW: LazyLock<View> = LazyLock::new(view);
 fuzz_target!(|body: &[u8]| admission::check(body, &VIEW));
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let mut draw = Draw::new(seed);
+    let mut draw = Draw::new(seed, max_size);
     if draw.one_of(10) {
         return fuzzer_mutate(data, size, max_size);
     }

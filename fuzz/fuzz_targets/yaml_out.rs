@@ -33,7 +33,7 @@ fn has_float(value: &Value) -> bool {
 }
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    let mut draw = Draw::new(seed);
+    let mut draw = Draw::new(seed, max_size);
     if draw.one_of(2) {
         return fuzzer_mutate(data, size, max_size);
     }

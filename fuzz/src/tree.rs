@@ -202,7 +202,7 @@ fn change(value: &mut Value, draw: &mut Draw) {
             0 if !list.is_empty() => drop(list.remove(draw.below(list.len()))),
             1 if !list.is_empty() => {
                 let again = list[draw.below(list.len())].clone();
-                let times = draw.pick(&[1, 2, 20, 101, 1001]);
+                let times = draw.count(&[1, 2, 20, 101, 1001], ", {}".len());
                 list.extend(std::iter::repeat_n(again, times));
             }
             5 => *value = grown(draw, 2),
@@ -234,7 +234,7 @@ fn change(value: &mut Value, draw: &mut Draw) {
 /// Many entries with keys of their own.
 fn fill(map: &mut Map<String, Value>, draw: &mut Draw) {
     let prefix = draw.pick(&["nvidia.com/a", "berth.dev/x", "k", "nvidia.com/gpumem-"]);
-    let count = draw.pick(&[3, 17, 40, 1000]);
+    let count = draw.count(&[3, 17, 40, 1000], prefix.len() + "0: 0,".len());
     let value = leaf(draw);
     map.extend((0..count).map(|i| (format!("{prefix}{i}"), value.clone())));
 }
@@ -289,7 +289,7 @@ fn leaf(draw: &mut Draw) -> Value {
         0 => json!(draw.below(3)),
         1 => Value::Null,
         2 => json!(draw.one_of(2)),
-        3 => json!("x".repeat(draw.pick(&[250, 254, 1100, 70_000]))),
+        3 => json!("x".repeat(draw.count(&[250, 254, 1100, 70_000], 1))),
         4 => json!(-0.5),
         _ => json!(draw.pick(TEXTS)),
     }
