@@ -52,11 +52,18 @@ const CONTAINER: Shape = Fields(&[
     ("envFrom", AnyList),
     ("restartPolicy", Text),
 ]);
-const OWNER: Shape = Fields(&[("kind", Text), ("name", Text), ("controller", Flag)]);
+const OWNER: Shape = Fields(&[
+    ("apiVersion", Text),
+    ("kind", Text),
+    ("name", Text),
+    ("uid", Text),
+    ("controller", Flag),
+]);
 const POD: Shape = Fields(&[
     (
         "metadata",
         Fields(&[
+            ("name", Text),
             ("generateName", Text),
             ("labels", Map(&Text)),
             ("annotations", Map(&Text)),

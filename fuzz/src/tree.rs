@@ -271,9 +271,9 @@ fn of_key(key: &str, draw: &mut Draw) -> Value {
         }
         "env" => list(json!({"name": draw.pick(TEXTS), "value": draw.pick(TEXTS)})),
         "values" => list(json!(draw.pick(TEXTS))),
-        "ownerReferences" => {
-            list(json!({"kind": draw.pick(TEXTS), "name": draw.pick(TEXTS), "controller": true}))
-        }
+        "ownerReferences" => list(
+            json!({"apiVersion": draw.pick(TEXTS), "kind": draw.pick(TEXTS), "name": draw.pick(TEXTS), "uid": draw.pick(TEXTS), "controller": true}),
+        ),
         "matchFields" | "envFrom" | "claims" => list(json!({})),
         "os" => json!({"name": draw.pick(TEXTS)}),
         _ => leaf(draw),

@@ -267,5 +267,9 @@ mod tests {
         let plain = format!("POST / HTTP/1.1\r\nContent-Length: 13\r\n\r\n{data}");
         assert!(!exceeds(&plain.repeat(3)));
         assert!(exceeds(&format!("{plain}{CHUNKED}ffffffff\r\n")));
+        let request = format!("{CHUNKED}ffffffff\r\n");
+        let length = request.len();
+        let hidden = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{request}");
+        assert!(!exceeds(&hidden));
     }
 }
