@@ -240,6 +240,14 @@ mod tests {
             let second = format!("{CHUNKED}2\r\nxx\r\n0\r\nA: b\r\n\r\n{CHUNKED}{size}\r\n");
             assert!(exceeds(&second), "{size}");
         }
+        // the length of one request is not that of the next
+        let first = format!(
+            "POST / HTTP/1.1\r\nContent-Length: 99\r\n\r\n{}",
+            "x".repeat(99)
+        );
+        assert!(exceeds(&format!(
+            "{first}GET / HTTP/1.1\r\n\r\n{CHUNKED}100\r\n"
+        )));
     }
 
     #[test]
@@ -271,5 +279,8 @@ mod tests {
         let length = request.len();
         let hidden = format!("POST / HTTP/1.1\r\nContent-Length: {length}\r\n\r\n{request}");
         assert!(!exceeds(&hidden));
+        // nor is one in a trailer, or in the body of the request after one in chunks
+        assert!(!exceeds(&format!("{CHUNKED}0\r\nNo: x\r\n100: y\r\n\r\n")));
+        assert!(!exceeds(&format!("{CHUNKED}0\r\n\r\n{plain}")));
     }
 }

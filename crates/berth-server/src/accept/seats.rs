@@ -391,8 +391,9 @@ mod tests {
 
     #[test]
     fn an_old_connection_of_the_same_peer_does_not_give_the_new_ones_seat_back() {
-        let (seats, old) = seats(2, &[peer(1, 1)]);
-        let new = sit(&seats, peer(1, 1));
+        let (seats, old) = seats(1, &[peer(1, 1)]);
+        let (new, evicted) = sit(&seats, peer(1, 1));
+        assert_eq!(evicted, 0);
         drop(old);
         assert_eq!(seats.taken().len(), 1);
         drop(new);
