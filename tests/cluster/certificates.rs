@@ -20,13 +20,16 @@ use crate::{
     common::client::{connect_to, trust},
     load::{Creates, Failure, Load},
     objects::object,
-    stand::{Stand, stand, times},
+    stand::{Stand, is_soak, stand, times},
 };
 
 /// The Certificate of the CA, and its Secret.
 const CA: &str = "berth-ca";
 /// The Certificate that is served, and its Secret.
 const LEAF: &str = "berth-tls";
+/// Each rotation makes the API server connect anew, and it keeps for 90 s what it no longer uses: until then there are
+/// more and more connections, each of some 30 KiB.
+const LEVEL: Duration = Duration::from_mins(2);
 /// Where the API server finds the CA.
 const CA_BUNDLE: &str = "/webhooks/0/clientConfig/caBundle";
 
@@ -157,6 +160,7 @@ async fn leaves_are_rotated_under_load_and_no_create_fails() {
     };
     let mut load = stand.load();
     let rotations = times(4, 1000);
+    let started = Instant::now();
     let mut took = Vec::new();
     let mut footprint = None;
     for rotation in 0..rotations {
@@ -164,7 +168,8 @@ async fn leaves_are_rotated_under_load_and_no_create_fails() {
         stand.rotate().await;
         took.push(began.elapsed());
         load.more(10).await;
-        if rotation == rotations / 5 {
+        let is_level = !is_soak() || started.elapsed() > LEVEL;
+        if footprint.is_none() && is_level && rotation >= rotations / 5 {
             footprint = Some(stand.footprint().await);
         }
     }
@@ -173,7 +178,11 @@ async fn leaves_are_rotated_under_load_and_no_create_fails() {
     let median = took[took.len() / 2];
     println!("{rotations} rotations, of {median:.1?} in the median: {tally}");
     tally.is_without_failure();
-    stand.is_flat_since(&footprint.expect("a first one")).await;
+    if let Some(footprint) = footprint {
+        stand.is_flat_since(&footprint).await;
+    } else {
+        println!("memory is not compared: the run was shorter than {LEVEL:?}");
+    }
 }
 
 #[tokio::test]
