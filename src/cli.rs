@@ -300,7 +300,7 @@ mod tests {
         ),
         (
             "Cluster",
-            &["live", "status", "events", "kubeconfig", "context"],
+            &["live", "status", "lease", "events", "kubeconfig", "context"],
         ),
         (
             "TLS",

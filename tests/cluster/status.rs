@@ -314,4 +314,21 @@ async fn without_the_rights_to_write_it_serves_and_says_so_once() {
     gets_the_lease(&on).await;
     assert!(stage.holder().await.is_some());
     assert!(!holds(&off).await && !has_written(&off).await);
+
+    // another installation has a Lease of its own, and both see the same
+    let other = Stage::berth_with(&admin, &["--lease=other"]);
+    gets_the_lease(&other).await;
+    assert!(holds(&on).await);
+    stage.run(&["uncordon", "khelben.home.arpa"]).await;
+    let pool = "gpupool/strix-halo";
+    stage.turns(pool, "Ready", ["True", "Ready"]).await;
+    drop(on);
+    stage.run(&["cordon", "khelben.home.arpa"]).await;
+    stage.turns(pool, "Ready", ["False", "Cordoned"]).await;
+    let fields = stage.object(pool).await["metadata"]["managedFields"].clone();
+    let fields = fields.as_array().expect("managers");
+    assert!(
+        fields.iter().any(|it| it["manager"] == "other"),
+        "{fields:?}"
+    );
 }

@@ -193,6 +193,19 @@ fn without_the_live_picture_no_right_reads_pods() {
     assert!(deployment.contains("--live=off"), "{deployment}");
 }
 
+/// Two releases in a namespace each have their own Lease, and the right to that alone.
+#[test]
+fn the_lease_has_the_name_of_the_release() {
+    let Some(objects) = chart(&["--set", "table.source=cluster,fullnameOverride=other"]) else {
+        return;
+    };
+    find(&objects, "Lease", "other");
+    let role = find(&objects, "Role", "other");
+    assert_eq!(role["rules"][0]["resourceNames"], json!(["other"]));
+    let deployment = find(&objects, "Deployment", "other").to_string();
+    assert!(deployment.contains("--lease=other"), "{deployment}");
+}
+
 #[test]
 fn without_statuses_and_events_no_right_writes() {
     let Some(objects) = chart(&["--set", "table.source=cluster,status=false,events=false"]) else {

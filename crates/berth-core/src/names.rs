@@ -31,10 +31,9 @@ pub const POOL_ANNOTATION: &str = concat!(group!(), "/pool");
 /// The annotation in which the Pod's author names the container that gets the GPU (rule 13).
 pub const CONTAINER_ANNOTATION: &str = container_annotation!();
 
-/// The Lease whose holder writes the statuses, in the namespace of berth's service account.
+/// The Lease whose holder writes the statuses, in the namespace of berth's service account, and the field manager by which
+/// they are written, unless the operator names another.
 pub const LEASE: &str = "berth";
-/// Who writes the statuses, as their managed fields name it.
-pub const FIELD_MANAGER: &str = "berth";
 /// Who writes the Events, as they name it.
 pub const REPORTER: &str = "berth";
 

@@ -28,13 +28,15 @@ use self::{
     contact::Contact,
     lease::Release,
     objects::{News, Objects},
-    picture::{Counted, Picture},
+    picture::Picture,
     status::Writer,
 };
 use super::Publisher;
 use crate::{metrics::Metrics, state::ServerState};
 use berth_core::{
     api::{GPUPool, WorkloadClass},
+    names,
+    syntax::is_dns_subdomain,
     table::Settings,
     validate::NamespaceLabels,
 };
@@ -58,6 +60,8 @@ pub use events::Events;
 const WAITING: usize = 1024;
 /// The API server ends a watch after so many seconds, and the next one shows whether the rights are still there.
 const WATCH_SECONDS: u32 = 50;
+/// A field manager has so many characters at most.
+const LONGEST_LEASE: usize = 128;
 
 /// How the cluster is reached, and what of it is used.
 #[derive(Args, Clone, Debug)]
@@ -76,7 +80,6 @@ pub struct Options {
     )]
     pub live: Switch,
     /// Whether the status of GPUPools and WorkloadClasses is written. One replica writes it: the one that holds the Lease
-    /// `berth` in the namespace of the service account, or of the kubeconfig's context
     #[arg(
         long,
         env = "BERTH_STATUS",
@@ -85,6 +88,10 @@ pub struct Options {
         hide_possible_values = true
     )]
     pub status: Switch,
+    /// The Lease whose holder writes the statuses, in the namespace of the service account, or of the kubeconfig's context.
+    /// It is also the name of the field manager. All replicas of an installation have the same, and no other installation has it
+    #[arg(long, env = "BERTH_LEASE", value_name = "NAME", default_value = names::LEASE, value_parser = lease_name)]
+    pub lease: String,
     /// Whether Events are written about the controllers of Pods: where a Pod was placed, and each warning, which reaches
     /// nobody else where a controller makes the Pod. One for a controller and a reason in 10 minutes
     #[arg(
@@ -106,6 +113,16 @@ pub struct Options {
         requires = "kubeconfig"
     )]
     pub context: Option<String>,
+}
+
+fn lease_name(name: &str) -> Result<String, String> {
+    if is_dns_subdomain(name) && name.len() <= LONGEST_LEASE {
+        return Ok(name.to_owned());
+    }
+    Err(format!(
+        "a Lease has a name of a-z, 0-9, - and ., of {LONGEST_LEASE} characters at most; the default is {}",
+        names::LEASE
+    ))
 }
 
 /// Whether something is done.
@@ -168,8 +185,17 @@ pub async fn follow(
         Switch::Off => None,
     };
     let lease = board.as_ref().map(|board| {
-        let counted = picture.as_ref().map(Picture::counted);
-        write_statuses(&mut tasks, &clients, board, counted, &metrics)
+        let (held, release) = lease::start(&mut tasks, &clients, &options.lease, &metrics);
+        let writer = Writer {
+            client: clients.calls.clone(),
+            board: Arc::clone(board),
+            counted: picture.as_ref().map(Picture::counted),
+            held,
+            manager: options.lease.clone(),
+            metrics: Arc::clone(&metrics),
+        };
+        tasks.spawn(writer.run());
+        release
     });
     let events = match options.events {
         Switch::On => Some(events::start(&mut tasks, &clients, &metrics)),
@@ -183,25 +209,6 @@ pub async fn follow(
         lease,
         events,
     })
-}
-
-fn write_statuses(
-    tasks: &mut JoinSet<()>,
-    clients: &Clients,
-    board: &Arc<Board>,
-    counted: Option<Arc<Counted>>,
-    metrics: &Arc<Metrics>,
-) -> Release {
-    let (held, lease) = lease::start(tasks, clients, metrics);
-    let writer = Writer {
-        client: clients.calls.clone(),
-        board: Arc::clone(board),
-        counted,
-        held,
-        metrics: Arc::clone(metrics),
-    };
-    tasks.spawn(writer.run());
-    lease
 }
 
 fn watch_table(

@@ -17,7 +17,6 @@ use tokio::{
 use self::candidate::Candidate;
 use super::{WAITING, client::Clients, config, contact::Contact};
 use crate::metrics::Metrics;
-use berth_core::names;
 
 mod candidate;
 
@@ -39,10 +38,11 @@ pub(super) struct Release {
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
+    name: &str,
     metrics: &Arc<Metrics>,
 ) -> (Held, Release) {
     let (news, coming) = mpsc::channel(WAITING);
-    let ours = config().fields(&format!("metadata.name={}", names::LEASE));
+    let ours = config().fields(&format!("metadata.name={name}"));
     let watched: Api<Lease> = Api::default_namespaced(clients.watches.clone());
     let contact = Contact::new("Lease", Arc::clone(metrics));
     tasks.spawn(contact.follow(watched, ours, news, |seen| seen));
@@ -51,6 +51,7 @@ pub(super) fn start(
     let (end, done) = oneshot::channel();
     let candidate = Candidate::new(
         Api::default_namespaced(clients.calls.clone()),
+        name.to_owned(),
         identity(),
         held,
         Arc::clone(metrics),

@@ -22,7 +22,6 @@ use super::{
     picture::Counted,
 };
 use crate::metrics::Metrics;
-use berth_core::names;
 
 /// An object is written so often at most, but for the first time after its spec has changed.
 const SELDOM: Duration = Duration::from_secs(5);
@@ -42,6 +41,8 @@ pub(super) struct Writer {
     /// None with `--live off`.
     pub(super) counted: Option<Arc<Counted>>,
     pub(super) held: Held,
+    /// Who writes, as the managed fields name it.
+    pub(super) manager: String,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -143,7 +144,7 @@ impl Writer {
         });
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
         // what somebody else has written into a status of ours is wrong
-        let ours = PatchParams::apply(names::FIELD_MANAGER).force();
+        let ours = PatchParams::apply(&self.manager).force();
         let patch = Patch::Apply(&patch);
         let written = call(api.patch_status(&object.name, &ours, &patch)).await?;
         Ok(status_of(&written))

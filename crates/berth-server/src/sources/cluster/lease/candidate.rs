@@ -25,10 +25,7 @@ use super::{
     is_held,
 };
 use crate::metrics::Metrics;
-use berth_core::{
-    lease::{Sighting, Step},
-    names,
-};
+use berth_core::lease::{Sighting, Step};
 
 /// So long the Lease is held without being renewed. In the record it is seconds.
 const DURATION: Duration = Duration::from_secs(15);
@@ -43,6 +40,8 @@ const LONGEST: Duration = Duration::from_secs(15);
 /// A replica that would hold the Lease.
 pub(super) struct Candidate {
     api: Api<Lease>,
+    /// The Lease's.
+    name: String,
     me: String,
     metrics: Arc<Metrics>,
     held: watch::Sender<Option<Instant>>,
@@ -65,6 +64,7 @@ pub(super) struct Candidate {
 impl Candidate {
     pub(super) fn new(
         api: Api<Lease>,
+        name: String,
         me: String,
         held: watch::Sender<Option<Instant>>,
         metrics: Arc<Metrics>,
@@ -72,6 +72,7 @@ impl Candidate {
         let now = Instant::now();
         Self {
             api,
+            name,
             me,
             metrics,
             held,
@@ -199,7 +200,7 @@ impl Candidate {
         let post = PostParams::default();
         let Some(seen) = &self.seen else {
             let metadata = ObjectMeta {
-                name: Some(names::LEASE.to_owned()),
+                name: Some(self.name.clone()),
                 ..ObjectMeta::default()
             };
             let lease = Lease {
@@ -212,7 +213,7 @@ impl Candidate {
             spec: Some(spec),
             ..seen.clone()
         };
-        call(self.api.replace(names::LEASE, &post, &lease)).await
+        call(self.api.replace(&self.name, &post, &lease)).await
     }
 
     fn fails(&mut self, failure: &Failure) {
