@@ -23,7 +23,6 @@ use kube::{
 use tokio::{sync::mpsc, task::JoinSet};
 
 use self::{
-    board::Board,
     client::Clients,
     contact::Contact,
     lease::Release,
