@@ -3,7 +3,7 @@
 //! As in client-go, a Lease expires by one's own clock: so long after its record was *seen* to change. The times in it are
 //! another machine's, and nobody compares them with anything.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use k8s_openapi::api::coordination::v1::LeaseSpec;
 
@@ -46,6 +46,12 @@ impl Sighting {
         holder.filter(|holder| !holder.is_empty())
     }
 
+    /// When the Lease is over if it does not change, since the same moment.
+    #[must_use]
+    pub fn end(&self) -> Duration {
+        self.since + duration(&self.spec)
+    }
+
     /// What to do about it now.
     #[must_use]
     pub fn step(&self, me: &str, now: Duration) -> Step {
@@ -57,18 +63,37 @@ impl Sighting {
 /// Lease lasts does not hold it any more, though the record still names it.
 #[must_use]
 pub fn evaluate(lease: &LeaseSpec, me: &str, seen: Duration, now: Duration) -> Step {
-    let seconds = lease.lease_duration_seconds.unwrap_or_default();
-    let duration = match u64::try_from(seconds) {
-        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
-        _ => DURATION,
-    };
-    let is_over = now.saturating_sub(seen) >= duration;
+    let is_over = now.saturating_sub(seen) >= duration(lease);
     match lease.holder_identity.as_deref() {
         None | Some("") => Step::Take,
         Some(_) if is_over => Step::Take,
         Some(holder) if holder == me => Step::Hold,
         Some(_) => Step::Wait,
     }
+}
+
+fn duration(lease: &LeaseSpec) -> Duration {
+    let seconds = lease.lease_duration_seconds.unwrap_or_default();
+    match u64::try_from(seconds) {
+        Ok(seconds) if seconds > 0 => Duration::from_secs(seconds),
+        _ => DURATION,
+    }
+}
+
+/// The identity of a replica: its name and, where others can reach it, its webhook's address. One field of the record says
+/// who holds the Lease and where that is, so no writer can change the one and leave the other.
+#[must_use]
+pub fn identity(name: &str, address: Option<SocketAddr>) -> String {
+    match address {
+        Some(address) => format!("{name}@{address}"),
+        None => name.to_owned(),
+    }
+}
+
+/// The address in an identity, if it has one.
+#[must_use]
+pub fn address(identity: &str) -> Option<SocketAddr> {
+    identity.rsplit_once('@')?.1.parse().ok()
 }
 
 #[cfg(test)]
@@ -113,6 +138,20 @@ mod tests {
     }
 
     #[test]
+    fn an_identity_says_where_its_holder_is_if_others_can_reach_it() {
+        for text in ["10.0.0.7:8443", "[fd00::7]:8443"] {
+            let there: SocketAddr = text.parse().expect("an address");
+            let me = identity("berth-0_ab", Some(there));
+            assert_eq!(me, format!("berth-0_ab@{text}"));
+            assert_eq!(address(&me), Some(there));
+        }
+        for elsewhere in ["", "berth-0_ab", "berth-0_ab@", "a@b@10.0.0.7", "@x:1"] {
+            assert_eq!(address(elsewhere), None, "{elsewhere}");
+        }
+        assert_eq!(identity("berth-0_ab", None), "berth-0_ab");
+    }
+
+    #[test]
     fn a_renewal_counts_from_when_it_is_seen_and_a_second_look_does_not() {
         let at = Duration::from_secs;
         let mut sighting = Sighting::default();
@@ -130,5 +169,6 @@ mod tests {
         sighting.see(lease("you", 2), at(24));
         assert_eq!(sighting.step("me", at(25)), Step::Wait);
         assert_eq!(sighting.holder(), Some("you"));
+        assert_eq!(sighting.end(), at(39));
     }
 }

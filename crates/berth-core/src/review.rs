@@ -90,8 +90,27 @@ pub struct Decision<'a> {
     pub misread: Vec<Warning>,
 }
 
+/// What becomes of the GPUs of a Pod whose group is chosen.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Taking {
+    /// They are taken, unless it is a dry run.
+    Takes,
+    /// They stay.
+    Looks,
+}
+
 /// Answers a review from one view.
 pub fn review<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
+    answer_to(body, view, Taking::Takes)
+}
+
+/// The answer that [`review`] would give now, without taking a GPU: for who may leave the choice to another replica
+/// ([`Decision::is_chosen`]).
+pub fn peek<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
+    answer_to(body, view, Taking::Looks)
+}
+
+fn answer_to<'a>(body: &'a [u8], view: &'a View, taking: Taking) -> Result<Answer<'a>, Error> {
     let body = std::str::from_utf8(body)?;
     let mut request = json::parse::<Envelope<'a>>(body)?.request()?;
     let object = request.object.as_mut();
@@ -99,7 +118,7 @@ pub fn review<'a>(body: &'a [u8], view: &'a View) -> Result<Answer<'a>, Error> {
         Some(wrong) if request.creates_pod() => {
             misshapen(*wrong, body, text(&request.namespace), view)?
         }
-        _ => decide(&request, view),
+        _ => decide(&request, taking, view),
     };
     answered(request, decision, view)
 }
@@ -156,7 +175,7 @@ fn misshapen<'a>(
 }
 
 /// What a readable request comes to.
-fn decide<'a>(request: &Request<'a>, view: &'a View) -> Decision<'a> {
+fn decide<'a>(request: &Request<'a>, taking: Taking, view: &'a View) -> Decision<'a> {
     if !request.creates_pod() {
         return Decision::allow(Reason::NotPodCreate);
     }
@@ -167,10 +186,12 @@ fn decide<'a>(request: &Request<'a>, view: &'a View) -> Decision<'a> {
     let metadata = pod.metadata.as_ref();
     let labels = metadata.and_then(|metadata| metadata.labels.as_ref());
     let annotations = metadata.and_then(|metadata| metadata.annotations.as_ref());
+    let mut creation = request.creation();
+    creation.dry_run |= taking == Taking::Looks;
     let decision = match class_label(&view.table, labels, annotations) {
-        Ok(class) => place(pod, class, request.creation(), view),
+        Ok(class) => place(pod, class, creation, view),
         Err(reason @ Reason::NoClass) => match class_of_namespace(view, text(&request.namespace)) {
-            Ok(Some(class)) => place(pod, class, request.creation(), view),
+            Ok(Some(class)) => place(pod, class, creation, view),
             Ok(None) => Decision::allow(reason),
             Err(denial) => Decision::deny(denial),
         },
@@ -274,6 +295,14 @@ impl<'a> Decision<'a> {
             at: denial.at,
             ..Self::allow(denial.reason)
         }
+    }
+
+    /// Whether it takes GPUs for which Pods of several classes or vendors may compete, so that one replica should decide
+    /// for all. What was settled before (rule 0a) takes none.
+    #[must_use]
+    pub fn is_chosen(&self) -> bool {
+        let placement = self.placement.as_ref();
+        placement.is_some_and(|it| it.choice.is_some() && it.gpus > 0)
     }
 
     /// The chosen pools, joined by commas.
