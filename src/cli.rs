@@ -300,7 +300,16 @@ mod tests {
         ),
         (
             "Cluster",
-            &["live", "status", "lease", "events", "kubeconfig", "context"],
+            &[
+                "live",
+                "status",
+                "lease",
+                "events",
+                "advertise",
+                "forward_ca",
+                "kubeconfig",
+                "context",
+            ],
         ),
         (
             "TLS",

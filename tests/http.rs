@@ -69,6 +69,7 @@ impl Server {
             metrics: Arc::clone(&metrics),
             limits,
             events: None,
+            forward: None,
         });
         Self {
             router,
@@ -789,6 +790,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
             metrics: Arc::default(),
             limits: LIMITS,
             events: None,
+            forward: None,
         }),
         ..Server::new()
     };

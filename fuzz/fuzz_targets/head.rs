@@ -45,6 +45,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
             max_in_flight: 4,
         },
         events: None,
+        forward: None,
     })
 });
 

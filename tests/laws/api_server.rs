@@ -243,6 +243,7 @@ fn serve() -> (u16, String) {
             max_in_flight: 256,
         },
         events: None,
+        forward: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();

@@ -119,6 +119,7 @@ pub struct Metrics {
     objects: Family<Judgement, Gauge>,
     status_writes: Family<Written, Counter>,
     events: Family<ResultLabel, Counter>,
+    forwards: Family<ResultLabel, Counter>,
     /// 1 where this replica holds the Lease.
     pub lease_held: Gauge,
     /// Reviews that are being read or answered.
@@ -160,6 +161,7 @@ impl Default for Metrics {
             objects: Family::default(),
             status_writes: Family::default(),
             events: Family::default(),
+            forwards: Family::default(),
             lease_held: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
@@ -248,7 +250,9 @@ impl Metrics {
         r.register("status_writes", help, self.status_writes.clone());
         let help = "Events about the owners of Pods, by result; dropped are those for which there was no room";
         r.register("events", help, self.events.clone());
-        let help = "1 if this replica holds the Lease, and so writes the statuses";
+        let help = "Reviews with a choice between pools that another replica should decide: answered by it, failed, or skipped since none could be asked; all but the answered are decided here";
+        r.register("forwards", help, self.forwards.clone());
+        let help = "1 if this replica holds the Lease, and so writes the statuses and chooses between pools";
         r.register("lease_held", help, self.lease_held.clone());
     }
 
@@ -378,6 +382,11 @@ impl Metrics {
     /// Counts an Event by what became of it.
     pub fn event(&self, result: &'static str) {
         self.events.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts a review that another replica should decide, by what became of it.
+    pub fn forwarded(&self, result: &'static str) {
+        self.forwards.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// The text of a scrape, in the OpenMetrics format.

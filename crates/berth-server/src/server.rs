@@ -25,7 +25,7 @@ use crate::{
     process,
     sources::{
         self,
-        cluster::{self, Events},
+        cluster::{self, Events, Forward, Served},
     },
     state::ServerState,
     tls::{self, Tls},
@@ -89,9 +89,9 @@ pub enum Error {
     /// The flags of TLS cannot be used.
     #[error(transparent)]
     Tls(#[from] tls::Error),
-    /// No way to the cluster.
+    /// The cluster cannot be followed.
     #[error(transparent)]
-    Cluster(#[from] cluster::ConnectError),
+    Cluster(#[from] cluster::Error),
     /// An address cannot be had.
     #[error(
         "{flag} {address}: {}; stop what listens there, or choose another address",
@@ -150,6 +150,7 @@ impl TableSource {
     async fn follow(
         self,
         files: sources::files::Options,
+        served: Served,
         state: Arc<ServerState>,
         metrics: Arc<Metrics>,
     ) -> Result<Following, Error> {
@@ -162,7 +163,8 @@ impl TableSource {
                 watch::POLL,
             )?),
             Self::Cluster(options, settings) => {
-                Following::Cluster(cluster::follow(&options, settings, state, metrics).await?)
+                let following = cluster::follow(&options, settings, served, state, metrics);
+                Following::Cluster(following.await?)
             }
         })
     }
@@ -183,6 +185,14 @@ impl Following {
         match self {
             Self::Files(_) => None,
             Self::Cluster(following) => following.events(),
+        }
+    }
+
+    /// The way to the replica that chooses for all.
+    fn forward(&self) -> Option<Forward> {
+        match self {
+            Self::Files(_) => None,
+            Self::Cluster(following) => following.forward(),
         }
     }
 
@@ -274,8 +284,17 @@ impl Serving {
         };
         // first, since it says why the others do not serve
         let admin = admin::serve(bound.admin, shown, limits, ports.admin.clone())?;
+        let reached = Served {
+            port: ports.addresses.0.port(),
+            tls: options.tls,
+        };
         let table = table
-            .follow(options.table, Arc::clone(&state), Arc::clone(&metrics))
+            .follow(
+                options.table,
+                reached,
+                Arc::clone(&state),
+                Arc::clone(&metrics),
+            )
             .await?;
         let routes = webhook::router(Webhook {
             review,
@@ -283,6 +302,7 @@ impl Serving {
             metrics: Arc::clone(&metrics),
             limits: options.requests,
             events: table.events(),
+            forward: table.forward(),
         });
         let certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
         let server = limits.server(bound.webhook, acceptor, ports.webhook.clone())?;

@@ -31,6 +31,7 @@ use time::OffsetDateTime;
 
 pub mod client;
 pub mod files;
+pub mod peer;
 pub mod self_signed;
 
 use client::NamedClients;

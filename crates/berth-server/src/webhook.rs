@@ -33,7 +33,7 @@ use crate::{
     accept::{Occupant, at_least_one},
     duration,
     metrics::Metrics,
-    sources::cluster::Events,
+    sources::cluster::{Events, Forward, is_forwarded},
     state::ServerState,
     telemetry,
 };
@@ -50,6 +50,7 @@ mod http_error;
 
 use body::{Counted, Unread};
 use budget::Budget;
+use buffer::Buffer;
 use deadline::Deadline;
 use http_error::HttpError;
 
@@ -113,6 +114,25 @@ pub struct Webhook {
     pub limits: Limits,
     /// Who tells the Pods' owners; none without a cluster, or with `--events off`.
     pub events: Option<Events>,
+    /// The way to the replica that chooses between pools for all; none without a cluster, or where it is not known.
+    pub forward: Option<Forward>,
+}
+
+/// A review that has arrived.
+#[derive(Debug)]
+struct Arrival<B = Buffer> {
+    body: Counted<B>,
+    occupant: Option<Occupant>,
+    arrived: Instant,
+    deadline: Deadline,
+}
+
+/// What a look at a review comes to.
+enum Looked {
+    /// It takes no GPU, and this is the answer.
+    Answered(Bytes),
+    /// A group is to be chosen.
+    Chooses(Arrival),
 }
 
 /// The webhook and what its requests share.
@@ -185,6 +205,7 @@ impl Service {
         arrived: Instant,
     ) -> Result<Bytes, HttpError> {
         check_media_type(request.headers())?;
+        let is_sent_on = is_forwarded(request.headers());
         let _in_flight = InFlight::new(&self.webhook.metrics.in_flight);
         let deadline = Deadline::new(request.uri().query(), arrived);
         let occupant = request.extensions().get::<Occupant>().cloned();
@@ -197,17 +218,58 @@ impl Service {
             .slots
             .try_acquire()
             .map_err(|_| HttpError::overloaded())?;
-        if body.bytes.len() <= SMALL {
-            return self.decide(body, occupant, arrived, deadline);
+        let arrival = Arrival {
+            body,
+            occupant,
+            arrived,
+            deadline,
+        };
+        let forward = self.webhook.forward.as_ref();
+        match forward.filter(|it| !is_sent_on && it.is_elsewhere()) {
+            None => self.compute(arrival, Self::decide).await,
+            Some(forward) => self.leave(arrival, forward).await,
         }
-        let turn = self.turn(deadline).await?;
+    }
+
+    /// Leaves the choice to another replica, where there is one. If that fails, it is made here.
+    async fn leave(
+        self: &Arc<Self>,
+        arrival: Arrival,
+        forward: &Forward,
+    ) -> Result<Bytes, HttpError> {
+        let arrival = match self.compute(arrival, Self::look).await? {
+            Looked::Answered(answer) => return Ok(answer),
+            Looked::Chooses(arrival) => arrival,
+        };
+        let (review, arrival) = arrival.shared();
+        let answer = forward.ask(review, arrival.deadline.last_turn()).await;
+        match answer {
+            Some(answer) => arrival.answered(answer.to_vec()),
+            None => self.compute(arrival, Self::decide).await,
+        }
+    }
+
+    /// Computes what is small here, and what is large on another thread in its turn.
+    async fn compute<B, T>(
+        self: &Arc<Self>,
+        arrival: Arrival<B>,
+        work: fn(&Self, Arrival<B>) -> Result<T, HttpError>,
+    ) -> Result<T, HttpError>
+    where
+        B: AsRef<[u8]> + Send + 'static,
+        T: Send + 'static,
+    {
+        if arrival.body.as_ref().len() <= SMALL {
+            return work(self, arrival);
+        }
+        let turn = self.turn(arrival.deadline).await?;
         let service = Arc::clone(self);
-        let deciding = spawn_blocking(move || {
+        let computing = spawn_blocking(move || {
             // here, since the work goes on where the client has gone
             let _turn = turn;
-            service.decide(body, occupant, arrived, deadline)
+            work(&service, arrival)
         });
-        deciding.await.map_err(|_| HttpError::panicked())?
+        computing.await.map_err(|_| HttpError::panicked())?
     }
 
     /// Waits for a processor, first come first served, but for no longer than leaves time for the answer.
@@ -246,53 +308,57 @@ impl Service {
         }
     }
 
-    /// The answer, which takes over what the body held of the budget.
-    fn decide(
-        &self,
-        body: Counted,
-        occupant: Option<Occupant>,
-        arrived: Instant,
-        deadline: Deadline,
-    ) -> Result<Bytes, HttpError> {
-        let Counted { bytes, mut claim } = body;
-        let answer = self.review(bytes.as_ref(), arrived, deadline)?;
-        drop(bytes);
-        claim
-            .hold_now(answer.len())
-            .map_err(|_| HttpError::no_memory())?;
-        claim.answer(occupant, Instant::now());
-        let answer = Counted {
-            bytes: answer.into(),
-            claim,
-        };
-        Ok(answer.into())
+    /// The answer, for which GPUs are taken.
+    fn decide<B: AsRef<[u8]>>(&self, arrival: Arrival<B>) -> Result<Bytes, HttpError> {
+        let body = arrival.body.as_ref();
+        let view = self.webhook.state.view();
+        let view = view.as_deref().ok_or_else(HttpError::no_table)?;
+        let answer = self.review(self.webhook.review, body, view, arrival.deadline)?;
+        self.tell(&answer, view, arrival.arrived);
+        let answer = answer.body;
+        arrival.answered(answer)
     }
 
-    fn review(
-        &self,
-        body: &[u8],
-        arrived: Instant,
-        deadline: Deadline,
-    ) -> Result<Vec<u8>, HttpError> {
-        deadline.check()?;
-        let state = &self.webhook.state;
-        let view = state.view();
+    /// The answer, unless GPUs would be taken for it.
+    fn look(&self, arrival: Arrival) -> Result<Looked, HttpError> {
+        let body = arrival.body.as_ref();
+        let view = self.webhook.state.view();
         let view = view.as_deref().ok_or_else(HttpError::no_table)?;
-        let review = self.webhook.review;
+        let answer = self.review(review::peek, body, view, arrival.deadline)?;
+        if answer.decision.is_chosen() {
+            return Ok(Looked::Chooses(arrival));
+        }
+        self.tell(&answer, view, arrival.arrived);
+        let answer = answer.body;
+        arrival.answered(answer).map(Looked::Answered)
+    }
+
+    fn review<'a>(
+        &self,
+        review: Review,
+        body: &'a [u8],
+        view: &'a View,
+        deadline: Deadline,
+    ) -> Result<Answer<'a>, HttpError> {
+        deadline.check()?;
         let answer = catch_unwind(AssertUnwindSafe(|| review(body, view))).map_err(|_| {
             self.webhook.metrics.panics.inc();
             HttpError::panicked()
         })??;
         deadline.check()?;
+        Ok(answer)
+    }
+
+    fn tell(&self, answer: &Answer<'_>, view: &View, arrived: Instant) {
         let elapsed = arrived.elapsed();
         let decision = &answer.decision;
+        let revision = view.table.revision();
         let metrics = &self.webhook.metrics;
         metrics.answered(decision.reason, decision.class, elapsed);
-        telemetry::reviewed(&answer, view.table.revision(), elapsed);
+        telemetry::reviewed(answer, revision, elapsed);
         if let Some(events) = &self.webhook.events {
-            events.tell(&answer, view.table.revision());
+            events.tell(answer, revision);
         }
-        Ok(answer.body)
     }
 
     fn fail(&self, error: HttpError, started: Instant) -> Response {
@@ -301,6 +367,41 @@ impl Service {
         self.webhook.metrics.answered(reason, None, elapsed);
         telemetry::failed(reason, &error.text, elapsed);
         error.into_response()
+    }
+}
+
+impl Arrival {
+    /// The body once more, for another replica.
+    fn shared(self) -> (Bytes, Arrival<Bytes>) {
+        let Counted { bytes, claim } = self.body;
+        let bytes = Bytes::from_owner(bytes);
+        let arrival = Arrival {
+            body: Counted {
+                bytes: bytes.clone(),
+                claim,
+            },
+            occupant: self.occupant,
+            arrived: self.arrived,
+            deadline: self.deadline,
+        };
+        (bytes, arrival)
+    }
+}
+
+impl<B> Arrival<B> {
+    /// The answer, which takes over what the body held of the budget.
+    fn answered(self, answer: Vec<u8>) -> Result<Bytes, HttpError> {
+        let Counted { bytes, mut claim } = self.body;
+        drop(bytes);
+        claim
+            .hold_now(answer.len())
+            .map_err(|_| HttpError::no_memory())?;
+        claim.answer(self.occupant, Instant::now());
+        let answer = Counted {
+            bytes: answer.into(),
+            claim,
+        };
+        Ok(answer.into())
     }
 }
 

@@ -6,12 +6,13 @@
 //!                                 objects, picture ─▶ board ─▶ status ─▶ the API server
 //!   Lease ────────────────────────────▶ contact ─▶ lease ────────┘
 //!                                     webhook ─▶ events ─────────▶ the API server
+//!                                     webhook ─▶ forward ────────▶ the replica that holds the Lease
 //! ```
 //!
 //! The source never ends the process: without the definitions, the rights or the API server, the replica stays alive, and
 //! says why it is not ready. What was once in force stays in force through all of these.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{io, path::PathBuf, sync::Arc};
 
 use clap::{Args, ValueEnum};
 use k8s_openapi::api::core::v1::Namespace;
@@ -25,13 +26,18 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{
     client::Clients,
     contact::Contact,
-    lease::Release,
+    lease::{Release, Standing},
     objects::{News, Objects},
     picture::Picture,
     status::Writer,
 };
 use super::Publisher;
-use crate::{metrics::Metrics, state::ServerState};
+use crate::{
+    metrics::Metrics,
+    state::ServerState,
+    tls::{self, peer::Peers},
+    watch::{self, Watch},
+};
 use berth_core::{
     api::{GPUPool, WorkloadClass},
     names,
@@ -39,6 +45,7 @@ use berth_core::{
     table::Settings,
     validate::NamespaceLabels,
 };
+use berth_manifests::files::plain;
 
 mod client;
 mod contact;
@@ -49,11 +56,13 @@ mod picture;
 mod board;
 mod calls;
 mod events;
+mod forward;
 mod lease;
 mod status;
 
 pub use client::{ConnectError, connect, said};
 pub use events::Events;
+pub use forward::{Advertised, Forward, is_forwarded};
 
 /// So many changes wait for whoever takes them; then the watches wait, and the API server keeps the rest.
 const WAITING: usize = 1024;
@@ -101,6 +110,14 @@ pub struct Options {
         hide_possible_values = true
     )]
     pub events: Switch,
+    /// Where other replicas reach this one, as 10.0.0.7: the Pod's IP, with a port where it is not --bind's. The replica
+    /// that holds the Lease chooses between the pools of a class for all, so that none promises a GPU twice
+    #[arg(long, env = "BERTH_ADVERTISE", value_name = "IP[:PORT]", value_parser = Advertised::parse)]
+    pub advertise: Option<Advertised>,
+    /// The CA of the replicas' certificates, PEM; read again when it changes. With it and --tls-server-name, this replica
+    /// asks the one that holds the Lease, for 300 ms at most, and else chooses itself
+    #[arg(long, env = "BERTH_FORWARD_CA", value_name = "FILE")]
+    pub forward_ca: Option<PathBuf>,
     /// The kubeconfig file; in a Pod, its service account if none is given
     #[arg(long, env = "BERTH_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
@@ -137,14 +154,30 @@ pub enum Switch {
 #[derive(Debug)]
 pub struct Following {
     _tasks: JoinSet<()>,
+    _files: Option<Watch>,
     lease: Option<Release>,
     events: Option<Events>,
+    forward: Option<Forward>,
+}
+
+/// How this replica is served, as other replicas see it.
+#[derive(Clone, Debug)]
+pub struct Served {
+    /// The port on which its webhook listens.
+    pub port: u16,
+    /// The flags of its TLS, which theirs have, too.
+    pub tls: tls::Options,
 }
 
 impl Following {
     /// Who tells the Pods' owners; none with `--events off`.
     pub(crate) fn events(&self) -> Option<Events> {
         self.events.clone()
+    }
+
+    /// The way to the replica that chooses for all, where there may be another.
+    pub(crate) fn forward(&self) -> Option<Forward> {
+        self.forward.clone()
     }
 
     /// Leaves to another replica what only one may do. Reviews are answered as before.
@@ -155,13 +188,25 @@ impl Following {
     }
 }
 
+/// Why the cluster is not followed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// No way to the cluster.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// The system gives no thread to watch the files of --forward-ca.
+    #[error("cannot watch --forward-ca: {}", plain(.0))]
+    Watch(#[from] io::Error),
+}
+
 /// Follows the cluster from now on. Nothing is in force yet when this returns.
 pub async fn follow(
     options: &Options,
     settings: Settings,
+    served: Served,
     state: Arc<ServerState>,
     metrics: Arc<Metrics>,
-) -> Result<Following, ConnectError> {
+) -> Result<Following, Error> {
     let settings = Settings {
         namespaces: NamespaceLabels::All,
         ..settings
@@ -183,19 +228,27 @@ pub async fn follow(
         )),
         Switch::Off => None,
     };
-    let lease = board.as_ref().map(|board| {
-        let (held, release) = lease::start(&mut tasks, &clients, &options.lease, &metrics);
+    let (mut lease, mut forwarding) = (None, None);
+    if let Some(board) = &board {
+        let address = options.advertise.map(|it| it.address(served.port));
+        let standing = lease::start(&mut tasks, &clients, &options.lease, address, &metrics);
+        let counted = picture.as_ref().map(Picture::counted);
+        forwarding = counted.as_ref().and_then(|_| {
+            let ca = options.forward_ca.clone()?;
+            Some(forward(Peers::new(served.tls, ca), &standing, &metrics))
+        });
         let writer = Writer {
             client: clients.calls.clone(),
             board: Arc::clone(board),
-            counted: picture.as_ref().map(Picture::counted),
-            held,
+            counted,
+            held: standing.held,
             manager: options.lease.clone(),
             metrics: Arc::clone(&metrics),
         };
         tasks.spawn(writer.run());
-        release
-    });
+        lease = Some(standing.release);
+    }
+    let (forward, files) = forwarding.transpose()?.unzip();
     let events = match options.events {
         Switch::On => Some(events::start(&mut tasks, &clients, &metrics)),
         Switch::Off => None,
@@ -205,9 +258,24 @@ pub async fn follow(
     watch_table(&mut tasks, &clients, objects, &metrics);
     Ok(Following {
         _tasks: tasks,
+        _files: files,
         lease,
         events,
+        forward,
     })
+}
+
+/// The way to the holder, and what follows the files by which it is known.
+fn forward(
+    peers: Peers,
+    standing: &Standing,
+    metrics: &Arc<Metrics>,
+) -> io::Result<(Forward, Watch)> {
+    let paths = peers.paths();
+    let (held, holders) = (standing.held.clone(), standing.holders.clone());
+    let (forward, read) = Forward::new(peers, held, holders, metrics);
+    let watch = watch::follow(paths, watch::POLL, metrics.panics.clone(), read)?;
+    Ok((forward, watch))
 }
 
 fn watch_table(

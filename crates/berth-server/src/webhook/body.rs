@@ -16,8 +16,8 @@ const STEP: usize = 64 << 10;
 
 /// A body that is all there, or an answer that is to be written, with the bytes that it holds of the budget.
 #[derive(Debug)]
-pub(super) struct Counted {
-    pub(super) bytes: Buffer,
+pub(super) struct Counted<B = Buffer> {
+    pub(super) bytes: B,
     pub(super) claim: Claim,
 }
 
@@ -36,7 +36,7 @@ impl From<Full> for Unread {
     }
 }
 
-impl AsRef<[u8]> for Counted {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Counted<B> {
     fn as_ref(&self) -> &[u8] {
         self.bytes.as_ref()
     }

@@ -137,9 +137,22 @@ pub fn said(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
-    let mut cause: &(dyn Error + 'static) = error;
+    deepest(error, of_tls)
+}
+
+/// What an error of a connection to another replica says, in a person's words.
+pub(super) fn plainly(error: &(dyn Error + 'static)) -> String {
+    deepest(error, |_| None)
+}
+
+/// The cause below all others, or the first that has words of its own.
+fn deepest(
+    error: &(dyn Error + 'static),
+    words: fn(&(dyn Error + 'static)) -> Option<&'static str>,
+) -> String {
+    let mut cause = error;
     loop {
-        if let Some(words) = of_tls(cause) {
+        if let Some(words) = words(cause) {
             return words.to_owned();
         }
         match cause.source() {

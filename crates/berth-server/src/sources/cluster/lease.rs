@@ -2,6 +2,7 @@
 
 use std::{
     hash::{BuildHasher, Hasher, RandomState},
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -17,6 +18,7 @@ use tokio::{
 use self::candidate::Candidate;
 use super::{WAITING, client::Clients, config, contact::Contact};
 use crate::metrics::Metrics;
+use berth_core::lease;
 
 mod candidate;
 
@@ -27,6 +29,17 @@ const RELEASE: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug)]
 pub(super) struct Held(watch::Receiver<Option<Instant>>);
 
+/// Who else holds the Lease: where that replica can be reached, and until when it is the holder.
+#[derive(Clone, Debug)]
+pub(super) struct Holders(watch::Receiver<Option<(SocketAddr, Instant)>>);
+
+/// What is known of the Lease, and how it is given back.
+pub(super) struct Standing {
+    pub(super) held: Held,
+    pub(super) holders: Holders,
+    pub(super) release: Release,
+}
+
 /// Gives the Lease back.
 #[derive(Debug)]
 pub(super) struct Release {
@@ -34,26 +47,29 @@ pub(super) struct Release {
     done: oneshot::Receiver<()>,
 }
 
-/// Tries to get the Lease, and keeps it, until it is released.
+/// Tries to get the Lease, and keeps it, until it is released. The record says where others reach this replica, if they
+/// can.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
     name: &str,
+    address: Option<SocketAddr>,
     metrics: &Arc<Metrics>,
-) -> (Held, Release) {
+) -> Standing {
     let (news, coming) = mpsc::channel(WAITING);
     let ours = config().fields(&format!("metadata.name={name}"));
     let watched: Api<Lease> = Api::default_namespaced(clients.watches.clone());
     let contact = Contact::new("Lease", Arc::clone(metrics));
     tasks.spawn(contact.follow(watched, ours, news, |seen| seen));
     let (held, holds) = watch::channel(None);
+    let (other, others) = watch::channel(None);
     let (say, released) = oneshot::channel();
     let (end, done) = oneshot::channel();
     let candidate = Candidate::new(
         Api::default_namespaced(clients.calls.clone()),
         name.to_owned(),
-        identity(),
-        held,
+        lease::identity(&replica(), address),
+        candidate::Shown { held, other },
         Arc::clone(metrics),
     );
     tasks.spawn(async move {
@@ -61,11 +77,15 @@ pub(super) fn start(
         // nobody waits where the process ends at once
         let _ = end.send(());
     });
-    (Held(holds), Release { say, done })
+    Standing {
+        held: Held(holds),
+        holders: Holders(others),
+        release: Release { say, done },
+    }
 }
 
 /// The host's name, which is the Pod's, and what tells this process from the one before.
-fn identity() -> String {
+fn replica() -> String {
     // the keys of a hasher are random
     let random = RandomState::new().build_hasher().finish();
     format!("{}_{random:016x}", host())
@@ -87,6 +107,23 @@ impl Held {
     pub(super) async fn gained(&mut self) -> Result<(), watch::error::RecvError> {
         self.0.wait_for(|until| is_held(*until)).await.map(drop)
     }
+}
+
+impl Holders {
+    /// Where the holder can be reached, if that is another replica.
+    pub(super) fn other(&self, now: Instant) -> Option<SocketAddr> {
+        let (address, until) = (*self.0.borrow())?;
+        (now < until).then_some(address)
+    }
+}
+
+/// What tests know of the Lease, as long as the senders live.
+#[cfg(test)]
+pub(super) fn known(
+    held: watch::Receiver<Option<Instant>>,
+    other: watch::Receiver<Option<(SocketAddr, Instant)>>,
+) -> (Held, Holders) {
+    (Held(held), Holders(other))
 }
 
 fn is_held(until: Option<Instant>) -> bool {

@@ -1,6 +1,7 @@
 //! A replica that would hold the Lease: what it sees, and what it writes.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ use super::{
     is_held,
 };
 use crate::metrics::Metrics;
-use berth_core::lease::{Sighting, Step};
+use berth_core::lease::{self, Sighting, Step};
 
 /// So long the Lease is held without being renewed. In the record it is seconds.
 const DURATION: Duration = Duration::from_secs(15);
@@ -37,6 +38,14 @@ const LOOK: Duration = Duration::from_millis(500);
 /// The waits after failures in a row: the first leaves time for another attempt while the Lease is held.
 const SHORTEST: Duration = Duration::from_secs(1);
 const LONGEST: Duration = Duration::from_secs(15);
+/// What others are shown.
+pub(super) struct Shown {
+    /// Until when this replica holds the Lease.
+    pub(super) held: watch::Sender<Option<Instant>>,
+    /// Where another can be reached that holds it, and until when it does.
+    pub(super) other: watch::Sender<Option<(SocketAddr, Instant)>>,
+}
+
 /// A replica that would hold the Lease.
 pub(super) struct Candidate {
     api: Api<Lease>,
@@ -44,7 +53,7 @@ pub(super) struct Candidate {
     name: String,
     me: String,
     metrics: Arc<Metrics>,
-    held: watch::Sender<Option<Instant>>,
+    shown: Shown,
     began: Instant,
     /// The object as it was last seen, which a write must replace.
     seen: Option<Lease>,
@@ -66,7 +75,7 @@ impl Candidate {
         api: Api<Lease>,
         name: String,
         me: String,
-        held: watch::Sender<Option<Instant>>,
+        shown: Shown,
         metrics: Arc<Metrics>,
     ) -> Self {
         let now = Instant::now();
@@ -75,7 +84,7 @@ impl Candidate {
             name,
             me,
             metrics,
-            held,
+            shown,
             began: now,
             seen: None,
             sighting: Sighting::default(),
@@ -109,11 +118,14 @@ impl Candidate {
                 _ = &mut released => return self.release().await,
             }
             self.act().await;
-            let holds = is_held(*self.held.borrow());
+            let holds = is_held(*self.shown.held.borrow());
             if std::mem::replace(&mut was_held, holds) != holds {
                 self.metrics.lease_held.set(i64::from(holds));
                 if holds {
-                    tracing::info!(identity = self.me, "holds the Lease: writes the statuses");
+                    tracing::info!(
+                        identity = self.me,
+                        "holds the Lease: writes the statuses, and chooses between pools"
+                    );
                 } else {
                     let holder = self.sighting.holder();
                     tracing::info!(holder, "does not hold the Lease any more");
@@ -141,8 +153,13 @@ impl Candidate {
         self.sighting
             .see(spec.unwrap_or_default(), now.duration_since(self.began));
         self.seen = lease;
-        if self.sighting.holder() != Some(&*self.me) {
-            self.held.send_replace(None);
+        let holder = self.sighting.holder();
+        let other = holder.filter(|holder| *holder != self.me);
+        let until = self.began + self.sighting.end();
+        let other = other.and_then(lease::address).map(|it| (it, until));
+        self.shown.other.send_replace(other);
+        if holder != Some(&*self.me) {
+            self.shown.held.send_replace(None);
         }
     }
 
@@ -161,7 +178,7 @@ impl Candidate {
             Ok(lease) => {
                 self.saw(Some(lease), now);
                 self.renewed = Some(now);
-                self.held.send_replace(Some(now + DURATION));
+                self.shown.held.send_replace(Some(now + DURATION));
                 self.waits = None;
                 if self.told.ends() {
                     tracing::info!("the Lease is written again");
@@ -234,7 +251,7 @@ impl Candidate {
             return;
         }
         // first, so that nothing is written by two
-        self.held.send_replace(None);
+        self.shown.held.send_replace(None);
         self.metrics.lease_held.set(0);
         let spec = LeaseSpec {
             holder_identity: None,
