@@ -109,6 +109,8 @@ impl Rendering {
     /// The flags of `berth serve`, as the command line reads them.
     pub fn flags(&self) -> ArgMatches {
         let args = self.container().args.expect("args");
+        // kubelet puts the Pod's address there
+        let args = args.iter().map(|it| it.replace("$(POD_IP)", "10.0.0.7"));
         let line = ["berth".to_owned()].into_iter().chain(args);
         let mut matches = Cli::command()
             .try_get_matches_from(line)

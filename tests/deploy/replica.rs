@@ -170,7 +170,10 @@ fn a_replica_with_the_table_in_the_cluster_has_the_rights_it_uses_and_no_more() 
         assert_eq!(token, Some(true), "{name}");
         let egress = &rendering.find("NetworkPolicy", "berth")["spec"]["egress"];
         let ports = json!([{"port": 443, "protocol": "TCP"}, {"port": 6443, "protocol": "TCP"}]);
-        assert_eq!(egress, &json!([{"ports": ports}]), "{name}");
+        let own = &rendering.find("NetworkPolicy", "berth")["spec"]["podSelector"];
+        let replicas =
+            json!({"to": [{"podSelector": own}], "ports": [{"port": 8443, "protocol": "TCP"}]});
+        assert_eq!(egress, &json!([{"ports": ports}, replicas]), "{name}");
         let maps = rendering
             .objects
             .iter()

@@ -164,6 +164,7 @@ fn the_alerts_speak_of_metrics_that_there_are() {
     metrics.invalid(Source::Table);
     metrics.contacted("Node");
     metrics.objects("GPUPool", 0, 1);
+    metrics.forwarded("failed");
     metrics.answered(Reason::Overloaded, None, Duration::ZERO);
     let text = metrics.text().expect("text");
     let known: BTreeSet<&str> = text
@@ -222,6 +223,7 @@ fn what_can_go_wrong_has_an_alert() {
             "berth_watch_last_contact_timestamp_seconds",
         ),
         ("BerthObjectNotAccepted", "accepted=\"false\""),
+        ("BerthChoosesApart", "berth_forwards_total"),
         ("BerthLogLinesDropped", "berth_log_lines_dropped_total"),
     ] {
         assert!(names.contains(name), "{name} in {names:?}");

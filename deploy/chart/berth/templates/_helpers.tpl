@@ -90,6 +90,13 @@ app.kubernetes.io/instance: {{ .Release.Name }}
 {{ .Values.table.source }}
 {{- end -}}
 
+{{/* Whether replicas ask the one that holds the Lease to choose between pools. Empty: there is no Lease, or nothing to count. */}}
+{{- define "berth.forwards" -}}
+{{- if and (eq (include "berth.source" .) "cluster") .Values.live .Values.status -}}
+true
+{{- end -}}
+{{- end -}}
+
 {{- define "berth.table" -}}
 {{ .Values.table.existingConfigMap | default (printf "%s-table" (include "berth.name" .)) }}
 {{- end -}}
