@@ -32,7 +32,7 @@ async fn homelab() -> Option<Homelab> {
     }
 }
 
-async fn apply(cluster: &Cluster<'_>, objects: &[Value]) {
+pub async fn apply(cluster: &Cluster<'_>, objects: &[Value]) {
     let list = json!({"apiVersion": "v1", "kind": "List", "items": objects});
     let manifest = tempfile::NamedTempFile::with_suffix(".json").expect("a file");
     std::fs::write(manifest.path(), list.to_string()).expect("written");
@@ -41,12 +41,12 @@ async fn apply(cluster: &Cluster<'_>, objects: &[Value]) {
     assert!(fine, "{said}");
 }
 
-fn table_object(kind: &str, name: &str, spec: Value) -> Value {
+pub fn table_object(kind: &str, name: &str, spec: Value) -> Value {
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec})
 }
 
 /// A Node that kwok keeps ready, with so many GPUs of a device plugin.
-fn node(name: &str, kind: &str, gpus: Option<(&str, usize)>) -> Value {
+pub fn node(name: &str, kind: &str, gpus: Option<(&str, usize)>) -> Value {
     let mut amounts = json!({"cpu": "64", "memory": "256Gi", "pods": "500"});
     if let Some((resource, count)) = gpus {
         amounts[resource] = json!(count.to_string());

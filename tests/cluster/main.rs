@@ -34,6 +34,7 @@ mod bare;
 mod certificates;
 mod chaos;
 mod choice;
+mod chooser;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;

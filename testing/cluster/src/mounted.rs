@@ -47,15 +47,16 @@ impl Mounted {
         match certificate {
             Certificate::OfTheControlPlane => {
                 let identity = control_plane.authority().server(&[SERVER_NAME])?;
-                Self::files(folder, &identity)
+                Self::files(folder, &identity, control_plane.authority().pem())
             }
             Certificate::CertManager => Self::secret(folder, &control_plane.client().await?).await,
         }
     }
 
     /// A certificate that does not change.
-    fn files(folder: &Path, identity: &Identity) -> Result<Self, Error> {
+    fn files(folder: &Path, identity: &Identity, ca: String) -> Result<Self, Error> {
         let files = [
+            ("ca.crt", &ca),
             ("tls.crt", &identity.certificate),
             ("tls.key", &identity.key),
         ];

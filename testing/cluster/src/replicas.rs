@@ -8,10 +8,10 @@ use std::{
 use kube::Client;
 
 use crate::{
-    ControlPlane, Error, Homelab, Serving, Setup,
+    ControlPlane, Error, Homelab, Serving, Setup, Source,
     balancer::Balancer,
     mounted::Mounted,
-    webhook::{SECRET, call, serve_flags},
+    webhook::{SECRET, call, cluster_flags, serve_flags},
 };
 
 /// How many there are.
@@ -32,7 +32,7 @@ pub struct Replicas<'a> {
 }
 
 impl<'a> Replicas<'a> {
-    /// Starts them, with flags besides the usual. The API server calls them from the first [`Replicas::connect_anew`].
+    /// Starts them, with flags besides the usual, or instead of them where they have the same name. The API server calls them from the first [`Replicas::connect_anew`].
     pub async fn start(
         homelab: &'a Homelab,
         setup: &Setup,
@@ -45,7 +45,12 @@ impl<'a> Replicas<'a> {
         // it ends with the control plane's
         let folder = folder.map_err(Error::io("a folder for a Secret"))?.keep();
         let mounted = Mounted::of(setup.certificate, control_plane, &folder).await?;
-        let mut all = serve_flags(&setup.table, &mounted);
+        let mut all = match setup.source {
+            Source::Files => serve_flags(&setup.table, &mounted),
+            Source::Cluster => cluster_flags(control_plane, &mounted)?,
+        };
+        let name = |flag: &String| flag.split('=').next().map(str::to_owned);
+        all.retain(|usual| flags.iter().all(|flag| name(flag) != name(usual)));
         all.extend_from_slice(flags);
         let mut replicas = Self {
             control_plane,

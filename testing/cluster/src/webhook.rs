@@ -257,13 +257,19 @@ pub(crate) fn serve_flags(table: &Path, mounted: &Mounted) -> Vec<String> {
 }
 
 /// The flags for the table in the cluster and a mounted certificate, as the installed service account.
-fn cluster_flags(control_plane: &ControlPlane, mounted: &Mounted) -> Result<Vec<String>, Error> {
+pub(crate) fn cluster_flags(
+    control_plane: &ControlPlane,
+    mounted: &Mounted,
+) -> Result<Vec<String>, Error> {
     let account = format!("system:serviceaccount:{NAME}:{NAME}");
     let kubeconfig = control_plane.kubeconfig_without_rights(&account)?;
     let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
     Ok(vec![
         "--table-source=cluster".to_owned(),
         flag("kubeconfig", &kubeconfig),
+        format!("--tls-server-name={SERVER_NAME}"),
+        "--advertise=127.0.0.1".to_owned(),
+        flag("forward-ca", &mounted.path("ca.crt")),
         flag("tls-cert", &mounted.path("tls.crt")),
         flag("tls-key", &mounted.path("tls.key")),
     ])

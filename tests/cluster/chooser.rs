@@ -1,0 +1,350 @@
+//! Two replicas, one chooser: bursts of Pods over two vendors' pools, while the holder of the Lease lives, is killed, is
+//! stopped, and cannot be asked.
+
+use std::{
+    ops::RangeInclusive,
+    time::{Duration, Instant},
+};
+
+use berth_cluster::{Certificate, Cluster, Homelab, Options, Replicas, Serving, Setup, Source};
+use k8s_openapi::api::core::v1::Pod;
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+};
+use serde_json::{Value, json};
+use tokio::{
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    choice::{apply, node, table_object},
+    common::{client::get, path},
+    eventually,
+    load::{Creates, Load},
+    objects::object,
+};
+
+/// So many Pods come at once.
+const COUNT: usize = 100;
+/// No create takes longer, whatever becomes of the holder.
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// Two replicas behind the stand-in for a Service, with their table in the cluster. None where this machine has none.
+async fn homelab() -> Option<(Homelab, Setup)> {
+    let setup = Setup {
+        berth: env!("CARGO_BIN_EXE_berth").into(),
+        table: path("examples/homelab.yaml"),
+        source: Source::Cluster,
+        certificate: Certificate::OfTheControlPlane,
+    };
+    let options = Options {
+        kubernetes: std::env::var(crate::KUBERNETES).ok(),
+        ..Options::default()
+    };
+    match Homelab::start(&options, &setup).await {
+        Ok(homelab) => Some((homelab, setup)),
+        Err(berth_cluster::Error::Missing(_)) => None,
+        Err(error) => panic!("{error}"),
+    }
+}
+
+async fn replicas<'a>(homelab: &'a Homelab, setup: &Setup, cluster: &Cluster<'_>) -> Replicas<'a> {
+    let replicas = Replicas::start(homelab, setup, &["--drain-period=0s".to_owned()]).await;
+    let mut replicas = replicas.unwrap_or_else(|error| panic!("{error}"));
+    let load = Load::start(cluster, Creates::DryRuns);
+    let connected = replicas.connect_anew().await;
+    connected.unwrap_or_else(|error| panic!("{error}"));
+    load.stop().await;
+    // the homelab's own holds the Lease until now
+    let ended = homelab.webhook().serving.terminate();
+    ended.unwrap_or_else(|error| panic!("{error}"));
+    holder(&replicas).await;
+    replicas
+}
+
+/// The replica that holds the Lease.
+async fn holder(replicas: &Replicas<'_>) -> Serving {
+    let found = eventually(async || {
+        for replica in replicas.serving() {
+            if says(*replica, "berth_lease_held 1").await {
+                return Some(*replica);
+            }
+        }
+        None
+    });
+    found.await.expect("one of them holds it")
+}
+
+async fn says(replica: Serving, line: &str) -> bool {
+    let metrics = get(replica.admin, "/metrics").await;
+    metrics.lines().any(|it| it == line)
+}
+
+/// How many reviews the replicas sent to the holder, by result.
+async fn forwards(replicas: &Replicas<'_>) -> [u64; 3] {
+    let mut sums = [0; 3];
+    for replica in replicas.serving() {
+        let metrics = get(replica.admin, "/metrics").await;
+        for (sum, result) in sums.iter_mut().zip(["answered", "failed", "skipped"]) {
+            let series = format!("berth_forwards_total{{result=\"{result}\"}} ");
+            let count = metrics.lines().find_map(|line| line.strip_prefix(&series));
+            *sum += count.map_or(0, |count| count.parse::<u64>().expect("a number"));
+        }
+    }
+    sums
+}
+
+/// A class of two vendors' pools with so many GPUs, in force with all replicas.
+async fn class(cluster: &Cluster<'_>, replicas: &Replicas<'_>, name: &str, gpus: [usize; 2]) {
+    let vendors = [("amd", "amd.com/gpu"), ("nvidia", "nvidia.com/gpu")];
+    let mut objects = Vec::new();
+    for ((vendor, resource), gpus) in vendors.into_iter().zip(gpus) {
+        let pool = format!("{name}-{vendor}");
+        let spec =
+            json!({"resourceName": resource, "nodeSelector": {"matchLabels": {"kind": pool}}});
+        objects.push(table_object("GPUPool", &pool, spec));
+        for (i, gpus) in [gpus / 2, gpus - gpus / 2].into_iter().enumerate() {
+            objects.push(node(&format!("{pool}-{i}"), &pool, Some((resource, gpus))));
+        }
+    }
+    let pools: Vec<Value> = vendors
+        .map(|(vendor, _)| json!({"name": format!("{name}-{vendor}")}))
+        .into();
+    objects.push(table_object("WorkloadClass", name, json!({"pools": pools})));
+    apply(cluster, &objects).await;
+    let classes = format!("class \"{name}\"");
+    let in_force = eventually(async || {
+        for replica in replicas.serving() {
+            let table = get(replica.admin, "/debug/table").await;
+            if !table.contains(&format!("\"{name}\"")) {
+                return None;
+            }
+        }
+        // the scheduler and the statuses see the Nodes, too
+        let status = [
+            "get",
+            "gpupools",
+            "-o",
+            "jsonpath={range .items[*]}{.metadata.name} {.status.gpus.free}{\"\\n\"}{end}",
+        ];
+        let (_, said) = cluster.kubectl(&status).await;
+        let free = vendors.iter().zip(gpus).all(|((vendor, _), gpus)| {
+            said.lines()
+                .any(|line| line == format!("{name}-{vendor} {gpus}"))
+        });
+        free.then_some(())
+    });
+    assert!(in_force.await.is_some(), "{classes} is not in force");
+}
+
+/// What came of a burst.
+#[derive(Debug, Default)]
+struct Tally {
+    /// Creates that failed, with when they were on their way. Each was tried again, as a controller does.
+    failed: Vec<(Instant, Instant, String)>,
+    slowest: Duration,
+}
+
+/// Creates Pods of a class, all at once and tried again until they are there. Something may be done in the middle.
+async fn burst<T>(
+    cluster: &Cluster<'_>,
+    class: &str,
+    meanwhile: impl Future<Output = T>,
+) -> (Tally, T) {
+    let mut creating = JoinSet::new();
+    for _ in 0..COUNT {
+        let api: Api<Pod> = cluster.api();
+        let pod: Pod = object(json!({
+            "metadata": {"generateName": format!("{class}-"), "labels": {"app": class, "berth.dev/workload-class": class}},
+            "spec": {"containers": [{"name": "main", "image": "main"}]},
+        }));
+        creating.spawn(async move {
+            let mut tally = Tally::default();
+            loop {
+                let began = Instant::now();
+                let created = api.create(&PostParams::default(), &pod).await;
+                tally.slowest = tally.slowest.max(began.elapsed());
+                match created {
+                    Ok(_) => return tally,
+                    Err(error) => tally
+                        .failed
+                        .push((began, Instant::now(), error.to_string())),
+                }
+                sleep(Duration::from_millis(100)).await;
+            }
+        });
+    }
+    let done = meanwhile.await;
+    let mut sum = Tally::default();
+    let all = async {
+        while let Some(tally) = creating.join_next().await {
+            let tally = tally.expect("no panic");
+            sum.failed.extend(tally.failed);
+            sum.slowest = sum.slowest.max(tally.slowest);
+        }
+    };
+    timeout(Duration::from_secs(60), all)
+        .await
+        .expect("all are created");
+    (sum, done)
+}
+
+/// How many of a burst wait when the scheduler has looked at each.
+async fn waiting(cluster: &Cluster<'_>, class: &str, wanted: RangeInclusive<usize>) -> usize {
+    let api: Api<Pod> = cluster.api();
+    let of_class = ListParams::default().labels(&format!("app={class}"));
+    let counts = async || {
+        let pods = api.list(&of_class).await.ok()?.items;
+        // the scheduler has said of each whether it has a place
+        let decided = pods.iter().filter(|pod| {
+            let conditions = pod
+                .status
+                .iter()
+                .flat_map(|it| it.conditions.iter().flatten());
+            conditions.clone().any(|it| it.type_ == "PodScheduled")
+        });
+        let bound = pods.iter().filter(|pod| {
+            let spec = pod.spec.as_ref();
+            spec.is_some_and(|spec| spec.node_name.is_some())
+        });
+        let (decided, bound) = (decided.count(), bound.count());
+        (pods.len() == COUNT && decided == COUNT).then_some(COUNT - bound)
+    };
+    let settled = eventually(async || counts().await.filter(|it| wanted.contains(it))).await;
+    match settled {
+        Some(waiting) => waiting,
+        None => counts().await.expect("the scheduler has looked at each"),
+    }
+}
+
+/// Not one Pod waits but those that could not run, where each review is answered by the one that chooses. On a machine that
+/// is too busy for 300 ms, a replica chooses for itself: each such choice leaves one Pod waiting at most.
+#[tokio::test]
+async fn two_replicas_leave_none_pending_that_could_run() {
+    let Some((homelab, setup)) = homelab().await else {
+        return;
+    };
+    let cluster = homelab.cluster().await;
+    let replicas = replicas(&homelab, &setup, &cluster).await;
+    let mut before = forwards(&replicas).await;
+    for (gpus, left) in [
+        ([50, 50], 0),
+        ([60, 60], 0),
+        ([10, 90], 0),
+        ([3, 97], 0),
+        ([40, 50], 10),
+    ] {
+        let name = format!("of-{}-{}", gpus[0], gpus[1]);
+        class(&cluster, &replicas, &name, gpus).await;
+        let (tally, ()) = burst(&cluster, &name, async {}).await;
+        let forwards = forwards(&replicas).await;
+        let [answered, failed, skipped] = [0, 1, 2].map(|i| forwards[i] - before[i]);
+        let alone = usize::try_from(failed + skipped).expect("a count");
+        let waiting = waiting(&cluster, &name, left..=left + alone).await;
+        println!(
+            "{gpus:?}: {waiting} Pending, {answered} reviews sent on and answered, {alone} not, slowest create {:.1?}",
+            tally.slowest
+        );
+        assert_eq!(tally.failed.len(), 0, "{tally:?}");
+        assert!(tally.slowest < LONGEST, "{tally:?}");
+        let wanted = left..=left + alone;
+        assert!(
+            wanted.contains(&waiting),
+            "{gpus:?}: {waiting}, not {wanted:?}"
+        );
+        assert!(answered > 0, "one of the replicas was asked nothing");
+        before = forwards;
+    }
+}
+
+/// Not one create fails but those that the killed process had, or that were led to it before its endpoint was gone.
+#[tokio::test]
+async fn a_holder_that_is_stopped_or_killed_in_a_burst_fails_no_create() {
+    let Some((homelab, setup)) = homelab().await else {
+        return;
+    };
+    let cluster = homelab.cluster().await;
+    let mut replicas = replicas(&homelab, &setup, &cluster).await;
+    class(&cluster, &replicas, "stopped", [50, 50]).await;
+    class(&cluster, &replicas, "killed", [50, 50]).await;
+
+    let stopped = holder(&replicas).await;
+    let stop = async {
+        sleep(Duration::from_millis(100)).await;
+        stopped.signal("STOP").expect("stopped");
+        sleep(Duration::from_secs(2)).await;
+        stopped.signal("CONT").expect("goes on");
+    };
+    let (tally, ()) = burst(&cluster, "stopped", stop).await;
+    let left = waiting(&cluster, "stopped", 0..=COUNT).await;
+    println!(
+        "stopped: {left} Pending, slowest create {:.1?}, forwards {:?}",
+        tally.slowest,
+        forwards(&replicas).await
+    );
+    assert_eq!(tally.failed.len(), 0, "{tally:?}");
+    assert!(tally.slowest < LONGEST, "{tally:?}");
+
+    let killed = holder(&replicas).await;
+    let kill = async {
+        sleep(Duration::from_millis(100)).await;
+        let began = Instant::now();
+        replicas
+            .kill(killed)
+            .await
+            .unwrap_or_else(|error| panic!("{error}"));
+        began..Instant::now()
+    };
+    let (tally, gone) = burst(&cluster, "killed", kill).await;
+    let left = waiting(&cluster, "killed", 0..=COUNT).await;
+    println!(
+        "killed: {left} Pending, {} failed, slowest create {:.1?}, forwards {:?}",
+        tally.failed.len(),
+        tally.slowest,
+        forwards(&replicas).await
+    );
+    let elsewhere = tally
+        .failed
+        .iter()
+        .filter(|(began, ended, _)| *ended < gone.start || gone.end < *began);
+    assert_eq!(elsewhere.count(), 0, "{tally:?}");
+    assert!(tally.slowest < LONGEST, "{tally:?}");
+    holder(&replicas).await;
+    let took = gone.start.elapsed();
+    println!("another replica holds the Lease {took:.1?} after the kill");
+    assert!(took < Duration::from_secs(25), "{took:?}");
+}
+
+/// Where the holder cannot be asked, each chooses for itself: creates succeed, and some Pods wait. How many is printed.
+#[tokio::test]
+async fn replicas_that_cannot_ask_each_other_fail_no_create() {
+    let Some((homelab, setup)) = homelab().await else {
+        return;
+    };
+    let cluster = homelab.cluster().await;
+    // nothing listens there
+    let cut = ["--drain-period=0s", "--advertise=127.0.0.1:1"].map(str::to_owned);
+    let replicas = Replicas::start(&homelab, &setup, &cut).await;
+    let mut replicas = replicas.unwrap_or_else(|error| panic!("{error}"));
+    let load = Load::start(&cluster, Creates::DryRuns);
+    replicas
+        .connect_anew()
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
+    load.stop().await;
+    homelab.webhook().serving.terminate().expect("ended");
+    holder(&replicas).await;
+    class(&cluster, &replicas, "cut", [50, 50]).await;
+    let (tally, ()) = burst(&cluster, "cut", async {}).await;
+    let left = waiting(&cluster, "cut", 0..=COUNT).await;
+    let forwards = forwards(&replicas).await;
+    println!(
+        "cut: {left} Pending, slowest create {:.1?}, forwards {forwards:?}",
+        tally.slowest
+    );
+    assert_eq!(tally.failed.len(), 0, "{tally:?}");
+    assert!(tally.slowest < LONGEST, "{tally:?}");
+    assert!(forwards[1] > 0 && forwards[0] == 0, "{forwards:?}");
+}
