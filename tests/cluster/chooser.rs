@@ -185,7 +185,7 @@ async fn burst<T>(
             sum.slowest = sum.slowest.max(tally.slowest);
         }
     };
-    timeout(Duration::from_secs(60), all)
+    timeout(Duration::from_mins(1), all)
         .await
         .expect("all are created");
     (sum, done)

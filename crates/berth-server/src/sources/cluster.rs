@@ -230,6 +230,12 @@ pub async fn follow(
     };
     let (mut lease, mut forwarding) = (None, None);
     if let Some(board) = &board {
+        if options.advertise.is_some() && options.forward_ca.is_none() {
+            tracing::warn!(
+                "--advertise without --forward-ca: others ask this replica to choose between pools, and it asks nobody; \
+                 give the CA of the replicas' certificates"
+            );
+        }
         let address = options.advertise.map(|it| it.address(served.port));
         let standing = lease::start(&mut tasks, &clients, &options.lease, address, &metrics);
         let counted = picture.as_ref().map(Picture::counted);

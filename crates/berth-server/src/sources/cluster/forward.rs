@@ -48,7 +48,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// So many reviews are with the holder at a time, each on a connection of its own. The next ones wait, within [`PATIENCE`].
 const MOST: usize = 32;
 /// A connection that is not used is closed after so long, which is sooner than the holder closes it.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 /// An answer is a patch of a Pod's few fields, and never so large.
 const LARGEST: usize = 256 << 10;
 
@@ -63,9 +63,8 @@ impl Advertised {
     /// Reads `IP` or `IP:PORT`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let words = || {
-            format!(
-                "{text:?} is not where others reach this replica: write the Pod's IP, as 10.0.0.7 or fd00::7, or with a port as [fd00::7]:8443"
-            )
+            "write the Pod's IP, as 10.0.0.7 or fd00::7, or with a port as [fd00::7]:8443"
+                .to_owned()
         };
         let address = text.parse().map(|ip| Self { ip, port: None });
         let address = address.or_else(|_| {

@@ -86,7 +86,7 @@ impl Follower {
 }
 
 fn in_a_minute() -> Instant {
-    Instant::now() + Duration::from_secs(60)
+    Instant::now() + Duration::from_mins(1)
 }
 
 fn authority() -> Authority {
