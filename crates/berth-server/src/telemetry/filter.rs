@@ -9,6 +9,9 @@ use tracing_subscriber::{EnvFilter, filter::LevelFilter};
 /// The levels.
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
+/// What kube says at each attempt, and berth says once. Whoever names these modules, or wants details, gets them.
+const SAID_ALREADY: [&str; 2] = ["kube_runtime::watcher=off", "kube_client::client=off"];
+
 /// Why a text does not say what to log.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
 pub enum Error {
@@ -50,7 +53,17 @@ pub(super) fn parse(text: &str) -> Result<EnvFilter, Error> {
             });
         }
     }
-    let filter = EnvFilter::builder().parse(parts.join(","));
+    let is_detailed = |part: &&str| {
+        let part = part.to_ascii_lowercase();
+        part == "debug" || part == "trace" || part.starts_with("kube_")
+    };
+    let silent = if parts.iter().any(is_detailed) {
+        &[][..]
+    } else {
+        &SAID_ALREADY
+    };
+    let all: Vec<&str> = silent.iter().chain(&parts).copied().collect();
+    let filter = EnvFilter::builder().parse(all.join(","));
     filter.map_err(|error| Error::Unreadable {
         text: text.to_owned(),
         problem: error.to_string(),
@@ -72,6 +85,20 @@ mod tests {
             "warn,a[span{field=1}]=debug",
         ] {
             assert!(parse(text).is_ok(), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_kube_repeats_is_silent_unless_it_is_asked_for() {
+        for (text, is_silent) in [
+            ("info", true),
+            ("warn,hyper=debug", true),
+            ("debug", false),
+            ("INFO,kube_runtime=warn", false),
+        ] {
+            let filter = parse(text).expect(text).to_string();
+            let found = filter.contains("kube_runtime::watcher=off");
+            assert_eq!(found, is_silent, "{text}: {filter}");
         }
     }
 
