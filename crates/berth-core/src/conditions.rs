@@ -15,6 +15,22 @@ use crate::{
 
 mod ready;
 
+/// The condition that says whether an object is in the table.
+pub const ACCEPTED: &str = "Accepted";
+/// The only condition that is bad when it is true.
+const MEMORY_OVERCOMMITTED: &str = "MemoryOvercommitted";
+
+/// Whether somebody should do something about a condition that has this status. What is unknown is not bad.
+#[must_use]
+pub fn is_bad(type_: &str, status: &str) -> bool {
+    let bad = if type_ == MEMORY_OVERCOMMITTED {
+        "True"
+    } else {
+        "False"
+    };
+    status == bad
+}
+
 /// So many classes are named in a pool's status.
 const CLASSES: usize = 64;
 
@@ -124,7 +140,7 @@ fn of_pool(
     };
     let classes = compiled.classes.iter().filter(uses);
     let mut findings = vec![
-        ("Accepted", accepted(pool.refusal.as_ref())),
+        (ACCEPTED, accepted(pool.refusal.as_ref())),
         ("Ready", ready.clone()),
     ];
     if pool.refusal.is_none() {
@@ -133,7 +149,7 @@ fn of_pool(
             .spec
             .as_ref()
             .map(|spec| memory_of(&pool.name, spec, compiled));
-        findings.extend(memory.map(|it| ("MemoryOvercommitted", it)));
+        findings.extend(memory.map(|it| (MEMORY_OVERCOMMITTED, it)));
     }
     GPUPoolStatus {
         observed_generation: pool.generation,
@@ -170,7 +186,7 @@ fn of_class(
         .filter(|it| it.status == "True")
         .count();
     let findings = vec![
-        ("Accepted", accepted(class.refusal.as_ref())),
+        (ACCEPTED, accepted(class.refusal.as_ref())),
         ("Ready", ready::of_class(class.refusal.is_some(), &pools)),
     ];
     WorkloadClassStatus {

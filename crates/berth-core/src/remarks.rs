@@ -1,7 +1,13 @@
-//! What the owner of a Pod is told of its review, as Events: warnings reach nobody where a controller makes the Pod
-//! (fact 8). A denial is none of them: the controller's own Event carries its message.
+//! What is told as Events. The owner of a Pod is told of its review: warnings reach nobody where a controller makes the Pod
+//! (fact 8); a denial is none of them, since the controller's own Event carries its message. A GPUPool or WorkloadClass is
+//! told which of its conditions turned.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
+    conditions,
     outcome::{Reason, Verdict},
     review::Answer,
     shown,
@@ -17,8 +23,8 @@ pub const PLACED_ELSEWHERE: &str = "PlacedElsewhere";
 /// One thing to be told.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Remark {
-    /// The Event's reason: the word of a warning, [`PLACED`] or [`PLACED_ELSEWHERE`].
-    pub reason: &'static str,
+    /// The Event's reason: the word of a warning, [`PLACED`], [`PLACED_ELSEWHERE`], or a condition's reason.
+    pub reason: Cow<'static, str>,
     /// Whether somebody should do something about it.
     pub is_warning: bool,
     /// The Event's note.
@@ -40,7 +46,7 @@ pub fn remarks(answer: &Answer<'_>, revision: &str) -> Vec<Remark> {
         return Vec::new();
     }
     let warnings = decision.warnings().into_iter().map(|warning| Remark {
-        reason: warning.as_str(),
+        reason: warning.as_str().into(),
         is_warning: true,
         note: note(&warning.to_string()),
     });
@@ -67,10 +73,32 @@ fn placed(answer: &Answer<'_>, revision: &str) -> Option<Remark> {
     };
     let text = format!("class {class}: pool {pool}{container}{why} (table {revision})");
     Some(Remark {
-        reason,
+        reason: reason.into(),
         is_warning: false,
         note: note(&text),
     })
+}
+
+/// The conditions that turned between two statuses of a GPUPool or WorkloadClass: into something that somebody should know,
+/// or into the table.
+#[must_use]
+pub fn turned(before: &[Condition], now: &[Condition]) -> Vec<Remark> {
+    let is_new = |it: &&Condition| {
+        let same = |old: &Condition| {
+            (&old.type_, &old.status, &old.reason) == (&it.type_, &it.status, &it.reason)
+        };
+        !before.iter().any(same)
+    };
+    let remark = |it: &Condition| {
+        let is_warning = conditions::is_bad(&it.type_, &it.status);
+        let is_told = is_warning || it.type_ == conditions::ACCEPTED && it.status == "True";
+        is_told.then(|| Remark {
+            reason: it.reason.clone().into(),
+            is_warning,
+            note: note(&it.message),
+        })
+    };
+    now.iter().filter(is_new).filter_map(remark).collect()
 }
 
 fn note(text: &str) -> String {
@@ -79,6 +107,7 @@ fn note(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
     use serde_json::{Value, json};
 
     use super::*;
@@ -93,9 +122,9 @@ mod tests {
         ])
     }
 
-    fn of(view: &View, change: impl FnOnce(&mut Value)) -> Vec<(&'static str, bool)> {
+    fn of(view: &View, change: impl FnOnce(&mut Value)) -> Vec<(Cow<'static, str>, bool)> {
         all(view, change)
-            .iter()
+            .into_iter()
             .map(|it| (it.reason, it.is_warning))
             .collect()
     }
@@ -127,14 +156,14 @@ mod tests {
     fn who_owns_a_pod_is_told_where_it_goes_and_each_warning() {
         let view = &view();
         let placed = Remark {
-            reason: PLACED,
+            reason: PLACED.into(),
             is_warning: false,
             note: "class c: pool a, container x (table r1)".to_owned(),
         };
         assert_eq!(all(view, |_| {}), [placed]);
         let full = testing::with_free(view.clone(), &[("a", 0), ("b", 1)]);
         let elsewhere = Remark {
-            reason: PLACED_ELSEWHERE,
+            reason: PLACED_ELSEWHERE.into(),
             is_warning: false,
             note: "class c: pool b, container x, since the pools before it have no GPU free (table r1)".to_owned(),
         };
@@ -143,7 +172,8 @@ mod tests {
         let unknown = |request: &mut Value| {
             request["object"]["metadata"]["labels"]["berth.dev/polo"] = json!("x");
         };
-        assert_eq!(of(view, unknown), [("UnknownKey", true), (PLACED, false)]);
+        let expected = [("UnknownKey".into(), true), (PLACED.into(), false)];
+        assert_eq!(of(view, unknown), expected);
 
         // whoever makes a Pod directly sees the answer, a dry run leaves nothing behind, and a denial is told by the controller
         let none: [fn(&mut Value); 3] = [
@@ -154,6 +184,53 @@ mod tests {
         for change in none {
             assert_eq!(of(view, change), []);
         }
+    }
+
+    #[test]
+    fn a_condition_is_told_when_it_turns_bad_and_when_an_object_comes_into_the_table() {
+        let condition = |type_: &str, status: &str, reason: &str| Condition {
+            type_: type_.to_owned(),
+            status: status.to_owned(),
+            reason: reason.to_owned(),
+            message: format!("{reason} says why"),
+            last_transition_time: Time(Timestamp::UNIX_EPOCH),
+            observed_generation: None,
+        };
+        let good = [
+            condition("Accepted", "True", "Accepted"),
+            condition("Ready", "True", "Ready"),
+            condition("TaintsAsDeclared", "True", "AsDeclared"),
+            condition("MemoryOvercommitted", "False", "WithinBudget"),
+        ];
+        let bad = [
+            condition("Accepted", "False", "Invalid"),
+            condition("Ready", "False", "Cordoned"),
+            condition("TaintsAsDeclared", "False", "Missing"),
+            condition("MemoryOvercommitted", "True", "Overcommitted"),
+        ];
+        let not_known = [condition("Ready", "Unknown", "NotSynced")];
+        let told = |before: &[Condition], now: &[Condition]| {
+            let remarks = turned(before, now);
+            let all = remarks.into_iter().map(|it| (it.reason, it.is_warning));
+            all.collect::<Vec<_>>()
+        };
+        let accepted = [("Accepted".into(), false)];
+        assert_eq!(told(&[], &good), accepted);
+        assert_eq!(told(&bad, &good), accepted);
+        let warnings =
+            ["Invalid", "Cordoned", "Missing", "Overcommitted"].map(|it| (it.into(), true));
+        assert_eq!(told(&good, &bad), warnings);
+        assert_eq!(told(&[], &bad), warnings);
+        for unchanged in [&good[..], &bad] {
+            assert_eq!(told(unchanged, unchanged), []);
+        }
+        assert_eq!(told(&good, &not_known), []);
+        // another reason is news, and other words for the same are none
+        let mut other = bad.clone();
+        other[1].reason = "NodesNotReady".to_owned();
+        other[0].message = "somebody says it otherwise".to_owned();
+        assert_eq!(told(&bad, &other), [("NodesNotReady".into(), true)]);
+        assert_eq!(turned(&bad, &other)[0].note, "Cordoned says why");
     }
 
     #[test]

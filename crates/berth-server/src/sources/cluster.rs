@@ -5,7 +5,7 @@
 //!   Node, Pod, DeviceClass ───────────▶ contact ─▶ picture ───────────────▶ view.live
 //!                                 objects, picture ─▶ board ─▶ status ─▶ the API server
 //!   Lease ────────────────────────────▶ contact ─▶ lease ────────┘
-//!                                     webhook ─▶ events ─────────▶ the API server
+//!                             status, webhook ─▶ events ─────────▶ the API server
 //!                                     webhook ─▶ forward ────────▶ the replica that holds the Lease
 //! ```
 //!
@@ -101,7 +101,8 @@ pub struct Options {
     #[arg(long, env = "BERTH_LEASE", value_name = "NAME", default_value = names::LEASE, value_parser = lease_name)]
     pub lease: String,
     /// Whether Events are written about the controllers of Pods: where a Pod was placed, and each warning, which reaches
-    /// nobody else where a controller makes the Pod. One for a controller and a reason in 10 minutes
+    /// nobody else where a controller makes the Pod; and about GPUPools and WorkloadClasses, by whoever writes their status,
+    /// when one is not in the table or not ready any more. One for an object and a reason in 10 minutes
     #[arg(
         long,
         env = "BERTH_EVENTS",
@@ -228,6 +229,10 @@ pub async fn follow(
         )),
         Switch::Off => None,
     };
+    let events = match options.events {
+        Switch::On => Some(events::start(&mut tasks, &clients, &metrics)),
+        Switch::Off => None,
+    };
     let (mut lease, mut forwarding) = (None, None);
     if let Some(board) = &board {
         if options.advertise.is_some() && options.forward_ca.is_none() {
@@ -249,16 +254,13 @@ pub async fn follow(
             counted,
             held: standing.held,
             manager: options.lease.clone(),
+            events: events.clone(),
             metrics: Arc::clone(&metrics),
         };
         tasks.spawn(writer.run());
         lease = Some(standing.release);
     }
     let (forward, files) = forwarding.transpose()?.unzip();
-    let events = match options.events {
-        Switch::On => Some(events::start(&mut tasks, &clients, &metrics)),
-        Switch::Off => None,
-    };
     let publisher = Publisher::new(state, Arc::clone(&metrics));
     let objects = Objects::new(settings, Arc::clone(&metrics), publisher, picture, board);
     watch_table(&mut tasks, &clients, objects, &metrics);

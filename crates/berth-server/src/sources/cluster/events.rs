@@ -1,7 +1,8 @@
-//! Tells the controllers of Pods what was remarked on a review, as Events. A review hands it over and goes on; what there
-//! is no room for is dropped, and counted.
+//! Tells the controllers of Pods what was remarked on a review, and GPUPools and WorkloadClasses which of their conditions
+//! turned, as Events. Whoever remarks hands it over and goes on; what there is no room for is dropped, and counted.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     sync::Arc,
     time::{Duration, Instant},
@@ -40,10 +41,12 @@ const KEPT: usize = 10_000;
 const BETWEEN: Duration = Duration::from_millis(200);
 /// The longest wait after failures in a row.
 const LONGEST: Duration = Duration::from_mins(1);
-/// What was done, as every Event says it.
-const ACTION: &str = "Reviewing";
+/// What was done, as an Event about a Pod's controller says it.
+const REVIEWING: &str = "Reviewing";
+/// What was done, as an Event about one of our objects says it.
+const OBSERVING: &str = "Observing";
 
-/// Where a review leaves its remarks.
+/// Where remarks are left.
 #[derive(Clone, Debug)]
 pub struct Events {
     remarked: Sender<Remarked>,
@@ -53,13 +56,17 @@ pub struct Events {
 /// A remark, and whom it is for.
 #[derive(Debug)]
 struct Remarked {
-    owner: ObjectReference,
+    regarding: ObjectReference,
+    action: &'static str,
     remark: Remark,
 }
 
 /// What was said lately.
 #[derive(Debug, Default)]
-struct Said(HashMap<(String, &'static str), Instant>);
+struct Said(HashMap<About, Instant>);
+
+/// An object's uid, and a reason.
+type About = (String, Cow<'static, str>);
 
 /// Writes Events from now on.
 pub(super) fn start(tasks: &mut JoinSet<()>, clients: &Clients, metrics: &Arc<Metrics>) -> Events {
@@ -84,7 +91,7 @@ impl Events {
         let subject = &answer.subject;
         let Some(owner) = &subject.owner else { return };
         for remark in remarks(answer, revision) {
-            let owner = ObjectReference {
+            let regarding = ObjectReference {
                 api_version: Some(owner.api_version.to_string()),
                 kind: Some(owner.kind.to_string()),
                 name: Some(owner.name.to_string()),
@@ -92,9 +99,28 @@ impl Events {
                 uid: Some(owner.uid.to_string()),
                 ..ObjectReference::default()
             };
-            if self.remarked.try_send(Remarked { owner, remark }).is_err() {
-                self.metrics.event("dropped");
-            }
+            self.leave(Remarked {
+                regarding,
+                action: REVIEWING,
+                remark,
+            });
+        }
+    }
+
+    /// Takes what there is to tell of an object of our kinds, which is of no namespace: the Event goes to `default`.
+    pub(super) fn turned(&self, regarding: &ObjectReference, remarks: Vec<Remark>) {
+        for remark in remarks {
+            self.leave(Remarked {
+                regarding: regarding.clone(),
+                action: OBSERVING,
+                remark,
+            });
+        }
+    }
+
+    fn leave(&self, remarked: Remarked) {
+        if self.remarked.try_send(remarked).is_err() {
+            self.metrics.event("dropped");
         }
     }
 }
@@ -108,8 +134,8 @@ async fn sort(mut coming: Receiver<Remarked>, news: Sender<Remarked>, metrics: A
         } else {
             FOR_WARNINGS
         };
-        let uid = remarked.owner.uid.clone().unwrap_or_default();
-        let about = (uid, remarked.remark.reason);
+        let uid = remarked.regarding.uid.clone().unwrap_or_default();
+        let about = (uid, remarked.remark.reason.clone());
         let now = Instant::now();
         if said.was_said(&about, now) {
             continue;
@@ -124,7 +150,7 @@ async fn sort(mut coming: Receiver<Remarked>, news: Sender<Remarked>, metrics: A
 }
 
 impl Said {
-    fn was_said(&self, about: &(String, &'static str), now: Instant) -> bool {
+    fn was_said(&self, about: &About, now: Instant) -> bool {
         let last = self.0.get(about);
         last.is_some_and(|last| now.duration_since(*last) < QUIET)
     }
@@ -142,9 +168,9 @@ impl Said {
 async fn write(mut to_write: Receiver<Remarked>, recorder: Recorder, metrics: Arc<Metrics>) {
     let (mut told, mut waits) = (Told::default(), None);
     while let Some(remarked) = to_write.recv().await {
-        let Remarked { owner, remark } = remarked;
-        let event = event(remark);
-        let wait = match call(recorder.publish(&event, &owner)).await {
+        let regarding = remarked.regarding.clone();
+        let event = event(remarked);
+        let wait = match call(recorder.publish(&event, &regarding)).await {
             Ok(()) => {
                 metrics.event("written");
                 waits = None;
@@ -171,16 +197,17 @@ fn tell(failure: &Failure, told: &mut Told) {
     }
 }
 
-fn event(remark: Remark) -> Event {
+fn event(remarked: Remarked) -> Event {
+    let Remarked { action, remark, .. } = remarked;
     Event {
         type_: if remark.is_warning {
             EventType::Warning
         } else {
             EventType::Normal
         },
-        reason: remark.reason.to_owned(),
+        reason: remark.reason.into_owned(),
         note: Some(remark.note),
-        action: ACTION.to_owned(),
+        action: action.to_owned(),
         secondary: None,
     }
 }
@@ -194,13 +221,14 @@ mod tests {
         let metrics = Arc::new(Metrics::default());
         let (remarked, coming) = mpsc::channel(10 * WAITING);
         let (news, mut to_write) = mpsc::channel(WAITING);
-        let remark = |owner: usize, reason, is_warning| Remarked {
-            owner: ObjectReference {
+        let remark = |owner: usize, reason: &'static str, is_warning| Remarked {
+            regarding: ObjectReference {
                 uid: Some(owner.to_string()),
                 ..ObjectReference::default()
             },
+            action: REVIEWING,
             remark: Remark {
-                reason,
+                reason: reason.into(),
                 is_warning,
                 note: String::new(),
             },
@@ -235,9 +263,9 @@ mod tests {
         let now = Instant::now();
         for owner in 0..KEPT {
             assert!(said.has_room(now));
-            said.0.insert((owner.to_string(), "Placed"), now);
+            said.0.insert((owner.to_string(), "Placed".into()), now);
         }
-        let about = ("7".to_owned(), "Placed");
+        let about = ("7".to_owned(), "Placed".into());
         assert!(said.was_said(&about, now) && !said.has_room(now));
         let later = now + QUIET;
         assert!(!said.was_said(&about, later) && said.has_room(later));

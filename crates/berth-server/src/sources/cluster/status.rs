@@ -1,11 +1,12 @@
 //! Writes the statuses of both kinds: only where this replica holds the Lease, only what has changed, and never so much
-//! that anybody would notice.
+//! that anybody would notice. A condition that turned is also told as an Event.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use backon::ExponentialBackoff;
+use k8s_openapi::{api::core::v1::ObjectReference, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{Patch, PatchParams},
     core::DynamicObject,
 };
@@ -18,10 +19,12 @@ use tokio::{
 use super::{
     board::{Board, Draft, Object, status_of},
     calls::{Failure, Told, backoff, call},
+    events::Events,
     lease::Held,
     picture::Counted,
 };
 use crate::metrics::Metrics;
+use berth_core::remarks::turned;
 
 /// An object is written so often at most, but for the first time after its spec has changed.
 const SELDOM: Duration = Duration::from_secs(5);
@@ -43,6 +46,8 @@ pub(super) struct Writer {
     pub(super) held: Held,
     /// Who writes, as the managed fields name it.
     pub(super) manager: String,
+    /// Told of conditions that turned; none with `--events off`.
+    pub(super) events: Option<Events>,
     pub(super) metrics: Arc<Metrics>,
 }
 
@@ -119,12 +124,17 @@ impl Writer {
 
     /// Writes one. An error is how long everything waits.
     async fn write(&self, draft: Draft, history: &mut History) -> Result<(), Duration> {
-        let Draft { object, status, .. } = draft;
+        let Draft {
+            object,
+            status,
+            found,
+        } = draft;
         let kind = object.kind.as_str();
         let answer = self.apply(&object, &status).await;
         self.metrics.status_written(kind, answer.is_ok());
         match answer {
-            Ok(left) => {
+            Ok((left, uid)) => {
+                self.tell(&object, uid, [&found, &status]);
                 self.board.wrote(object.clone(), left.clone());
                 history.succeeds(object, status, left);
                 Ok(())
@@ -136,7 +146,30 @@ impl Writer {
         }
     }
 
-    async fn apply(&self, object: &Object, status: &Value) -> Result<Value, Failure> {
+    /// Tells which conditions turned with a write.
+    fn tell(&self, object: &Object, uid: Option<String>, [before, now]: [&Value; 2]) {
+        let Some(events) = &self.events else { return };
+        let conditions = |status: &Value| {
+            let conditions = status.get("conditions").cloned().unwrap_or_default();
+            serde_json::from_value::<Vec<Condition>>(conditions).unwrap_or_default()
+        };
+        let resource = object.kind.resource();
+        let regarding = ObjectReference {
+            api_version: Some(resource.api_version),
+            kind: Some(resource.kind),
+            name: Some(object.name.clone()),
+            uid,
+            ..ObjectReference::default()
+        };
+        events.turned(&regarding, turned(&conditions(before), &conditions(now)));
+    }
+
+    /// What that left of the status, and the object's uid.
+    async fn apply(
+        &self,
+        object: &Object,
+        status: &Value,
+    ) -> Result<(Value, Option<String>), Failure> {
         let resource = object.kind.resource();
         let patch = json!({
             "apiVersion": resource.api_version, "kind": resource.kind,
@@ -147,7 +180,7 @@ impl Writer {
         let ours = PatchParams::apply(&self.manager).force();
         let patch = Patch::Apply(&patch);
         let written = call(api.patch_status(&object.name, &ours, &patch)).await?;
-        Ok(status_of(&written))
+        Ok((status_of(&written), written.uid()))
     }
 }
 
