@@ -157,6 +157,18 @@ impl Ledger {
         of_pool.map(|take| u64::from(take.gpus)).sum()
     }
 
+    /// GPUs that are taken, by pool: a take of several pools counts for each.
+    #[must_use]
+    pub fn reservations(&self) -> HashMap<&str, u64> {
+        let mut reserved = HashMap::new();
+        for take in self.takes.values() {
+            for pool in &*take.pools {
+                *reserved.entry(&**pool).or_default() += u64::from(take.gpus);
+            }
+        }
+        reserved
+    }
+
     /// How many takes wait for their Pod.
     #[must_use]
     pub fn len(&self) -> usize {

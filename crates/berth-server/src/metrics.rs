@@ -12,7 +12,11 @@ use prometheus_client::{
 };
 
 use crate::{process::Process, state::NotReady};
-use berth_core::{outcome::Reason, table::AllocationTable};
+use berth_core::{live::Room, outcome::Reason, table::AllocationTable};
+
+use pools::Pools;
+
+pub mod pools;
 
 /// Seconds; a review takes microseconds, and its body may take longer to arrive.
 const DURATIONS: [f64; 14] = [
@@ -72,6 +76,11 @@ struct Written {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct RoomLabel {
+    room: &'static str,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct ResultLabel {
     result: &'static str,
 }
@@ -120,6 +129,11 @@ pub struct Metrics {
     status_writes: Family<Written, Counter>,
     events: Family<ResultLabel, Counter>,
     forwards: Family<ResultLabel, Counter>,
+    choices: Family<RoomLabel, Counter>,
+    /// GPUs that were taken for a Pod that was not seen in time.
+    pub reservations_expired: Counter,
+    /// What is counted of each pool.
+    pub pools: Pools,
     /// 1 where this replica holds the Lease.
     pub lease_held: Gauge,
     /// Reviews that are being read or answered.
@@ -162,6 +176,9 @@ impl Default for Metrics {
             status_writes: Family::default(),
             events: Family::default(),
             forwards: Family::default(),
+            choices: Family::default(),
+            reservations_expired: Counter::default(),
+            pools: Pools::default(),
             lease_held: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
@@ -248,7 +265,17 @@ impl Metrics {
         r.register("objects", help, self.objects.clone());
         let help = "Statuses that were written, by kind and result";
         r.register("status_writes", help, self.status_writes.clone());
-        let help = "Events about the owners of Pods, by result; dropped are those for which there was no room";
+        let help = "Choices between pools for Pods that are created, by what was known of the room";
+        r.register("choices", help, self.choices.clone());
+        let help =
+            "Placed Pods that were not seen within 3 seconds: most were denied by somebody else";
+        r.register(
+            "reservations_expired",
+            help,
+            self.reservations_expired.clone(),
+        );
+        self.pools.register(r);
+        let help = "Events about the owners of Pods and our objects, by result; dropped are those for which there was no room";
         r.register("events", help, self.events.clone());
         let help = "Reviews with a choice between pools that another replica should decide: answered by it, failed, or skipped since none could be asked; all but the answered are decided here";
         r.register("forwards", help, self.forwards.clone());
@@ -377,6 +404,12 @@ impl Metrics {
         self.status_writes
             .get_or_create(&Written { kind, result })
             .inc();
+    }
+
+    /// Counts a choice between pools, by what was known of the room.
+    pub fn chose(&self, room: Room) {
+        let room = room.as_str();
+        self.choices.get_or_create(&RoomLabel { room }).inc();
     }
 
     /// Counts an Event by what became of it.

@@ -47,6 +47,7 @@ use berth_core::{
 };
 use berth_manifests::files::plain;
 
+mod answered;
 mod client;
 mod contact;
 mod kept;
@@ -212,7 +213,7 @@ pub async fn follow(
         namespaces: NamespaceLabels::All,
         ..settings
     };
-    let clients = Clients::connect(options).await?;
+    let clients = Clients::connect(options, &metrics).await?;
     let mut tasks = JoinSet::new();
     let board = match options.status {
         Switch::On => Some(Arc::default()),

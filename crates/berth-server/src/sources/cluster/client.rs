@@ -4,16 +4,19 @@ use std::{
     error::Error,
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
 use kube::{
     Client, Config,
+    client::ClientBuilder,
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError},
 };
 use rustls::CertificateError;
 
-use super::Options;
+use super::{Options, answered::Noting};
+use crate::metrics::Metrics;
 use berth_core::shown;
 use berth_manifests::files::plain;
 
@@ -194,7 +197,10 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) async fn connect(options: &Options) -> Result<Self, ConnectError> {
+    pub(super) async fn connect(
+        options: &Options,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, ConnectError> {
         let mut config = config(options).await?;
         config.connect_timeout = Some(CONNECT);
         // without it, the time in which a connection was idle in the pool counts
@@ -202,11 +208,12 @@ impl Clients {
         let client = |timeout| {
             let mut config = config.clone();
             config.read_timeout = Some(timeout);
-            Client::try_from(config).map_err(Box::new)
+            ClientBuilder::try_from(config).map_err(Box::new)
         };
+        let noting = Noting(Arc::clone(metrics));
         Ok(Self {
-            watches: client(SILENCE)?,
-            calls: client(ANSWER)?,
+            watches: client(SILENCE)?.with_layer(&noting).build(),
+            calls: client(ANSWER)?.build(),
         })
     }
 }

@@ -35,6 +35,9 @@ use berth_core::{
     objects::Compiled,
     table::{AllocationTable, Settings, compile},
 };
+use shown::Shown;
+
+mod shown;
 
 /// So long a replica that starts waits for Nodes and Pods; then every pool counts as having room.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -63,6 +66,7 @@ pub(super) struct Picture {
 pub(super) struct Counted {
     ledger: Mutex<Ledger>,
     began: Instant,
+    metrics: Arc<Metrics>,
 }
 
 /// What the statuses are made from.
@@ -113,7 +117,9 @@ pub(super) fn start(
     let counted = Arc::new(Counted {
         ledger: Mutex::new(Ledger::new(Arc::new(empty))),
         began: Instant::now(),
+        metrics: Arc::clone(metrics),
     });
+    tasks.spawn(Shown::default().run(Arc::clone(&counted), Arc::clone(metrics)));
     let (say, synced) = watch::channel(false);
     let counting = Counting {
         counted: Arc::clone(&counted),
@@ -186,7 +192,11 @@ impl fmt::Debug for Counted {
 
 impl Live for Counted {
     fn choose(&self, wish: &Wish<'_>) -> Choice {
-        self.ledger().choose(wish, self.began.elapsed())
+        let choice = self.ledger().choose(wish, self.began.elapsed());
+        if !wish.dry_run {
+            self.metrics.chose(choice.room);
+        }
+        choice
     }
 
     fn node(&self, name: &str) -> Option<Labels> {
