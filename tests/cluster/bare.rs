@@ -107,6 +107,20 @@ impl Bare {
         output(helm, line, rest).await
     }
 
+    /// What a user has asked of the API server, and the code that it was answered with.
+    pub fn asked_by(&self, user: &str) -> Vec<(String, u64)> {
+        let log = self.control_plane.audit().expect("a log");
+        let ours = log.iter().filter(|it| it["user"]["username"] == user);
+        let asked = ours.map(|it| {
+            let what = format!("{} {}", it["verb"], it["requestURI"]);
+            (
+                what,
+                it["responseStatus"]["code"].as_u64().unwrap_or_default(),
+            )
+        });
+        asked.collect()
+    }
+
     /// Runs kubectl.
     pub async fn kubectl(&self, line: &str, rest: &[&str]) -> Output {
         let kubectl = self.control_plane.kubectl().expect("kubectl");

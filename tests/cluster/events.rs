@@ -6,7 +6,12 @@ use crate::{
     common::client,
     eventually,
     stage::{RIGHTS, Stage, stage},
+    stand::times,
+    status::gets_the_lease,
 };
+
+/// About the Pods' controllers alone.
+const WITHOUT_STATUS: &[&str] = &["--status=off"];
 
 /// A ReplicaSet whose Pods each have a warning: an annotation of berth's that does not exist.
 fn replica_set(name: &str, replicas: u32) -> Value {
@@ -72,11 +77,14 @@ async fn all_before_is_told(stage: &Stage) {
 }
 
 #[tokio::test]
-async fn a_replica_set_is_told_once_where_its_pods_go_and_what_each_warning_is() {
+async fn creates_of_one_replica_set_are_told_once_where_they_go_and_what_each_warning_is() {
     let Some(stage) = stage().await else { return };
-    let berth = stage.berth_called(&[]).await;
-    stage.apply(&replica_set("many", 50).to_string()).await;
-    has_pods(&stage, "many", 50).await;
+    let berth = stage.berth_called(WITHOUT_STATUS).await;
+    let replicas = u32::try_from(times(50, 1000)).expect("few");
+    stage
+        .apply(&replica_set("many", replicas).to_string())
+        .await;
+    has_pods(&stage, "many", replicas).await;
     all_before_is_told(&stage).await;
     let many = told(&stage, "ReplicaSet/many").await;
     let [placed, warning] = &*many else {
@@ -104,7 +112,7 @@ async fn a_replica_set_is_told_once_where_its_pods_go_and_what_each_warning_is()
 #[tokio::test]
 async fn nothing_is_told_of_a_dry_run_nor_of_a_pod_without_an_owner() {
     let Some(stage) = stage().await else { return };
-    let _berth = stage.berth_called(&[]).await;
+    let _berth = stage.berth_called(WITHOUT_STATUS).await;
     stage.apply(&replica_set("owner", 0).to_string()).await;
     let owner = stage.object("replicaset/owner").await;
     let pod = |name: &str, owners: Value| {
@@ -132,7 +140,7 @@ async fn without_the_right_pods_are_placed_and_the_log_says_it_once() {
     let Some(stage) = stage().await else { return };
     let without = RIGHTS.replace(r#""verbs": ["create"]"#, r#""verbs": ["get"]"#);
     stage.apply(&without).await;
-    let berth = stage.berth_called(&[]).await;
+    let berth = stage.berth_called(WITHOUT_STATUS).await;
     stage.apply(&replica_set("many", 5).to_string()).await;
     has_pods(&stage, "many", 5).await;
     let warned = berth.event(|event| event["level"] == "WARN");
@@ -160,4 +168,71 @@ async fn without_the_right_pods_are_placed_and_the_log_says_it_once() {
     has_pods(&stage, "off", 2).await;
     let metrics = client::get(off.admin, "/metrics").await;
     assert!(!metrics.contains("berth_events_total{"), "{metrics}");
+}
+
+/// Waits until an object is told something: type and note.
+async fn is_told(stage: &Stage, object: &str, reason: &str) -> [String; 2] {
+    let found = eventually(async || {
+        let all = told(stage, object).await;
+        let mut found = all.into_iter().filter(|it| it[1] == reason);
+        found.next().map(|[type_, _, note]| [type_, note])
+    });
+    let found = found.await;
+    found.unwrap_or_else(|| panic!("{object} is not told {reason}"))
+}
+
+/// Of namespace `default`, since both kinds are of none.
+#[tokio::test]
+async fn a_pool_is_told_once_that_it_is_not_ready_and_a_class_that_it_is_in_the_table_or_not() {
+    let Some(stage) = stage().await else { return };
+    let berth = stage.berth(&[]);
+    gets_the_lease(&berth).await;
+    let pool = "GPUPool/strix-halo";
+    assert_eq!(is_told(&stage, pool, "Accepted").await[0], "Normal");
+    let cordoned = ["False", "Cordoned"];
+    for _ in 0..2 {
+        stage.run(&["cordon", "khelben.home.arpa"]).await;
+        stage.turns("gpupool/strix-halo", "Ready", cordoned).await;
+        stage.run(&["uncordon", "khelben.home.arpa"]).await;
+        stage
+            .turns("gpupool/strix-halo", "Ready", ["True", "Ready"])
+            .await;
+    }
+    let [type_, note] = is_told(&stage, pool, "Cordoned").await;
+    assert_eq!(type_, "Warning");
+    assert!(note.contains("khelben"), "{note}");
+
+    let late = |kind: &str, spec: Value| {
+        json!({
+            "apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": "late"}, "spec": spec,
+        })
+        .to_string()
+    };
+    stage
+        .apply(&late("WorkloadClass", json!({"pools": [{"name": "late"}]})))
+        .await;
+    let class = "WorkloadClass/late";
+    let [type_, note] = is_told(&stage, class, "PoolNotFound").await;
+    assert_eq!(type_, "Warning");
+    assert!(note.contains("there is no GPUPool \"late\""), "{note}");
+    // who takes over finds nothing that turns
+    berth.terminate();
+    let other = stage.berth(&[]);
+    gets_the_lease(&other).await;
+    let spec = json!({"hostnames": ["drizzt"], "resourceName": "amd.com/gpu"});
+    stage.apply(&late("GPUPool", spec)).await;
+    assert_eq!(is_told(&stage, class, "Accepted").await[0], "Normal");
+    let all = told(&stage, pool).await;
+    let reasons: Vec<&str> = all.iter().map(|it| &*it[1]).collect();
+    // though it was cordoned twice
+    assert_eq!(
+        reasons.iter().filter(|it| **it == "Cordoned").count(),
+        1,
+        "{all:?}"
+    );
+    assert_eq!(
+        reasons.iter().filter(|it| **it == "Accepted").count(),
+        1,
+        "{all:?}"
+    );
 }

@@ -173,6 +173,17 @@ async fn the_chart_reads_its_table_from_the_cluster_with_the_rights_it_brings() 
     let (tested, ()) = tokio::join!(bare.helm(test, &[]), play_kubelet(&bare));
     assert!(said(&tested).contains("Succeeded"), "{tested:?}");
 
+    // and berth has asked for nothing else
+    let asked = bare.asked_by("system:serviceaccount:berth:berth");
+    for right in ["\"watch\"", "\"patch\"", "\"update\""] {
+        assert!(
+            asked.iter().any(|(what, _)| what.starts_with(right)),
+            "{right}: {asked:?}"
+        );
+    }
+    let refused = asked.iter().filter(|(_, code)| *code == 403);
+    assert_eq!(refused.collect::<Vec<_>>(), Vec::<&(String, u64)>::new());
+
     said(&bare.helm("uninstall berth -n berth --wait", &[]).await);
     // the table is the people's
     let left = said(

@@ -45,6 +45,7 @@ mod events;
 mod fields;
 mod footprint;
 mod guard;
+mod holes;
 mod install;
 mod large;
 mod load;
@@ -59,11 +60,13 @@ mod reinvocation;
 mod replica;
 mod restarts;
 mod rights;
+mod scale;
 mod seed;
 mod source;
 mod stage;
 mod stand;
 mod status;
+mod storms;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.
 const KUBERNETES: &str = "BERTH_KUBERNETES";

@@ -13,12 +13,12 @@ use crate::{
 /// A change is in force so soon.
 const SOON: Duration = Duration::from_secs(1);
 
-fn pool(name: &str, hostname: &str) -> Value {
+pub fn pool(name: &str, hostname: &str) -> Value {
     let spec = json!({"hostnames": [hostname], "resourceName": "amd.com/gpu"});
     json!({"apiVersion": "berth.dev/v1alpha1", "kind": "GPUPool", "metadata": {"name": name}, "spec": spec})
 }
 
-fn class(name: &str, pool: &str, more: Value) -> Value {
+pub fn class(name: &str, pool: &str, more: Value) -> Value {
     let mut spec = json!({"pools": [{"name": pool}]});
     spec.as_object_mut()
         .expect("an object")

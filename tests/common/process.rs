@@ -168,6 +168,11 @@ impl Berth {
         peak_memory(self.child.id())
     }
 
+    /// The memory that it holds now, in MiB, as the kernel counts it.
+    pub fn memory(&self) -> usize {
+        mebibytes(self.child.id(), "VmRSS:")
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&self) {
         self.signal("TERM");
@@ -315,10 +320,14 @@ pub fn ends(command: &mut Command) -> (i32, String) {
 
 /// The most memory that a process has held, in MiB, as the kernel counts it.
 pub fn peak_memory(pid: u32) -> usize {
+    mebibytes(pid, "VmHWM:")
+}
+
+fn mebibytes(pid: u32, field: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs");
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let kib = peak.and_then(|peak| peak.trim().strip_suffix(" kB"));
-    kib.expect("VmHWM").parse::<usize>().expect("a number") >> 10
+    let value = status.lines().find_map(|line| line.strip_prefix(field));
+    let kib = value.and_then(|value| value.trim().strip_suffix(" kB"));
+    kib.expect(field).parse::<usize>().expect("a number") >> 10
 }
 
 /// A path as an argument.

@@ -14,6 +14,7 @@ use world::{Dice, Event, World};
 
 mod burst;
 mod by_definition;
+mod odd;
 mod tables;
 mod world;
 

@@ -29,9 +29,10 @@ use crate::{
 pub(crate) const ASK: Duration = Duration::from_millis(20);
 /// How much of a log is shown.
 const LOG_LINES: usize = 20;
-/// What Pods ask of the API server goes into the audit log.
+/// Creates of Pods go into the audit log, and all that berth asks, by whichever name it has.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "rules": [
-  {"level": "Metadata", "verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]}, {"level": "None"}]}"#;
+  {"level": "Metadata", "verbs": ["create"], "resources": [{"group": "", "resources": ["pods"]}]},
+  {"level": "Metadata", "users": ["berth", "system:serviceaccount:berth:berth"]}, {"level": "None"}]}"#;
 
 /// What differs from one control plane to another.
 #[derive(Clone, Debug, Default)]
@@ -242,7 +243,7 @@ impl ControlPlane {
         self.group.folder().join(name)
     }
 
-    /// The audit log so far: an event for every create of a Pod, dry runs included.
+    /// The audit log so far: an event for every create of a Pod, dry runs included, and for all that berth asked.
     pub fn audit(&self) -> Result<Vec<Value>, Error> {
         let path = self.path("audit.jsonl");
         let log = fs::File::open(&path).map_err(Error::io(path.display().to_string()))?;
