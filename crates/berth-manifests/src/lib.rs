@@ -23,6 +23,7 @@ pub mod lint;
 
 pub mod dry_run;
 pub mod preview;
+pub mod word;
 pub mod workload;
 
 pub mod cases;

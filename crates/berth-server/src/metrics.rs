@@ -134,6 +134,7 @@ pub struct Metrics {
     pub reservations_expired: Counter,
     /// What is counted of each pool.
     pub pools: Pools,
+    words: Family<ResultLabel, Counter>,
     /// 1 where this replica holds the Lease.
     pub lease_held: Gauge,
     /// Reviews that are being read or answered.
@@ -179,6 +180,7 @@ impl Default for Metrics {
             choices: Family::default(),
             reservations_expired: Counter::default(),
             pools: Pools::default(),
+            words: Family::default(),
             lease_held: Gauge::default(),
             in_flight: Gauge::default(),
             body_bytes: Gauge::default(),
@@ -205,6 +207,7 @@ impl Metrics {
         registry.register_collector(Box::new(Process));
         let ours = registry.sub_registry_with_prefix("berth");
         self.register_reviews(ours);
+        self.register_words(ours);
         self.register_sources(ours);
         self.register_watches(ours);
         self.register_connections(ours);
@@ -227,6 +230,11 @@ impl Metrics {
         r.register("body_bytes", help, self.body_bytes.clone());
         let help = "Panics, which are bugs in berth: one in a review is answered with a 500, one in a reload changes nothing";
         r.register("panics", help, self.panics.clone());
+    }
+
+    fn register_words(&self, r: &mut Registry) {
+        let help = "Objects with Pod templates that the API server asked about when they were applied, by result: always allowed";
+        r.register("words", help, self.words.clone());
     }
 
     fn register_sources(&self, r: &mut Registry) {
@@ -420,6 +428,11 @@ impl Metrics {
     /// Counts a review that another replica should decide, by what became of it.
     pub fn forwarded(&self, result: &'static str) {
         self.forwards.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts an object that was asked about at apply, by what was said.
+    pub fn word(&self, result: &'static str) {
+        self.words.get_or_create(&ResultLabel { result }).inc();
     }
 
     /// The text of a scrape, in the OpenMetrics format.

@@ -163,5 +163,20 @@ pub fn failed(reason: Reason, error: &str, elapsed: Duration) {
     );
 }
 
+/// Logs a word at apply: `error` is why there was none to say.
+pub fn word(result: &'static str, about: [&str; 3], warnings: &[String], error: &str) {
+    let [kind, namespace, name] = about;
+    let warnings = warnings.join("\n");
+    tracing::info!(
+        result,
+        kind,
+        namespace,
+        name,
+        warnings,
+        error,
+        "word at apply"
+    );
+}
+
 #[cfg(test)]
 mod tests;

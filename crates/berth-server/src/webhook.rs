@@ -1,4 +1,5 @@
-//! `POST /mutate`: from HTTP to a review and back. All of "transport" in the table of answers.
+//! `POST /mutate`: from HTTP to a review and back. All of "transport" in the table of answers. `POST /warn` comes the same
+//! way, and is answered by `word`.
 
 use std::{
     net::{IpAddr, Ipv6Addr},
@@ -47,12 +48,15 @@ mod budget;
 mod buffer;
 mod deadline;
 mod http_error;
+mod word;
 
 use body::{Counted, Unread};
 use budget::Budget;
 use buffer::Buffer;
 use deadline::Deadline;
 use http_error::HttpError;
+
+pub use word::PATH as WARN_PATH;
 
 /// The path that the webhook's configuration names.
 pub const PATH: &str = "/mutate";
@@ -118,6 +122,15 @@ pub struct Webhook {
     pub forward: Option<Forward>,
 }
 
+/// What is asked, by the path of the request.
+#[derive(Clone, Copy)]
+enum Question {
+    /// Where a Pod goes.
+    Place,
+    /// What to say of an object that makes Pods.
+    Warn,
+}
+
 /// A review that has arrived.
 #[derive(Debug)]
 struct Arrival<B = Buffer> {
@@ -155,6 +168,7 @@ pub fn router(webhook: Webhook) -> Router {
     let service = Arc::new(Service::new(webhook));
     Router::new()
         .route(PATH, post(mutate).fallback(wrong_method))
+        .route(WARN_PATH, post(word::warn).fallback(wrong_method))
         .fallback(wrong_path)
         .with_state(service)
         .layer(map_response_with_state(state, send_elsewhere))
@@ -181,7 +195,7 @@ async fn wrong_method(State(service): State<Arc<Service>>, request: Request) -> 
 
 async fn mutate(State(service): State<Arc<Service>>, request: Request) -> Response {
     let arrived = Instant::now();
-    match service.answer(request, arrived).await {
+    match service.answer(request, arrived, Question::Place).await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => service.fail(error, arrived),
     }
@@ -203,6 +217,7 @@ impl Service {
         self: &Arc<Self>,
         request: Request,
         arrived: Instant,
+        question: Question,
     ) -> Result<Bytes, HttpError> {
         check_media_type(request.headers())?;
         let is_sent_on = is_forwarded(request.headers());
@@ -224,6 +239,9 @@ impl Service {
             arrived,
             deadline,
         };
+        if let Question::Warn = question {
+            return self.compute(arrival, Self::word).await;
+        }
         let forward = self.webhook.forward.as_ref();
         match forward.filter(|it| !is_sent_on && it.is_elsewhere()) {
             None => self.compute(arrival, Self::decide).await,
