@@ -20,7 +20,9 @@ fn an_overlay_may_have_another_namespace() {
         let namespace = &object["metadata"]["namespace"];
         match kind {
             "Namespace" => assert_eq!(object["metadata"]["name"], "x"),
-            "MutatingWebhookConfiguration" | "ClusterRole" => assert!(namespace.is_null()),
+            "MutatingWebhookConfiguration" | "ValidatingWebhookConfiguration" | "ClusterRole" => {
+                assert!(namespace.is_null());
+            }
             "ClusterRoleBinding" => assert_eq!(object["subjects"][0]["namespace"], "x"),
             _ => assert_eq!(namespace, "x", "{kind}"),
         }

@@ -20,3 +20,4 @@ mod replica;
 mod table;
 mod values;
 mod webhook;
+mod word;

@@ -2,7 +2,7 @@
 
 use berth_core::api::{GPUPool, WorkloadClass, crds};
 use k8s_openapi::api::{
-    admissionregistration::v1::MutatingWebhookConfiguration,
+    admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
     apps::v1::Deployment,
     batch::v1::Job,
     coordination::v1::Lease,
@@ -85,6 +85,9 @@ pub fn check(objects: &[Object]) {
             ("networking.k8s.io/v1", "NetworkPolicy") => drop(typed::<NetworkPolicy>(object)),
             ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") => {
                 drop(typed::<MutatingWebhookConfiguration>(object));
+            }
+            ("admissionregistration.k8s.io/v1", "ValidatingWebhookConfiguration") => {
+                drop(typed::<ValidatingWebhookConfiguration>(object));
             }
             ("rbac.authorization.k8s.io/v1", "ClusterRole") => drop(typed::<ClusterRole>(object)),
             ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {

@@ -5,6 +5,7 @@
 //! the TLS server name, the path, the connections. The Deployment's Pods are there, too, and serve nothing.
 
 use std::{
+    fmt::Debug,
     fs,
     io::{Read, Seek, SeekFrom},
     net::SocketAddr,
@@ -16,15 +17,16 @@ use std::{
 use k8s_openapi::{
     ByteString,
     api::{
-        admissionregistration::v1::MutatingWebhookConfiguration,
+        admissionregistration::v1::{MutatingWebhookConfiguration, ValidatingWebhookConfiguration},
         core::v1::{Namespace, Pod, ServiceAccount},
     },
 };
 use kube::{
-    Api, Client,
+    Api, Client, Resource,
     api::{DeleteParams, Patch, PatchParams, PostParams},
     core::Status,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -275,24 +277,36 @@ pub(crate) fn cluster_flags(
     ])
 }
 
-/// Tells the API server on which port to call, and by which CA it is known.
+/// Tells the API server on which port to call, and by which CA it is known: for Pods, and for a word at apply.
 pub(crate) async fn call(client: &Client, port: u16, ca: Option<String>) -> Result<(), Error> {
-    let webhooks: Api<MutatingWebhookConfiguration> = Api::all(client.clone());
-    let installed = webhooks.get(NAME).await;
-    let installed = installed.map_err(Error::api("the webhook configuration"))?;
     let ca = ca.map(|ca| ByteString(ca.into_bytes()));
+    call_of::<MutatingWebhookConfiguration>(client, port, ca.as_ref()).await?;
+    call_of::<ValidatingWebhookConfiguration>(client, port, ca.as_ref()).await
+}
+
+/// The same for the webhooks of one kind.
+async fn call_of<K>(client: &Client, port: u16, ca: Option<&ByteString>) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + Serialize + DeserializeOwned,
+{
+    let configurations: Api<K> = Api::all(client.clone());
+    let installed = configurations.get(NAME).await;
+    let installed = installed.map_err(Error::api("the webhook configuration"))?;
+    let installed = serde_json::to_value(installed).expect("JSON");
+    let hooks = installed["webhooks"].as_array().map_or(0, Vec::len);
     let mut patch = Vec::new();
-    for hook in 0..installed.webhooks.map_or(0, |hooks| hooks.len()) {
+    for hook in 0..hooks {
         let config = format!("/webhooks/{hook}/clientConfig");
         let at = format!("{config}/service/port");
         patch.push(json!({"op": "replace", "path": at, "value": port}));
-        if let Some(ca) = &ca {
+        if let Some(ca) = ca {
             patch.push(json!({"op": "add", "path": format!("{config}/caBundle"), "value": ca}));
         }
     }
     let patch = serde_json::from_value(Value::Array(patch)).expect("a JSON Patch");
-    let patch = Patch::Json::<MutatingWebhookConfiguration>(patch);
-    let patched = webhooks.patch(NAME, &PatchParams::default(), &patch).await;
+    let patch = Patch::Json::<K>(patch);
+    let params = PatchParams::default();
+    let patched = configurations.patch(NAME, &params, &patch).await;
     patched
         .map(drop)
         .map_err(Error::api("patching the webhook configuration"))
