@@ -67,6 +67,7 @@ mod stage;
 mod stand;
 mod status;
 mod storms;
+mod word;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.
 const KUBERNETES: &str = "BERTH_KUBERNETES";

@@ -123,7 +123,11 @@ async fn warnings(cluster: &Cluster<'_>) -> String {
         let mut events = log
             .lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let review = events.find(|event| event["namespace"] == cluster.namespace())?;
+        // before it is the word at apply about the owner
+        let is_ours = |event: &Value| {
+            event["message"] == "review" && event["namespace"] == cluster.namespace()
+        };
+        let review = events.find(is_ours)?;
         Some(review["warnings"].as_str()?.to_owned())
     };
     eventually(logged).await.expect("a review in berth's log")
