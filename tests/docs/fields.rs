@@ -51,7 +51,11 @@ fn kind(page: &mut String, definition: &CustomResourceDefinition) {
         let mut rules = Vec::new();
         collect(&mut rules, part, name);
         if !rules.is_empty() {
-            let _ = writeln!(page, "\nWhat is also denied, in the words of the error:\n\n{}", rules.join("\n"));
+            let _ = writeln!(
+                page,
+                "\nWhat is also denied, in the words of the error:\n\n{}",
+                rules.join("\n")
+            );
         }
     }
 }
