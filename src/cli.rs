@@ -330,7 +330,6 @@ mod tests {
             &[
                 "max_connections",
                 "handshake_timeout",
-                "first_request_timeout",
                 "idle_timeout",
                 "write_timeout",
                 "max_header_bytes",

@@ -154,7 +154,7 @@ fn flags_with_which_nobody_could_be_served_are_wrong() {
     let table = path("examples/homelab.yaml");
     for (flags, says) in [
         (["--handshake-timeout", "0s"], "above 0"),
-        (["--first-request-timeout", "0"], "above 0"),
+        (["--handshake-timeout", "0"], "above 0"),
         (["--write-timeout", "0ms"], "above 0"),
         (["--kubeconfig", "x"], "of no use with a table of files"),
         (["--body-timeout", "0"], "above 0"),

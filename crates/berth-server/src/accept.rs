@@ -37,7 +37,8 @@ pub use seats::Occupant;
 use seats::{Reservation, Seats};
 
 /// The API server's own pool drops an idle connection after 90 s. Who closes first races with its next POST, which it
-/// does not repeat (fact 1, kubernetes 127335): so never sooner than this.
+/// does not repeat (fact 1, kubernetes 127335): so never sooner than this. After a burst, its pool has connections that
+/// were never used, too.
 const SHORTEST_IDLE: Duration = Duration::from_mins(2);
 
 /// Limits on connections.
@@ -57,10 +58,7 @@ pub struct Limits {
     /// Time for a TLS handshake
     #[arg(long, env = "BERTH_HANDSHAKE_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
     pub handshake_timeout: Duration,
-    /// Time for the head of a connection's first request
-    #[arg(long, env = "BERTH_FIRST_REQUEST_TIMEOUT", value_name = "TIME", default_value = "10s", value_parser = duration::above_zero)]
-    pub first_request_timeout: Duration,
-    /// Time that a connection may idle between requests: at least 2m, since the API server keeps its own for 90s
+    /// Time that a connection may idle before a request: at least 2m, since the API server keeps its own for 90s
     #[arg(long, env = "BERTH_IDLE_TIMEOUT", value_name = "TIME", default_value = "3m", value_parser = idle)]
     pub idle_timeout: Duration,
     /// Time in which a client must read an answer
@@ -83,7 +81,7 @@ impl Limits {
             .acceptor(acceptor)
             .handle(handle)
             .http1_only()
-            .first_request_timeout(self.first_request_timeout);
+            .first_request_timeout(self.idle_timeout);
         server
             .http_builder()
             .http1()

@@ -148,9 +148,10 @@ mod tests {
 
     use super::*;
 
-    /// Here no runtime runs but the port's own: as when every worker computes.
-    #[test]
-    fn live_is_answered_without_any_other_thread() {
+    type Ended = oneshot::Receiver<io::Result<()>>;
+
+    /// A port on a thread of its own, whose connections may idle for so long.
+    fn started(idle_timeout: Duration) -> (SocketAddr, Handle<SocketAddr>, Ended) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("bound");
         let admin = Admin {
@@ -159,15 +160,39 @@ mod tests {
         };
         let time = Duration::from_secs(10);
         let limits = accept::Limits {
-            max_connections: 1,
+            max_connections: 3,
             handshake_timeout: time,
-            first_request_timeout: time,
-            idle_timeout: time,
+            idle_timeout,
             write_timeout: time,
             max_header_bytes: 8192,
         };
         let handle = Handle::new();
         let ended = serve(listener, admin, limits, handle.clone()).expect("a thread");
+        (address, handle, ended)
+    }
+
+    #[test]
+    fn who_sends_no_request_or_half_of_one_is_closed_after_the_idle_time() {
+        let (address, handle, ended) = started(Duration::from_millis(300));
+        let silent = TcpStream::connect(address).expect("connected");
+        let mut half = TcpStream::connect(address).expect("connected");
+        half.write_all(b"GET /livez HTTP/1.1\r\nHost:")
+            .expect("sent");
+        for mut stream in [silent, half] {
+            let time = Some(Duration::from_mins(1));
+            stream.set_read_timeout(time).expect("set");
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).expect("closed in time");
+            assert!(!answer.contains("200"), "{answer}");
+        }
+        handle.shutdown();
+        ended.blocking_recv().expect("it ends").expect("in order");
+    }
+
+    /// Here no runtime runs but the port's own: as when every worker computes.
+    #[test]
+    fn live_is_answered_without_any_other_thread() {
+        let (address, handle, ended) = started(Duration::from_secs(10));
         let mut stream = TcpStream::connect(address).expect("connected");
         let request = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
         stream.write_all(request).expect("sent");
