@@ -3,6 +3,9 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
+# `berth version` and the metrics tell it
+COMMIT ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
+
 .PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale fuzz lint fmt clippy deny scripts static certs crds docs control-plane
 
 help: ## list these targets
@@ -75,7 +78,7 @@ scripts:
 	@tools/lint
 
 static: ## build the image's binary for this machine: target/static/berth
-	RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --locked --release --bin berth \
+	BERTH_COMMIT="$(COMMIT)" RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --locked --release --bin berth \
 		--target "$$(rustc --print host-tuple)" --target-dir target/static
 	cp "target/static/$$(rustc --print host-tuple)/release/berth" target/static/berth
 

@@ -824,16 +824,15 @@ async fn one_reason_is_in_the_answer_and_in_the_metric() {
     let reason = denied["auditAnnotations"]["reason"]
         .as_str()
         .expect("a reason");
-    let line =
-        format!("berth_reviews_total{{result=\"denied\",reason=\"{reason}\",class=\"vllm\"}} 1");
+    let line = format!(
+        "berth_reviews_total{{result=\"denied\",reason=\"{reason}\",class=\"vllm\",pool=\"\"}} 1"
+    );
     assert!(server.counted(&line));
-    assert!(
-        server
-            .counted("berth_reviews_total{result=\"mutated\",reason=\"Placed\",class=\"vllm\"} 1")
-    );
+    let line =
+        r#"berth_reviews_total{result="mutated",reason="Placed",class="vllm",pool="strix-halo"} 1"#;
+    assert!(server.counted(line));
     server.post("").await;
-    assert!(
-        server.counted("berth_reviews_total{result=\"error\",reason=\"BadReview\",class=\"\"} 1")
-    );
+    let line = r#"berth_reviews_total{result="error",reason="BadReview",class="",pool=""} 1"#;
+    assert!(server.counted(line));
     assert!(server.counted("berth_review_duration_seconds_count 3"));
 }

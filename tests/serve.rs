@@ -246,7 +246,7 @@ async fn the_admin_port_shows_health_metrics_and_the_table() {
     assert_eq!(table["classes"].as_array().expect("a list").len(), 5);
     let (_, metrics) = get("/metrics").await;
     for name in [
-        "berth_reviews_total{result=\"mutated\",reason=\"Placed\",class=\"vllm\"} 1",
+        "berth_reviews_total{result=\"mutated\",reason=\"Placed\",class=\"vllm\",pool=\"strix-halo\"} 1",
         "berth_review_duration_seconds_bucket{le=\"0.000025\"}",
         "berth_reviews_in_flight 0",
         "berth_table_classes 5",

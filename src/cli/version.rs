@@ -8,6 +8,7 @@ use berth_core::{
     names::{GROUP, VERSION},
     review::API_VERSION,
 };
+use berth_server::COMMIT;
 
 const MORE: &str = "\
 Examples:
@@ -18,7 +19,7 @@ Exit codes:
   0  it is printed
   2  the flags are wrong";
 
-/// Print the version, and those of the APIs that it speaks
+/// Print the version, the commit, and the versions of the APIs that it speaks
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Version {
@@ -33,11 +34,14 @@ impl Version {
         let manifests = format!("{GROUP}/{VERSION}");
         print(match self.output {
             Format::Text => {
-                format!("berth {version} (tables: {manifests}, reviews: {API_VERSION})\n")
+                let commit = COMMIT.map(|commit| format!(", commit: {commit}"));
+                let commit = commit.unwrap_or_default();
+                format!("berth {version} (tables: {manifests}, reviews: {API_VERSION}{commit})\n")
             }
             Format::Json => {
-                let versions =
-                    json!({"version": version, "tables": manifests, "reviews": API_VERSION});
+                let versions = json!({
+                    "version": version, "commit": COMMIT, "tables": manifests, "reviews": API_VERSION,
+                });
                 format!("{versions:#}\n")
             }
         })?;

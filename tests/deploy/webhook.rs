@@ -165,7 +165,7 @@ fn the_alerts_speak_of_metrics_that_there_are() {
     metrics.contacted("Node");
     metrics.objects("GPUPool", 0, 1);
     metrics.forwarded("failed");
-    metrics.answered(Reason::Overloaded, None, Duration::ZERO);
+    metrics.failed(Reason::Overloaded, Duration::ZERO);
     let text = metrics.text().expect("text");
     let known: BTreeSet<&str> = text
         .lines()

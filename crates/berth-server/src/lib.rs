@@ -24,3 +24,6 @@ pub mod duration;
 pub mod metrics;
 pub mod process;
 pub mod telemetry;
+
+/// The commit that this is built from; none where the build was not told. `make static` tells it.
+pub const COMMIT: Option<&str> = option_env!("BERTH_COMMIT");

@@ -11,8 +11,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
-use crate::{process::Process, state::NotReady};
-use berth_core::{live::Room, outcome::Reason, table::AllocationTable};
+use crate::{COMMIT, process::Process, state::NotReady};
+use berth_core::{live::Room, outcome::Reason, review::Decision, table::AllocationTable};
 
 use pools::Pools;
 
@@ -29,6 +29,12 @@ struct Outcome {
     result: &'static str,
     reason: &'static str,
     class: String,
+    pool: String,
+}
+
+#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
+struct WarningLabel {
+    warning: &'static str,
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -112,6 +118,7 @@ impl Source {
 pub struct Metrics {
     registry: Registry,
     reviews: Family<Outcome, Counter>,
+    warnings: Family<WarningLabel, Counter>,
     duration: Histogram,
     table_info: Family<Revision, Gauge>,
     table_classes: Gauge,
@@ -160,6 +167,7 @@ impl Default for Metrics {
         let mut metrics = Self {
             registry: Registry::default(),
             reviews: Family::default(),
+            warnings: Family::default(),
             duration: Histogram::new(DURATIONS),
             table_info: Family::default(),
             table_classes: Gauge::default(),
@@ -214,14 +222,20 @@ impl Metrics {
         let help =
             "Lines of the log that were dropped, because standard error is not read, or too slowly";
         ours.register("log_lines_dropped", help, self.log_lines_dropped.clone());
-        let build = Info::new([("version", env!("CARGO_PKG_VERSION"))]);
-        ours.register("build", "The version of berth", build);
+        let build = Info::new([
+            ("version", env!("CARGO_PKG_VERSION")),
+            ("commit", COMMIT.unwrap_or("unknown")),
+        ]);
+        let help = "The version of berth, and the commit that it is built from";
+        ours.register("build", help, build);
         self.registry = registry;
     }
 
     fn register_reviews(&self, r: &mut Registry) {
-        let help = "Requests answered, by result and reason";
+        let help = "Requests answered, by result and reason, and by class and pool of the table";
         r.register("reviews", help, self.reviews.clone());
+        let help = "Warnings that answers had, by what they warn of";
+        r.register("warnings", help, self.warnings.clone());
         let help = "From the request's head to its answer";
         r.register("review_duration_seconds", help, self.duration.clone());
         let help = "Requests that are being read or answered";
@@ -311,12 +325,27 @@ impl Metrics {
         r.register("connection_errors", help, self.connection_errors.clone());
     }
 
-    /// Counts an answer.
-    pub fn answered(&self, reason: Reason, class: Option<&str>, elapsed: Duration) {
+    /// Counts an answer with a decision.
+    pub fn decided(&self, decision: &Decision<'_>, elapsed: Duration) {
+        let (class, pool) = (decision.class, decision.pool());
+        self.answered(decision.reason, class, pool, elapsed);
+        for warning in decision.warnings() {
+            let warning = warning.as_str();
+            self.warnings.get_or_create(&WarningLabel { warning }).inc();
+        }
+    }
+
+    /// Counts an answer without a decision.
+    pub fn failed(&self, reason: Reason, elapsed: Duration) {
+        self.answered(reason, None, None, elapsed);
+    }
+
+    fn answered(&self, reason: Reason, class: Option<&str>, pool: Option<&str>, elapsed: Duration) {
         let outcome = Outcome {
             result: reason.verdict().as_str(),
             reason: reason.as_str(),
             class: class.unwrap_or_default().to_owned(),
+            pool: pool.unwrap_or_default().to_owned(),
         };
         self.reviews.get_or_create(&outcome).inc();
         self.duration.observe(elapsed.as_secs_f64());

@@ -372,7 +372,7 @@ impl Service {
         let decision = &answer.decision;
         let revision = view.table.revision();
         let metrics = &self.webhook.metrics;
-        metrics.answered(decision.reason, decision.class, elapsed);
+        metrics.decided(decision, elapsed);
         telemetry::reviewed(answer, revision, elapsed);
         if let Some(events) = &self.webhook.events {
             events.tell(answer, revision);
@@ -382,7 +382,7 @@ impl Service {
     fn fail(&self, error: HttpError, started: Instant) -> Response {
         let elapsed = started.elapsed();
         let reason = error.reason;
-        self.webhook.metrics.answered(reason, None, elapsed);
+        self.webhook.metrics.failed(reason, elapsed);
         telemetry::failed(reason, &error.text, elapsed);
         error.into_response()
     }
