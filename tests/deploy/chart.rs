@@ -28,10 +28,11 @@ fn the_chart_deploys_what_kustomize_does() {
     let table = ["--set", "table.allowEmpty=false", "--set-file", &table];
     // with kustomize, the definitions are installed before
     let cluster = ["--set", "table.source=cluster,crds.enabled=false"];
-    let alerts = [&cluster[..], &["--set", "prometheus.enabled=true"]].concat();
+    let alerts = "prometheus.enabled=true,grafana.dashboards.enabled=true";
+    let alerts = [&cluster[..], &["--set", alerts]].concat();
     for (components, values) in [
         (&["cert-manager"][..], &cluster[..]),
-        (&["cert-manager", "prometheus"], &alerts),
+        (&["cert-manager", "prometheus", "grafana"], &alerts),
         (&["cert-manager", "files-table"], &table),
     ] {
         let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {

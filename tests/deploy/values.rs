@@ -51,6 +51,7 @@ fn every_object_has_the_common_labels_and_berths_own_win() {
     let values = json!({
         "commonLabels": labels,
         "prometheus": {"enabled": true},
+        "grafana": {"dashboards": {"enabled": true}},
         "table": {"manifests": fs::read_to_string(path("examples/homelab.yaml")).expect("a table")},
     });
     let Some(objects) = rendered(&values) else {
@@ -336,7 +337,7 @@ struct Row {
 
 /// values.yaml has no list over several lines, and no key without a comment.
 fn rows(text: &str) -> Vec<Row> {
-    let (mut rows, mut comment, mut parent) = (Vec::new(), String::new(), String::new());
+    let (mut rows, mut comment, mut names) = (Vec::new(), String::new(), Vec::new());
     for line in text.lines() {
         let bare = line.trim_start();
         if bare.is_empty() {
@@ -348,19 +349,14 @@ fn rows(text: &str) -> Vec<Row> {
             comment.push_str(more.trim());
         } else {
             let (key, default) = bare.split_once(':').expect("a value");
-            let name = match line.len() - bare.len() {
-                0 => key.to_owned(),
-                2 => format!("{parent}.{key}"),
-                deep => panic!("{line:?} is indented by {deep}"),
-            };
+            names.truncate((line.len() - bare.len()) / 2);
+            names.push(key);
+            let name = names.join(".");
             assert!(!comment.is_empty(), "{name} has no comment");
             assert!(
                 comment.ends_with('.'),
                 "{name}: a sentence ends with a full stop: {comment}"
             );
-            if line == bare {
-                key.clone_into(&mut parent);
-            }
             rows.push(Row {
                 name,
                 default: default.trim().to_owned(),
