@@ -39,7 +39,7 @@ soak: ## an hour of chaos on a real control plane, or some PARTS= of it (tools/s
 bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way: about 5 minutes
 	cargo bench --locked --bench review
 
-bench-cluster: ## measure a create on a real API server with berth, a constant answer and a policy: about 5 minutes
+bench-cluster: ## measure a create on a real API server with berth, a constant answer, a policy, the guard and the word at apply: about 8 minutes
 	@tools/control-plane/build >/dev/null
 	cargo bench --locked --bench cluster
 

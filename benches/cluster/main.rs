@@ -1,5 +1,6 @@
 //! `make bench-cluster`: what a create costs the user of a real API server, with nothing, with a constant answer, with
-//! berth, and with a `MutatingAdmissionPolicy` that does the same, in turns of one run.
+//! berth, with a `MutatingAdmissionPolicy` that does the same, and with berth and its guard, in turns of one run; and what the
+//! word at apply adds to a create of a Deployment.
 //!
 //! The scheduler has no part in it: the Pods name one that is not there.
 
@@ -7,6 +8,7 @@ use std::{env, error::Error};
 
 use berth_cluster::{ControlPlane, Options};
 
+mod around;
 mod constant;
 mod measure;
 mod subjects;
@@ -31,16 +33,18 @@ fn main() -> Result<(), Failure> {
 
 async fn run() -> Result<(), Failure> {
     let control_plane = ControlPlane::start(&Options::default()).await?;
-    let subjects = Subject::install_all(&control_plane).await?;
+    Subject::install_all(&control_plane).await?;
     let client = control_plane.client().await?;
     println!(
         "creates of one Pod of {} bytes, a table of {CLASSES} classes",
         subjects::pod().to_string().len()
     );
-    for mode in Mode::ALL {
-        let measured = measure(&client, &subjects, mode).await?;
-        println!("\n{mode}: the median of {} rounds", mode.rounds());
-        println!("{}", measured.text(&subjects));
+    for subjects in [&Subject::PODS[..], &Subject::DEPLOYMENTS] {
+        for mode in Mode::ALL {
+            let measured = measure(&client, subjects, mode).await?;
+            println!("\n{mode}: the median of {} rounds", mode.rounds());
+            println!("{}", measured.text(subjects));
+        }
     }
     Ok(())
 }

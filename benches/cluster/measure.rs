@@ -6,17 +6,14 @@ use std::{
 };
 
 use axum::http::Request;
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::{apps::v1::Deployment, core::v1::Pod};
 use kube::{
     Api, Client,
     api::{DeleteParams, ListParams},
 };
 use serde_json::Value;
 
-use crate::{
-    Failure,
-    subjects::{Subject, pod},
-};
+use crate::{Failure, subjects::Subject};
 
 /// Creates of one round, where many are under way at once: so many tasks, so many each.
 const AT_ONCE: usize = 16;
@@ -125,51 +122,59 @@ async fn many(client: &Client, subject: Subject, mode: Mode) -> Result<Duration,
     Ok(started.elapsed() / u32::try_from(AT_ONCE * EACH)?)
 }
 
-/// Creates the Pod in the subject's namespace: what is stored.
+/// Creates the object in the subject's namespace: what is stored.
 pub(crate) async fn create(
     client: &Client,
     subject: Subject,
     dry_run: bool,
 ) -> Result<Value, Failure> {
-    let query = if dry_run { "?dryRun=All" } else { "" };
-    let path = format!("/api/v1/namespaces/{}/pods{query}", subject.namespace());
-    let request = Request::post(path).header("Content-Type", "application/json");
+    let (_, _, object) = subject.object();
+    let request = Request::post(path(subject, dry_run)).header("Content-Type", "application/json");
     Ok(client
-        .request(request.body(pod().to_string().into_bytes())?)
+        .request(request.body(object.to_string().into_bytes())?)
         .await?)
+}
+
+/// Where its objects are created.
+pub(crate) fn path(subject: Subject, dry_run: bool) -> String {
+    let (api, resource, _) = subject.object();
+    let query = if dry_run { "?dryRun=All" } else { "" };
+    let namespace = subject.namespace();
+    format!("/{api}/namespaces/{namespace}/{resource}{query}")
 }
 
 /// Removes what real creates have left.
 async fn sweep(client: &Client, subjects: &[Subject]) -> Result<(), Failure> {
     for subject in subjects {
         let pods: Api<Pod> = Api::namespaced(client.clone(), subject.namespace());
-        pods.delete_collection(
-            &DeleteParams::default().grace_period(0),
-            &ListParams::default(),
-        )
-        .await?;
+        let (at_once, all) = (
+            DeleteParams::default().grace_period(0),
+            ListParams::default(),
+        );
+        pods.delete_collection(&at_once, &all).await?;
+        let deployments: Api<Deployment> = Api::namespaced(client.clone(), subject.namespace());
+        deployments.delete_collection(&at_once, &all).await?;
     }
     Ok(())
 }
 
 impl Measured {
-    /// A line a subject: what it adds to a create, and how that compares with the constant answer.
+    /// A line a subject: what it adds to a create of the first one, and how that compares with the constant answer where
+    /// that is one of them.
     pub(crate) fn text(&self, subjects: &[Subject]) -> String {
-        let index = |subject| {
-            subjects
-                .iter()
-                .position(|it| *it == subject)
-                .unwrap_or_default()
-        };
-        let (nothing, constant) = (index(Subject::Nothing), index(Subject::Constant));
+        let nothing = 0;
+        let constant = subjects.iter().position(|it| *it == Subject::Constant);
         let line = |(i, subject): (usize, &Subject)| {
             let name = subject.namespace();
             if i == nothing {
                 return format!("  {name:17} {:.2} ms", median(self.0[i].clone()));
             }
             let added = self.difference(i, nothing);
-            let ratio = added / self.difference(constant, nothing);
-            format!("  {name:17} +{added:.2} ms, {ratio:.2} of the constant answer's")
+            let ratio = constant.map(|constant| {
+                let ratio = added / self.difference(constant, nothing);
+                format!(", {ratio:.2} of the constant answer's")
+            });
+            format!("  {name:17} +{added:.2} ms{}", ratio.unwrap_or_default())
         };
         subjects
             .iter()

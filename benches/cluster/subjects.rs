@@ -24,12 +24,12 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::{CLASSES, Failure, measure::create};
+use crate::{CLASSES, Failure, around, measure::create};
 
 /// The class of the Pod.
 const CLASS: usize = 42;
 /// The label of the namespaces.
-const LABEL: &str = "bench";
+pub(crate) const LABEL: &str = "bench";
 
 /// What changes the Pods of its namespace.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -39,16 +39,29 @@ pub(crate) enum Subject {
     Berth,
     PolicyNever,
     PolicyIfNeeded,
+    /// berth, and the guard of its table.
+    Guard,
+    /// A Deployment, with no webhook for it.
+    Deployment,
+    /// A Deployment without the label, with the word at apply: the API server finds that nobody is to be asked.
+    WordUnlabelled,
+    /// A Deployment with a class, about which berth is asked.
+    WordLabelled,
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 5] = [
+    /// Those that are compared on Pods, with the first one.
+    pub(crate) const PODS: [Self; 6] = [
         Self::Nothing,
         Self::Constant,
         Self::Berth,
         Self::PolicyNever,
         Self::PolicyIfNeeded,
+        Self::Guard,
     ];
+    /// Those that are compared on Deployments, with the first one.
+    pub(crate) const DEPLOYMENTS: [Self; 3] =
+        [Self::Deployment, Self::WordUnlabelled, Self::WordLabelled];
 
     /// Its namespace.
     pub(crate) fn namespace(self) -> &'static str {
@@ -58,11 +71,25 @@ impl Subject {
             Self::Berth => "berth",
             Self::PolicyNever => "policy-never",
             Self::PolicyIfNeeded => "policy-if-needed",
+            Self::Guard => "berth-and-guard",
+            Self::Deployment => "deployment",
+            Self::WordUnlabelled => "word-unlabelled",
+            Self::WordLabelled => "word-labelled",
         }
     }
 
-    /// Installs all, and returns when each changes the Pods of its namespace.
-    pub(crate) async fn install_all(control_plane: &ControlPlane) -> Result<Vec<Self>, Failure> {
+    /// The API and the resource of its objects, and what is created there.
+    pub(crate) fn object(self) -> (&'static str, &'static str, Value) {
+        let class = match self {
+            Self::Deployment | Self::WordUnlabelled => None,
+            Self::WordLabelled => Some(name(CLASS)),
+            _ => return ("api/v1", "pods", pod()),
+        };
+        ("apis/apps/v1", "deployments", deployment(class))
+    }
+
+    /// Installs all, and returns when each is in force in its namespace.
+    pub(crate) async fn install_all(control_plane: &ControlPlane) -> Result<(), Failure> {
         let client = control_plane.client().await?;
         let berth = PathBuf::from(env!("CARGO_BIN_EXE_berth"));
         let certs = control_plane.path("bench-certs");
@@ -72,6 +99,7 @@ impl Subject {
                 "dev",
                 "--name=constant.constant.svc",
                 "--name=berth.berth.svc",
+                "--name=berth-and-guard.berth-and-guard.svc",
             ])
             .arg("--out")
             .arg(&certs)
@@ -81,24 +109,29 @@ impl Subject {
         }
         let table = control_plane.path("bench-table.json");
         fs::write(&table, table_text())?;
-        for subject in Self::ALL {
+        for subject in Self::PODS.into_iter().chain(Self::DEPLOYMENTS) {
             namespace(&client, subject.namespace()).await?;
         }
         let this = std::env::current_exe()?;
-        for (subject, server) in [(Self::Constant, this), (Self::Berth, berth)] {
-            subject
-                .serve(control_plane, &client, &server, &certs, &table)
-                .await?;
-        }
+        let serve = async |subject: Self, server| {
+            let serving = subject.serve(control_plane, &client, server, &certs, &table);
+            serving.await
+        };
+        serve(Self::Constant, &this).await?;
+        serve(Self::Guard, &berth).await?;
+        let serving = serve(Self::Berth, &berth).await?;
         Self::PolicyNever.declare(&client, "Never").await?;
         Self::PolicyIfNeeded.declare(&client, "IfNeeded").await?;
-        for subject in Self::ALL
-            .into_iter()
-            .filter(|subject| *subject != Self::Nothing)
-        {
-            subject.changes_pods(&client).await?;
+        around::guard(&client, &berth, &table).await?;
+        around::word(&client, serving, &certs).await?;
+        for subject in &Self::PODS[1..] {
+            let placed = async || {
+                let stored = create(&client, *subject, true).await;
+                stored.is_ok_and(|pod| is_placed(&pod))
+            };
+            in_force(subject.namespace(), placed).await?;
         }
-        Ok(Self::ALL.to_vec())
+        Ok(())
     }
 
     /// Starts a webhook behind a Service, as in production.
@@ -109,7 +142,7 @@ impl Subject {
         server: &Path,
         certs: &Path,
         table: &Path,
-    ) -> Result<(), Failure> {
+    ) -> Result<Serving, Failure> {
         let name = self.namespace();
         let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
         let flags = [
@@ -130,7 +163,8 @@ impl Subject {
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
         });
         let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
-        post::<MutatingWebhookConfiguration>(&Api::all(client.clone()), configuration).await
+        post::<MutatingWebhookConfiguration>(&Api::all(client.clone()), configuration).await?;
+        Ok(serving)
     }
 
     /// Declares a policy that does what berth's patch does to this Pod, its classes literal in it.
@@ -156,32 +190,32 @@ impl Subject {
             ("MutatingAdmissionPolicy", policy),
             ("MutatingAdmissionPolicyBinding", binding),
         ] {
-            let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
-            let mut object = object;
-            object["apiVersion"] = json!(kind.api_version());
-            object["kind"] = json!(kind.kind);
-            let object: DynamicObject = serde_json::from_value(object)?;
-            let api: Api<DynamicObject> =
-                Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
-            api.create(&PostParams::default(), &object).await?;
+            post_as(client, kind, object).await?;
         }
         Ok(())
     }
+}
 
-    /// The API server notices a configuration some time after it is there, and says so to nobody.
-    async fn changes_pods(self, client: &Client) -> Result<(), Failure> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let stored = create(client, self, true).await;
-            if stored.as_ref().is_ok_and(is_placed) {
-                return Ok(());
-            }
-            if Instant::now() > deadline {
-                return Err(format!("{self:?} does not change Pods: {stored:?}").into());
-            }
-            sleep(Duration::from_millis(20)).await;
+/// The API server notices a configuration some time after it is there, and says so to nobody.
+pub(crate) async fn in_force(what: &str, noticed: impl AsyncFn() -> bool) -> Result<(), Failure> {
+    let deadline = Instant::now() + PATIENCE;
+    while !noticed().await {
+        if Instant::now() > deadline {
+            return Err(format!("{what} is not in force").into());
         }
+        sleep(Duration::from_millis(20)).await;
     }
+    Ok(())
+}
+
+/// Creates an object of admissionregistration.k8s.io.
+pub(crate) async fn post_as(client: &Client, kind: &str, object: Value) -> Result<(), Failure> {
+    let kind = GroupVersionKind::gvk("admissionregistration.k8s.io", "v1", kind);
+    let mut object = object;
+    object["apiVersion"] = json!(kind.api_version());
+    object["kind"] = json!(kind.kind);
+    let api = Api::all_with(client.clone(), &ApiResource::from_gvk(&kind));
+    post::<DynamicObject>(&api, object).await
 }
 
 /// What berth's patch does, in CEL.
@@ -265,6 +299,21 @@ pub(crate) fn pod() -> Value {
     })
 }
 
+/// A Deployment of such Pods, of which it makes none.
+fn deployment(class: Option<String>) -> Value {
+    let mut template = pod();
+    template["metadata"] = json!({"labels": {"app": "vllm"}});
+    if let Some(class) = class {
+        template["metadata"]["labels"]["berth.dev/workload-class"] = class.into();
+    }
+    let spec = json!({"metadata": template["metadata"], "spec": template["spec"]});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"generateName": "vllm-"},
+        "spec": {"replicas": 0, "selector": {"matchLabels": {"app": "vllm"}}, "template": spec},
+    })
+}
+
 async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
     let namespace = json!({"metadata": {"name": name, "labels": {LABEL: name}}});
     post::<Namespace>(&Api::all(client.clone()), namespace).await?;
@@ -276,7 +325,7 @@ async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
     there.await.map_err(|_| "no service account".into())
 }
 
-async fn post<K: Clone + Debug + DeserializeOwned + Serialize>(
+pub(crate) async fn post<K: Clone + Debug + DeserializeOwned + Serialize>(
     api: &Api<K>,
     object: Value,
 ) -> Result<(), Failure> {
