@@ -10,7 +10,6 @@ use berth_manifests::table_files::TableFiles;
 mod annotation;
 pub mod bench;
 mod certs;
-#[allow(dead_code)] // the commands that ask a cluster come one by one
 mod cluster;
 mod completions;
 mod crds;
@@ -24,6 +23,7 @@ mod preview;
 mod progress;
 mod report;
 mod serve;
+mod table;
 mod test;
 mod version;
 
@@ -216,8 +216,7 @@ impl Cli {
     #[must_use]
     pub fn from_environment() -> Self {
         let mut command = without_empty_variables(Self::command());
-        let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
-        if called.file_stem().is_some_and(|name| name == PLUGIN) {
+        if is_plugin() {
             command = command.bin_name(PLUGIN.replacen('-', " ", 1));
         }
         let parsed = Self::from_arg_matches(&command.get_matches());
@@ -246,14 +245,24 @@ impl Cli {
     }
 }
 
-/// The command without its flags' variables that are set and empty: a chart's value that nobody gave.
+/// Whether kubectl runs this as its plugin.
+pub(crate) fn is_plugin() -> bool {
+    let called = env::args_os().next().map(PathBuf::from);
+    called.is_some_and(|path| path.file_stem().is_some_and(|name| name == PLUGIN))
+}
+
+/// The command without its flags' variables that are set and empty: a chart's value that nobody gave. The flag for the
+/// cluster's table wins over the variable that names files.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
         let value = arg.get_env().and_then(env::var_os);
         value.is_some_and(|value| value.is_empty())
     };
+    let is_overridden = |arg: &clap::Arg| {
+        arg.get_id() == "table" && env::args_os().any(|it| it == "--from-cluster")
+    };
     let unset = |arg: clap::Arg| {
-        if is_empty(&arg) {
+        if is_empty(&arg) || is_overridden(&arg) {
             arg.env(Resettable::Reset)
         } else {
             arg
@@ -290,6 +299,7 @@ mod tests {
             "Table",
             &[
                 "table_source",
+                "from_cluster",
                 "table",
                 "allow_empty_table",
                 "class_label",

@@ -352,7 +352,7 @@ fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
     let (code, said) = empty(&["lint"], "BERTH_TABLE");
     assert_eq!(code, 2);
     assert!(
-        said.contains("not provided") && said.contains("--table <FILE|DIR>"),
+        said.contains("there is no table; name its files with --table FILE|DIR"),
         "{said}"
     );
 }

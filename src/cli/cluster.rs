@@ -19,7 +19,6 @@ use berth_core::{
     objects::{Compiled, compile_each},
     table::Settings,
     validate::NamespaceLabels,
-    view::View,
 };
 use berth_server::sources::cluster;
 
@@ -61,6 +60,12 @@ pub(super) struct Unanswered {
 }
 
 impl ClusterOptions {
+    /// A flag that is given.
+    pub(super) fn flag(&self) -> Option<&'static str> {
+        let kubeconfig = self.kubeconfig.as_ref().map(|_| "--kubeconfig");
+        kubeconfig.or_else(|| self.context.as_ref().map(|_| "--context"))
+    }
+
     /// A client; nothing is asked yet.
     pub(super) fn connect(&self) -> Result<Cluster, Failure> {
         let runtime = Builder::new_current_thread().enable_all().build();
@@ -145,12 +150,6 @@ impl Cluster {
             ..settings.clone()
         };
         Ok(compile_each(&self.pools()?, &self.classes()?, &settings))
-    }
-
-    /// The table of the cluster's objects, and its namespaces' labels.
-    pub(super) fn view(&self, settings: &Settings) -> Result<View, Unanswered> {
-        let table = self.compiled(settings)?.table;
-        Ok(View::from(table).with_namespaces(self.namespaces()?))
     }
 }
 

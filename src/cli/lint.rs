@@ -5,13 +5,12 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions,
     report::{ColorOption, Ended, FailOn, Failure, print, tell},
+    table::{Origin, TableOrigin},
 };
 use berth_manifests::{
     diagnostic::Severity,
     lint::{CODES, Code, Report},
-    table_files::TableFiles,
 };
 
 mod format;
@@ -21,6 +20,8 @@ Examples:
   berth lint --table table.yaml
   # annotations of a pull request; errors alone make the exit code 1
   berth lint --table tables -o github --fail-on error
+  # the table of the cluster that kubectl would ask
+  berth lint --from-cluster
   # what a finding means
   berth lint --explain BRT008
 
@@ -35,7 +36,6 @@ Exit codes:
 /// A comment on or above the line of a finding, or of its object, suppresses it: # berth-lint: allow BRT008 the reason
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
-#[command(mut_arg("table", |table| table.required(false).required_unless_present_any(["explain", "file"])))]
 pub(super) struct Lint {
     /// A file without --table, to say how it is named
     #[arg(hide = true, value_name = "FILE")]
@@ -52,7 +52,7 @@ pub(super) struct Lint {
     #[command(flatten)]
     color: ColorOption,
     #[command(flatten)]
-    table: TableOptions,
+    table: TableOrigin,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -78,14 +78,20 @@ impl Lint {
             print(code.page)?;
             return Ok(Ended::Fine);
         }
-        let report = TableFiles::try_from(self.table)?.lint()?;
+        let origin = self.table.named()?;
+        let report = origin.lint()?;
         print(&match self.output {
             Format::Text => format::text(&report),
             Format::Json => format::json(&report),
             Format::Github => format::github(&report),
         })?;
-        tell(summary(&report));
-        if report.is_invalid() {
+        let is_of_files = matches!(origin, Origin::Files(_));
+        tell(summary(
+            &report,
+            if is_of_files { "file" } else { "object" },
+        ));
+        // a cluster's table leaves out what is invalid
+        if report.is_invalid() && is_of_files {
             let error = "the table does not load, and is not served: fix each BRT000 above";
             return Err(Failure::unreadable(error));
         }
@@ -103,7 +109,7 @@ fn code(text: &str) -> Result<&'static Code, String> {
 }
 
 /// `1 error, 2 warnings and 1 suppressed in 3 files`.
-fn summary(report: &Report) -> String {
+fn summary(report: &Report, source: &str) -> String {
     let of = |severity| {
         let severities = report.diagnostics.iter().map(|it| it.severity);
         severities.filter(|it| *it == severity).count()
@@ -113,7 +119,7 @@ fn summary(report: &Report) -> String {
         counted(of(Severity::Error), "error"),
         counted(of(Severity::Warning), "warning"),
         report.suppressed.len(),
-        counted(report.files, "file"),
+        counted(report.files, source),
     )
 }
 

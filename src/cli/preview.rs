@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions, namespace,
+    namespace,
     report::{ColorOption, Ended, FailOn, Failure},
+    table::TableOrigin,
 };
-use berth_core::view::View;
-use berth_manifests::{documents, files::Depth, preview::Namespaces, table_files::TableFiles};
+use berth_manifests::{documents, files::Depth, preview::Namespaces};
 use formatter::Formatter;
 use run::Run;
 
@@ -26,6 +26,8 @@ Examples:
   helm template NAME CHART | berth preview --table table.yaml -n ai -f -
   # the manifests with the change
   berth preview --table table.yaml -o yaml -f deployment.yaml
+  # by the table of the cluster that kubectl would ask
+  berth preview --from-cluster -f deployment.yaml
   # annotations of a pull request, also of warnings, for all that a folder holds
   berth preview --table table.yaml -o github --fail-on warning -R -f manifests
 
@@ -49,7 +51,6 @@ Exit codes:
 /// `# berth-preview: allow SurgeNeedsGpu the pool has a spare GPU`
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
-#[command(mut_arg("table", |table| table.required(false).required_unless_present("file")))]
 pub(super) struct Preview {
     /// A file of manifests, a folder of such files, or - for standard input; repeatable
     #[arg(
@@ -66,16 +67,16 @@ pub(super) struct Preview {
     /// Read the folders in a folder, too
     #[arg(short = 'R', long, help_heading = "Manifests")]
     recursive: bool,
-    /// The namespace of documents that name none
+    /// The namespace of documents that name none; if not given, the one of the kubeconfig's context with the cluster's
+    /// table, else default
     #[arg(
         short,
         long,
         value_name = "NAME",
-        default_value = "default",
         value_parser = namespace,
         help_heading = "Manifests"
     )]
-    namespace: String,
+    namespace: Option<String>,
     /// A namespace that the webhook's configuration excludes, beside kube-system and kube-node-lease: berth's own;
     /// repeatable
     #[arg(
@@ -98,7 +99,7 @@ pub(super) struct Preview {
     #[command(flatten)]
     color: ColorOption,
     #[command(flatten)]
-    table: TableOptions,
+    table: TableOrigin,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -130,13 +131,16 @@ impl Preview {
                 "a file of manifests is named with -f: berth preview --table TABLE{files}"
             )));
         }
-        let view = View::from(TableFiles::try_from(self.table)?.load()?);
+        let origin = self.table.named()?;
+        let namespace = self.namespace;
+        let namespace = namespace.unwrap_or_else(|| origin.namespace().to_owned());
+        let view = origin.view(Some(&namespace))?;
         let depth = if self.recursive {
             Depth::All
         } else {
             Depth::Folder
         };
-        let namespaces = Namespaces::new(self.namespace, self.exclude_namespace);
+        let namespaces = Namespaces::new(namespace, self.exclude_namespace);
         let sources = self.filename.iter();
         let sources = sources.flat_map(|path| documents::sources(path, depth));
         let mut run = Run::new(&view, namespaces, depth, self.output);

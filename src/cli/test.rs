@@ -10,8 +10,8 @@ use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
 use super::{
-    SettingsOptions,
     report::{ColorOption, Ended, Failure, print},
+    table::{Origin, TableOrigin},
 };
 use berth_core::view::View;
 use berth_manifests::{
@@ -40,6 +40,8 @@ Examples:
   berth test cases
   # expect what is found now
   berth test cases --update
+  # by the table of the cluster that kubectl would ask
+  berth test cases --from-cluster
   # a report for CI
   berth test cases -o junit > report.xml
 
@@ -49,12 +51,15 @@ Exit codes:
   2  the flags are wrong
   3  a file cannot be read";
 
+const TABLE: &str = "The table of every case; otherwise it is table.yaml, or the folder table, beside the case or in the nearest folder above";
+
 /// Test a table by cases: a Pod, and what is expected of it
 ///
 /// The answer is that of the function which the server runs. Exit code 1 says that a case does not hold, 3 that a file
 /// cannot be read; the other cases are run all the same.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
+#[command(mut_arg("table", |table| table.help(TABLE)))]
 pub(super) struct Test {
     /// A folder of cases, with those in it, or one case; repeatable
     #[arg(value_name = "DIR", required = true)]
@@ -67,18 +72,8 @@ pub(super) struct Test {
     output: Format,
     #[command(flatten)]
     color: ColorOption,
-    /// The table of every case; otherwise it is table.yaml, or the folder table, beside the case or in the nearest
-    /// folder above
-    #[arg(
-        long,
-        env = "BERTH_TABLE",
-        value_name = "FILE|DIR",
-        value_delimiter = ',',
-        help_heading = "Table"
-    )]
-    table: Vec<PathBuf>,
     #[command(flatten)]
-    settings: SettingsOptions,
+    table: TableOrigin,
 }
 
 /// How the cases are printed.
@@ -108,25 +103,24 @@ struct Ran {
     found: Map<String, Value>,
 }
 
-/// The tables by path, each loaded once; none where it is invalid.
-struct Tables {
-    options: TableFiles,
-    loaded: BTreeMap<Vec<PathBuf>, Option<View>>,
+/// The tables of the cases.
+enum Tables {
+    /// By path, each loaded once; none where it is invalid.
+    Files {
+        options: TableFiles,
+        loaded: BTreeMap<Vec<PathBuf>, Option<View>>,
+    },
+    /// The cluster's, for every case.
+    Cluster(Box<View>),
 }
 
 impl Test {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         self.color.apply();
-        let mut tables = Tables {
-            options: TableFiles {
-                paths: self.table,
-                settings: self.settings.try_into()?,
-            },
-            loaded: BTreeMap::new(),
-        };
+        let mut tables = Tables::new(self.table.origin()?)?;
         let (mut ran, mut failures) = (Vec::new(), Vec::new());
         for path in &self.paths {
-            let (cases, errors) = cases::read(path, &tables.options.paths);
+            let (cases, errors) = cases::read(path, tables.paths());
             failures.extend(errors.into_iter().map(Failure::from));
             for case in cases {
                 match run(&case, &mut tables, self.update) {
@@ -178,29 +172,50 @@ fn run(case: &CaseFile, tables: &mut Tables, update: bool) -> Result<Option<Ran>
 }
 
 impl Tables {
+    fn new(origin: Origin) -> Result<Self, Failure> {
+        Ok(match origin {
+            Origin::Files(options) => Self::Files {
+                options,
+                loaded: BTreeMap::new(),
+            },
+            cluster @ Origin::Cluster(..) => Self::Cluster(Box::new(cluster.view(None)?)),
+        })
+    }
+
+    /// The files of a table that all cases have in common.
+    fn paths(&self) -> &[PathBuf] {
+        match self {
+            Self::Files { options, .. } => &options.paths,
+            Self::Cluster(_) => &[],
+        }
+    }
+
     /// The table of a case. That one is invalid is said once.
     fn of(&mut self, case: &Path) -> Result<Option<&View>, Failure> {
-        let paths = if self.options.paths.is_empty() {
+        let (options, loaded) = match self {
+            Self::Files { options, loaded } => (&*options, loaded),
+            Self::Cluster(view) => return Ok(Some(view)),
+        };
+        let paths = if options.paths.is_empty() {
             let near = cases::table_near(case).ok_or_else(|| {
                 Failure::usage(format_args!(
-                    "{}: no {TABLE_FILE} in its folder or above; write one, or say --table",
+                    "{}: no {TABLE_FILE} in its folder or above; write one, or say --table or --from-cluster",
                     case.display()
                 ))
             })?;
             vec![near]
         } else {
-            self.options.paths.clone()
+            options.paths.clone()
         };
-        if !self.loaded.contains_key(&paths) {
-            self.loaded.insert(paths.clone(), None);
+        if !loaded.contains_key(&paths) {
+            loaded.insert(paths.clone(), None);
             let files = TableFiles {
                 paths: paths.clone(),
-                settings: self.options.settings.clone(),
+                settings: options.settings.clone(),
             };
-            self.loaded
-                .insert(paths.clone(), Some(files.load()?.into()));
+            loaded.insert(paths.clone(), Some(files.load()?.into()));
         }
-        Ok(self.loaded.get(&paths).and_then(Option::as_ref))
+        Ok(loaded.get(&paths).and_then(Option::as_ref))
     }
 }
 

@@ -44,6 +44,7 @@ mod ends;
 mod events;
 mod fields;
 mod footprint;
+mod from_cluster;
 mod guard;
 mod holes;
 mod install;

@@ -28,7 +28,7 @@ mod taints;
 pub(crate) use taints::is_kubernetes_own;
 
 pub use code::{CODES, Code, INVALID, SUPPRESSION};
-pub use report::{Report, Suppressed};
+pub use report::{Report, Suppressed, lint_objects};
 
 /// Every check, in the order of the codes.
 const CHECKS: &[Check] = &[

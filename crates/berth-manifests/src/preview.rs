@@ -40,7 +40,7 @@ pub struct Namespaces {
 pub enum LeftOut {
     /// The webhook's configuration excludes it.
     Excluded,
-    /// It has the label that opts out.
+    /// It has the label that opts out, in a document or in the cluster.
     OptedOut,
 }
 
@@ -203,7 +203,9 @@ impl PodPreview {
             .labels(document)
             .get(view.table.class_label())
             .cloned();
+        let opted_out = view.namespace(&namespace).label(INJECT_LABEL) == Some(DISABLED);
         let left_out = namespaces.left_out.get(&namespace).copied();
+        let left_out = left_out.or(opted_out.then_some(LeftOut::OptedOut));
         let left_out = left_out.filter(|_| class.is_some() && !is_review);
         let outcome = match left_out {
             Some(_) => Ok(DryRun::left_alone(pod.clone())),

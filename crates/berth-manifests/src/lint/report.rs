@@ -57,11 +57,17 @@ impl Report {
 impl TableFiles {
     /// Reads and lints. What makes the table invalid is among what it finds.
     pub fn lint(&self) -> Result<Report, Error> {
-        Ok(report(&self.read()?))
+        Ok(report(&self.read()?, NamespaceLabels::NameAlone))
     }
 }
 
-fn report(files: &[SourceText]) -> Report {
+/// Lints the objects of a cluster, each a text. What is invalid is among what it finds: the table is without it.
+#[must_use]
+pub fn lint_objects(objects: &[SourceText]) -> Report {
+    report(objects, NamespaceLabels::All)
+}
+
+fn report(files: &[SourceText], labels: NamespaceLabels) -> Report {
     let mut comments: Vec<Comment<'_>> = files
         .iter()
         .flat_map(|file| suppression::comments(file, &FORM))
@@ -70,7 +76,7 @@ fn report(files: &[SourceText]) -> Report {
         files: files.len(),
         ..Report::default()
     };
-    for found in find(files) {
+    for found in find(files, labels) {
         let diagnostic = &found.diagnostic;
         match comments
             .iter_mut()
@@ -98,7 +104,7 @@ fn report(files: &[SourceText]) -> Report {
 }
 
 /// What makes the table invalid, and what the checks find where it can be decoded.
-fn find(files: &[SourceText]) -> Vec<Found> {
+fn find(files: &[SourceText], labels: NamespaceLabels) -> Vec<Found> {
     let invalid = |diagnostic| Found {
         diagnostic: coded(&INVALID, diagnostic),
         object_line: None,
@@ -109,7 +115,7 @@ fn find(files: &[SourceText]) -> Vec<Found> {
     };
     let documents = decoded.documents();
     let no_class = no_class(files, &decoded, &documents);
-    let (_, problems) = validate(&documents, NamespaceLabels::NameAlone);
+    let (_, problems) = validate(&documents, labels);
     let problems = problems.into_iter();
     let problems = problems.map(|problem| invalid(decoded.diagnostic(problem)));
     let found = lint(&documents).into_iter().map(|(code, problem)| Found {
@@ -178,7 +184,10 @@ spec: {pools: [{name: p}]}
 ";
 
     fn lint_of(text: &str) -> Report {
-        report(&[SourceText::new("t.yaml", text)])
+        report(
+            &[SourceText::new("t.yaml", text)],
+            NamespaceLabels::NameAlone,
+        )
     }
 
     /// Each diagnostic as `line code`, then each reason.
