@@ -63,9 +63,19 @@ fn table(name: &str, text: &str) -> (tempfile::TempDir, PathBuf) {
     (folder, file)
 }
 
+/// Lints a text; the Nodes in it are those of the cluster.
 fn lint(text: &str, flags: &[&str]) -> Run {
-    let (_folder, file) = table("table.yaml", text);
-    run(&[&["--table", arg(&file)], flags].concat(), &[])
+    let is_node = |document: &&str| document.contains("kind: Node\n");
+    let (nodes, manifests): (Vec<_>, Vec<_>) = text.split("---\n").partition(is_node);
+    if nodes.is_empty() {
+        let (_folder, file) = table("table.yaml", text);
+        return run(&[&["--table", arg(&file)], flags].concat(), &[]);
+    }
+    let (folder, file) = table("table.yaml", &manifests.join("---\n"));
+    let of_nodes = folder.path().join("nodes.yaml");
+    fs::write(&of_nodes, nodes.join("---\n")).expect("written");
+    let named = ["--table", arg(&file), "--nodes", arg(&of_nodes)];
+    run(&[&named, flags].concat(), &[])
 }
 
 /// The codes of the findings.
@@ -250,6 +260,26 @@ fn what_cannot_be_read_ends_with_3_and_a_sentence() {
     let run = run(&[], &[]);
     assert_eq!(run.code, 2);
     assert!(run.prose.contains("--table"), "{}", run.prose);
+}
+
+#[test]
+fn nodes_that_cannot_be_read_end_with_3_and_a_sentence() {
+    let table = path("examples/homelab.yaml");
+    let pod = path("examples/migrating/1-by-hand.yaml");
+    for (nodes, says) in [
+        (
+            Path::new("/nowhere"),
+            "--nodes /nowhere: No such file or directory",
+        ),
+        (
+            &pod,
+            "there is no Node; give what `kubectl get nodes -o json` prints",
+        ),
+    ] {
+        let run = run(&["--table", arg(&table), "--nodes", arg(nodes)], &[]);
+        assert_eq!(run.code, 3, "{}", run.prose);
+        assert!(run.prose.contains(says), "{}", run.prose);
+    }
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Init {
     }
 }
 
-fn read(path: &Path) -> io::Result<String> {
+/// A text of Nodes, of a file or of standard input.
+pub(super) fn read(path: &Path) -> io::Result<String> {
     let source: Box<dyn Read> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
     } else {

@@ -1,16 +1,21 @@
 //! `berth lint`.
 
-use std::path::PathBuf;
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use clap::{Args, ValueEnum};
 
 use super::{
+    init,
     report::{ColorOption, Ended, FailOn, Failure, print, tell},
     table::{Origin, TableOrigin},
 };
 use berth_manifests::{
     diagnostic::Severity,
-    lint::{CODES, Code, Report},
+    files, init as proposal,
+    lint::{CODES, Code, Report, Seen},
 };
 
 mod format;
@@ -22,6 +27,8 @@ Examples:
   berth lint --table tables -o github --fail-on error
   # the table of the cluster that kubectl would ask
   berth lint --from-cluster
+  # files against the Nodes of a cluster, before they are applied
+  kubectl get nodes -o json | berth lint --table table.yaml --nodes -
   # what a finding means
   berth lint --explain BRT008
 
@@ -46,6 +53,10 @@ pub(super) struct Lint {
     /// From which severity on a finding makes the exit code 1
     #[arg(long, value_name = "SEVERITY", default_value = "warning")]
     fail_on: FailOn,
+    /// Hold the table against Nodes as `kubectl get nodes -o json` prints them: a file, or - for standard input. With
+    /// --from-cluster, those of the cluster if none are given
+    #[arg(long, value_name = "FILE|-")]
+    nodes: Option<PathBuf>,
     /// Print the page of a code, as BRT001, instead
     #[arg(long, value_name = "CODE", value_parser = code)]
     explain: Option<&'static Code>,
@@ -79,7 +90,8 @@ impl Lint {
             return Ok(Ended::Fine);
         }
         let origin = self.table.named()?;
-        let report = origin.lint()?;
+        let nodes = self.nodes.as_deref().map(nodes).transpose()?;
+        let report = origin.lint(nodes)?;
         print(&match self.output {
             Format::Text => format::text(&report),
             Format::Json => format::json(&report),
@@ -99,6 +111,23 @@ impl Lint {
         let failed = report.diagnostics.iter().any(|it| it.severity >= fail_on);
         Ok(if failed { Ended::Found } else { Ended::Fine })
     }
+}
+
+fn nodes(path: &Path) -> Result<Seen, Failure> {
+    let failed = |error: &dyn fmt::Display| {
+        Failure::unreadable(format_args!("--nodes {}: {error}", path.display()))
+    };
+    let text = init::read(path).map_err(|error| failed(&files::plain(&error)))?;
+    let nodes = proposal::nodes(&text).map_err(|error| failed(&error))?;
+    if nodes.is_empty() {
+        return Err(failed(
+            &"there is no Node; give what `kubectl get nodes -o json` prints",
+        ));
+    }
+    Ok(Seen {
+        nodes,
+        ..Seen::default()
+    })
 }
 
 fn code(text: &str) -> Result<&'static Code, String> {

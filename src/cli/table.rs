@@ -3,7 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::api::{
+    core::v1::{Namespace, Node},
+    resource::v1::DeviceClass,
+};
 use kube::{
     Api,
     core::{DynamicObject, PartialObjectMeta},
@@ -25,12 +28,13 @@ use berth_core::{
 };
 use berth_manifests::{
     diagnostic::SourceText,
-    lint::{Report, lint_objects},
+    lint::{Report, Seen, lint_objects},
     table_files::TableFiles,
     yaml,
 };
 
 const FORBIDDEN: u16 = 403;
+const NOT_FOUND: u16 = 404;
 const NO_OBJECT: &str =
     "the cluster has no GPUPool and no WorkloadClass; `berth init` proposes a first table";
 
@@ -110,11 +114,11 @@ impl Origin {
         }
     }
 
-    /// What lint says of the table.
-    pub(super) fn lint(&self) -> Result<Report, Failure> {
+    /// What lint says of the table, held against what was seen; if nothing was, against the Nodes of its own cluster.
+    pub(super) fn lint(&self, seen: Option<Seen>) -> Result<Report, Failure> {
         match self {
-            Self::Files(files) => Ok(files.lint()?),
-            Self::Cluster(cluster, _) => lint(cluster),
+            Self::Files(files) => Ok(files.lint(seen.as_ref())?),
+            Self::Cluster(cluster, _) => lint(cluster, seen),
         }
     }
 }
@@ -167,7 +171,7 @@ fn namespaces(cluster: &Cluster, one: Option<&str>) -> Result<Namespaces, Failur
     Ok(Namespaces::default())
 }
 
-fn lint(cluster: &Cluster) -> Result<Report, Failure> {
+fn lint(cluster: &Cluster, seen: Option<Seen>) -> Result<Report, Failure> {
     let (pools, classes) = (cluster.pools(), cluster.classes());
     let pools = pools.map_err(unanswered)?;
     let classes = classes.map_err(unanswered)?;
@@ -177,7 +181,46 @@ fn lint(cluster: &Cluster) -> Result<Report, Failure> {
     if texts.is_empty() {
         tell(NO_OBJECT);
     }
-    Ok(lint_objects(&texts))
+    let seen = match seen {
+        None => nodes(cluster)?,
+        seen => seen,
+    };
+    Ok(lint_objects(&texts, seen.as_ref()))
+}
+
+/// The Nodes, and what DRA provides there; none where the person may not read them.
+fn nodes(cluster: &Cluster) -> Result<Option<Seen>, Failure> {
+    let api: Api<Node> = Api::all(cluster.client.clone());
+    let nodes = match cluster.list("Nodes", &api) {
+        Ok(nodes) => nodes,
+        Err(error) if error.code() == Some(FORBIDDEN) => {
+            tell(format_args!(
+                "{error}; so the table is not held against the Nodes: --nodes FILE takes what somebody else printed"
+            ));
+            return Ok(None);
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let api: Api<DeviceClass> = Api::all(cluster.client.clone());
+    let classes = match cluster.list("DeviceClasses", &api) {
+        Ok(classes) => classes,
+        // an old cluster has none
+        Err(error) if error.code() == Some(NOT_FOUND) => Vec::new(),
+        Err(error) if error.code() == Some(FORBIDDEN) => {
+            tell(format_args!(
+                "{error}; so BRT021 may name a Node whose GPUs DRA provides"
+            ));
+            Vec::new()
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let by_dra = classes
+        .into_iter()
+        .filter_map(|it| it.spec?.extended_resource_name);
+    Ok(Some(Seen {
+        nodes: nodes.into_iter().map(Into::into).collect(),
+        by_dra: by_dra.collect(),
+    }))
 }
 
 /// An object as its author would write it in a file, whose name is what kubectl calls it.

@@ -122,13 +122,96 @@ async fn preview_lint_and_test_say_of_the_clusters_table_what_they_say_of_its_fi
     assert_eq!(of_cluster.json(), of_files.json());
     assert_eq!(of_cluster.json()["pods"][0]["pool"], "strix-halo");
 
-    run(&kubeconfig, &["lint"]).ended(0, "0 errors, 0 warnings and 0 suppressed in 9 objects");
+    the_table_is_held_against_the_nodes(&control_plane, &kubeconfig).await;
     let cases = path("examples/cases/homelab");
     let tested = run(&kubeconfig, &["test", arg(&cases)]).ended(0, "");
     assert!(tested.data.ends_with("6 passed\n"), "{}", tested.data);
 
     a_bad_object_is_left_out_and_found(&control_plane, &kubeconfig).await;
     kubectl_runs_it(&control_plane, &kubeconfig, &table).await;
+}
+
+/// Each link that is broken is found with a command, which fixes it.
+async fn the_table_is_held_against_the_nodes(control_plane: &ControlPlane, kubeconfig: &Path) {
+    let clean = "0 errors, 0 warnings and 0 suppressed in 9 objects";
+    let missing = run(kubeconfig, &["lint"]).ended(1, "0 errors, 4 warnings");
+    assert_eq!(missing.data.matches("no Node has the hostname").count(), 4);
+    berth_cluster::homelab::register(&control_plane.client().await.expect("a client"))
+        .await
+        .expect("the homelab's Nodes");
+    run(kubeconfig, &["lint"]).ended(0, clean);
+    for (breaks, code, fixes) in [
+        (
+            &[
+                "label",
+                "node",
+                "khelben.home.arpa",
+                "kubernetes.io/hostname=other",
+                "--overwrite",
+            ][..],
+            "BRT018",
+            &[
+                "label",
+                "node",
+                "khelben.home.arpa",
+                "kubernetes.io/hostname=khelben",
+                "--overwrite",
+            ][..],
+        ),
+        (
+            &["taint", "node", "drizzt.home.arpa", "rented:NoExecute"],
+            "BRT019",
+            &["taint", "node", "drizzt.home.arpa", "rented:NoExecute-"],
+        ),
+        (
+            &[
+                "taint",
+                "node",
+                "khelben.home.arpa",
+                "dedicated=vllm:NoSchedule-",
+            ],
+            "BRT020",
+            &[
+                "taint",
+                "node",
+                "khelben.home.arpa",
+                "dedicated=vllm:NoSchedule",
+            ],
+        ),
+        (
+            &[
+                "patch",
+                "node",
+                "danilo.home.arpa",
+                "--subresource=status",
+                "--type=json",
+                "-p",
+                r#"[{"op": "replace", "path": "/status/allocatable/gpu.intel.com~1i915", "value": "0"}]"#,
+            ],
+            "BRT021",
+            &[
+                "patch",
+                "node",
+                "danilo.home.arpa",
+                "--subresource=status",
+                "--type=json",
+                "-p",
+                r#"[{"op": "replace", "path": "/status/allocatable/gpu.intel.com~1i915", "value": "1"}]"#,
+            ],
+        ),
+    ] {
+        kubectl(control_plane, breaks).await;
+        let broken = run(kubeconfig, &["lint", "-o", "json"]).ended(1, "0 errors, 1 warning");
+        let finding = &broken.json()["findings"][0];
+        assert_eq!(finding["code"], code, "{}", broken.data);
+        if fixes[0] == "taint" {
+            let command = format!("`kubectl {}`", fixes.join(" "));
+            let help = finding["help"].as_str().expect("a help");
+            assert!(help.contains(&command), "{help}");
+        }
+        kubectl(control_plane, fixes).await;
+        run(kubeconfig, &["lint"]).ended(0, clean);
+    }
 }
 
 async fn a_bad_object_is_left_out_and_found(control_plane: &ControlPlane, kubeconfig: &Path) {
@@ -155,6 +238,7 @@ async fn a_bad_object_is_left_out_and_found(control_plane: &ControlPlane, kubeco
         found,
         [
             "BRT001 gpupool/typo metadata.name",
+            "BRT018 gpupool/typo spec.hostnames[0]",
             "BRT008 gpupool/typo spec.resourceName",
             "BRT000 workloadclass/typo spec.pools[0].name",
         ]
@@ -246,6 +330,7 @@ async fn whoever_lacks_rights_is_told_which_and_gets_the_rest() {
     // a class by a label of namespaces is a warning
     let may = async || (run(&kubeconfig, &["lint"]).code == Some(1)).then_some(());
     assert!(eventually(may).await.is_some());
+    run(&kubeconfig, &["lint"]).ended(1, "so the table is not held against the Nodes");
     let previewed = preview("ai").ended(1, "so the names of namespaces count here, and no label");
     assert_eq!(previewed.json()["pods"][0]["reason"], "ClassUnavailable");
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core;
 use serde::{Deserialize, de};
 use serde_json::Value;
 
@@ -41,10 +42,10 @@ struct Spec {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-struct Taint {
-    key: String,
-    value: Option<String>,
-    effect: String,
+pub(crate) struct Taint {
+    pub(crate) key: String,
+    pub(crate) value: Option<String>,
+    pub(crate) effect: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -64,10 +65,10 @@ struct NodeInfo {
 /// A Node: its name, labels, taints, and what can be asked for there.
 #[derive(Clone, Debug, Default)]
 pub struct Node {
-    name: String,
-    labels: BTreeMap<String, String>,
-    taints: Vec<Taint>,
-    allocatable: BTreeMap<String, u64>,
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) taints: Vec<Taint>,
+    pub(crate) allocatable: BTreeMap<String, u64>,
     os_image: String,
 }
 
@@ -115,6 +116,31 @@ fn object(document: &yaml::Node) -> serde_json::Result<Object> {
     } else {
         // a list would be read as an object, field by field
         Err(de::Error::custom("a document is no object"))
+    }
+}
+
+/// A Node as the API server gives it.
+impl From<core::v1::Node> for Node {
+    fn from(node: core::v1::Node) -> Self {
+        let status = node.status.unwrap_or_default();
+        let taints = node.spec.and_then(|spec| spec.taints).unwrap_or_default();
+        let amounts = status.allocatable.into_iter().flatten();
+        Self {
+            name: node.metadata.name.unwrap_or_default(),
+            labels: node.metadata.labels.unwrap_or_default(),
+            taints: taints
+                .into_iter()
+                .map(|taint| Taint {
+                    key: taint.key,
+                    value: taint.value,
+                    effect: taint.effect,
+                })
+                .collect(),
+            allocatable: amounts
+                .filter_map(|(resource, amount)| Some((resource, amount.0.parse().ok()?)))
+                .collect(),
+            os_image: status.node_info.map(|it| it.os_image).unwrap_or_default(),
+        }
     }
 }
 

@@ -21,6 +21,7 @@ mod nodes;
 mod reach;
 mod report;
 mod resources;
+mod seen;
 mod sharing;
 mod suppression;
 mod taints;
@@ -29,6 +30,7 @@ pub(crate) use taints::is_kubernetes_own;
 
 pub use code::{CODES, Code, INVALID, SUPPRESSION};
 pub use report::{Report, Suppressed, lint_objects};
+pub use seen::Seen;
 
 /// Every check, in the order of the codes.
 const CHECKS: &[Check] = &[
@@ -47,6 +49,10 @@ const CHECKS: &[Check] = &[
     Check(&code::UNSAID_TAINT, taints::unsaid_taint),
     Check(&code::DOTTED_HOSTNAME, nodes::dotted_hostname),
     Check(&code::MIXED_CLASS, karpenter::mixed_class),
+    Check(&code::MISSING_NODE, seen::missing_node),
+    Check(&code::UNLISTED_TAINT, seen::unlisted_taint),
+    Check(&code::MISSING_TAINT, seen::missing_taint),
+    Check(&code::MISSING_GPUS, seen::missing_gpus),
 ];
 
 /// A code, and the function that finds it.
@@ -58,6 +64,7 @@ struct Manifests<'m> {
     pools: Vec<(usize, &'m GPUPool)>,
     classes: Vec<(usize, &'m WorkloadClass)>,
     pools_by_name: BTreeMap<&'m str, &'m GPUPool>,
+    seen: Option<&'m Seen>,
 }
 
 /// The problems that one check finds.
@@ -65,10 +72,13 @@ struct Manifests<'m> {
 struct Found(Vec<Problem>);
 
 /// Every problem with its code, by the order of the documents, then by code. The documents need not be valid: what makes
-/// them invalid is not said again.
+/// them invalid is not said again. They are held against what was seen of a cluster, if anything was.
 #[must_use]
-pub fn lint(documents: &[Document]) -> Vec<(&'static Code, Problem)> {
-    let manifests = Manifests::of(documents);
+pub fn lint(documents: &[Document], seen: Option<&Seen>) -> Vec<(&'static Code, Problem)> {
+    let manifests = Manifests {
+        seen,
+        ..Manifests::of(documents)
+    };
     let run = |Check(code, check): &'static Check| {
         let mut found = Found::default();
         check(&manifests, &mut found);
@@ -175,7 +185,9 @@ mod testing {
 
     /// The problems of one code: the field, and the message with the help.
     pub(super) fn problems(code: &Code, documents: &[Document]) -> Vec<(String, String)> {
-        let found = lint(documents).into_iter().filter(|(of, _)| *of == code);
+        let found = lint(documents, None)
+            .into_iter()
+            .filter(|(of, _)| *of == code);
         found
             .map(|(_, problem)| {
                 (

@@ -37,6 +37,10 @@ pub const CODES: &[&Code] = &[
     &NO_CLASS,
     &DOTTED_HOSTNAME,
     &MIXED_CLASS,
+    &MISSING_NODE,
+    &UNLISTED_TAINT,
+    &MISSING_TAINT,
+    &MISSING_GPUS,
 ];
 
 macro_rules! codes {
@@ -73,6 +77,10 @@ codes! {
     pub(super) NO_CLASS = "BRT015", Warning, "a table without a class";
     pub(super) DOTTED_HOSTNAME = "BRT016", Warning, "a hostname with a dot";
     pub(super) MIXED_CLASS = "BRT017", Warning, "a class of hostnames and of nodes that Karpenter adds";
+    pub(super) MISSING_NODE = "BRT018", Warning, "a pool without a Node, or a hostname that no Node has";
+    pub(super) UNLISTED_TAINT = "BRT019", Warning, "a taint of a Node that its pool does not list";
+    pub(super) MISSING_TAINT = "BRT020", Warning, "a taint of a pool that a Node of it does not have";
+    pub(super) MISSING_GPUS = "BRT021", Warning, "a Node without the resource of its pool";
 }
 
 impl Code {

@@ -1,6 +1,7 @@
 //! The lint of a table's files: what it finds, with its places, less what a comment suppresses.
 
 use super::{
+    Seen,
     code::{Code, INVALID, NO_CLASS, SUPPRESSION},
     lint,
     suppression::FORM,
@@ -55,19 +56,19 @@ impl Report {
 }
 
 impl TableFiles {
-    /// Reads and lints. What makes the table invalid is among what it finds.
-    pub fn lint(&self) -> Result<Report, Error> {
-        Ok(report(&self.read()?, NamespaceLabels::NameAlone))
+    /// Reads and lints, also by what was seen of a cluster. What makes the table invalid is among what it finds.
+    pub fn lint(&self, seen: Option<&Seen>) -> Result<Report, Error> {
+        Ok(report(&self.read()?, NamespaceLabels::NameAlone, seen))
     }
 }
 
 /// Lints the objects of a cluster, each a text. What is invalid is among what it finds: the table is without it.
 #[must_use]
-pub fn lint_objects(objects: &[SourceText]) -> Report {
-    report(objects, NamespaceLabels::All)
+pub fn lint_objects(objects: &[SourceText], seen: Option<&Seen>) -> Report {
+    report(objects, NamespaceLabels::All, seen)
 }
 
-fn report(files: &[SourceText], labels: NamespaceLabels) -> Report {
+fn report(files: &[SourceText], labels: NamespaceLabels, seen: Option<&Seen>) -> Report {
     let mut comments: Vec<Comment<'_>> = files
         .iter()
         .flat_map(|file| suppression::comments(file, &FORM))
@@ -76,7 +77,7 @@ fn report(files: &[SourceText], labels: NamespaceLabels) -> Report {
         files: files.len(),
         ..Report::default()
     };
-    for found in find(files, labels) {
+    for found in find(files, labels, seen) {
         let diagnostic = &found.diagnostic;
         match comments
             .iter_mut()
@@ -104,7 +105,7 @@ fn report(files: &[SourceText], labels: NamespaceLabels) -> Report {
 }
 
 /// What makes the table invalid, and what the checks find where it can be decoded.
-fn find(files: &[SourceText], labels: NamespaceLabels) -> Vec<Found> {
+fn find(files: &[SourceText], labels: NamespaceLabels, seen: Option<&Seen>) -> Vec<Found> {
     let invalid = |diagnostic| Found {
         diagnostic: coded(&INVALID, diagnostic),
         object_line: None,
@@ -118,10 +119,12 @@ fn find(files: &[SourceText], labels: NamespaceLabels) -> Vec<Found> {
     let (_, problems) = validate(&documents, labels);
     let problems = problems.into_iter();
     let problems = problems.map(|problem| invalid(decoded.diagnostic(problem)));
-    let found = lint(&documents).into_iter().map(|(code, problem)| Found {
-        object_line: Some(decoded.first_line(problem.origin)),
-        diagnostic: coded(code, decoded.diagnostic(problem)),
-    });
+    let found = lint(&documents, seen)
+        .into_iter()
+        .map(|(code, problem)| Found {
+            object_line: Some(decoded.first_line(problem.origin)),
+            diagnostic: coded(code, decoded.diagnostic(problem)),
+        });
     problems.chain(found).chain(no_class).collect()
 }
 
@@ -187,6 +190,7 @@ spec: {pools: [{name: p}]}
         report(
             &[SourceText::new("t.yaml", text)],
             NamespaceLabels::NameAlone,
+            None,
         )
     }
 
