@@ -45,6 +45,8 @@ pub mod patch;
 pub mod outcome;
 pub mod remarks;
 
+pub mod check;
+
 pub mod accelerators;
 pub mod field;
 pub mod json;

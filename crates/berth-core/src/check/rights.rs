@@ -1,0 +1,388 @@
+//! What berth's ServiceAccount may do: all that it needs, and nothing by which it could harm.
+
+use std::fmt;
+
+use serde_json::json;
+
+use super::{Check, Seen, counted, patch};
+use crate::names::GROUP;
+
+/// Somebody's right to do something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Right {
+    /// As `list`.
+    pub verb: &'static str,
+    /// Empty for the core group.
+    pub group: &'static str,
+    /// As `pods`.
+    pub resource: &'static str,
+    /// As `status`, or empty.
+    pub subresource: &'static str,
+    /// Of which object; empty for all.
+    pub name: String,
+    /// Where; empty for everywhere.
+    pub namespace: String,
+    /// Whether berth needs it; else it must not have it.
+    pub is_needed: bool,
+}
+
+/// Whose rights they are, and what berth is told to do.
+#[derive(Clone, Debug)]
+pub struct Account {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// The name of its `ClusterRole` and Role, and of the Lease.
+    pub role: String,
+    /// Whether the table is in the cluster. Without it, berth needs no right.
+    pub reads_cluster: bool,
+    /// `--live`.
+    pub live: bool,
+    /// `--status`.
+    pub status: bool,
+    /// `--events`.
+    pub events: bool,
+}
+
+/// What the API server says to a question about a right.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Ruling {
+    /// Whether it allows it.
+    pub is_allowed: bool,
+    /// Why, as `RBAC: allowed by ClusterRoleBinding "x" of ClusterRole "y" to ServiceAccount "berth/berth"`.
+    pub reason: String,
+}
+
+/// What would harm if berth were taken over: verb, group, resource and subresource.
+const HARMFUL: [(&str, &str, &str, &str); 12] = [
+    ("get", "", "secrets", ""),
+    ("list", "", "secrets", ""),
+    ("create", "", "pods", ""),
+    ("patch", "", "pods", ""),
+    ("delete", "", "pods", ""),
+    ("create", "", "pods", "binding"),
+    ("create", "", "pods", "exec"),
+    ("patch", "", "nodes", ""),
+    ("create", "", "serviceaccounts", "token"),
+    (
+        "create",
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+        "",
+    ),
+    (
+        "patch",
+        "admissionregistration.k8s.io",
+        "mutatingwebhookconfigurations",
+        "",
+    ),
+    ("escalate", "rbac.authorization.k8s.io", "clusterroles", ""),
+];
+
+impl fmt::Display for Right {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.verb, self.resource)?;
+        if !self.subresource.is_empty() {
+            write!(f, "/{}", self.subresource)?;
+        }
+        if !self.group.is_empty() {
+            write!(f, ".{}", self.group)?;
+        }
+        if !self.name.is_empty() {
+            write!(f, " {}", self.name)?;
+        }
+        if !self.namespace.is_empty() {
+            write!(f, " in namespace {}", self.namespace)?;
+        }
+        Ok(())
+    }
+}
+
+/// Every right that is to be asked about.
+#[must_use]
+pub fn asked(account: &Account) -> Vec<Right> {
+    let mut all = Vec::new();
+    let mut needs = |verbs: &[&'static str],
+                     group: &'static str,
+                     resource: &'static str,
+                     subresource: &'static str| {
+        all.extend(verbs.iter().map(|verb| Right {
+            verb,
+            group,
+            resource,
+            subresource,
+            name: String::new(),
+            namespace: String::new(),
+            is_needed: true,
+        }));
+    };
+    let follow = &["list", "watch"];
+    if account.reads_cluster {
+        needs(follow, GROUP, "gpupools", "");
+        needs(follow, GROUP, "workloadclasses", "");
+        needs(follow, "", "namespaces", "");
+        if account.live {
+            needs(follow, "", "nodes", "");
+            needs(follow, "", "pods", "");
+            needs(follow, "resource.k8s.io", "deviceclasses", "");
+        }
+        if account.status {
+            needs(&["patch"], GROUP, "gpupools", "status");
+            needs(&["patch"], GROUP, "workloadclasses", "status");
+        }
+        if account.events {
+            needs(&["create"], "events.k8s.io", "events", "");
+        }
+        if account.status {
+            all.extend(["get", "list", "watch", "update"].map(|verb| Right {
+                verb,
+                group: "coordination.k8s.io",
+                resource: "leases",
+                subresource: "",
+                name: account.role.clone(),
+                namespace: account.namespace.clone(),
+                is_needed: true,
+            }));
+        }
+    }
+    all.extend(HARMFUL.map(|(verb, group, resource, subresource)| Right {
+        verb,
+        group,
+        resource,
+        subresource,
+        name: String::new(),
+        namespace: String::new(),
+        is_needed: false,
+    }));
+    all
+}
+
+/// Whether the account has all that it needs, and none that it should not have.
+#[must_use]
+pub fn rights(account: &Seen<Account>, rulings: &Seen<Vec<(Right, Ruling)>>) -> Vec<Check> {
+    let (needs, harms) = (
+        "berth has the rights that it needs",
+        "berth has no right by which it could harm",
+    );
+    let (account, rulings) = match (account, rulings) {
+        (Ok(account), Ok(rulings)) => (account, rulings),
+        (Err(why), _) | (_, Err(why)) => {
+            return vec![Check::skipped(needs, why), Check::skipped(harms, why)];
+        }
+    };
+    let missing = rulings
+        .iter()
+        .filter(|(right, ruling)| right.is_needed && !ruling.is_allowed);
+    let missing: Vec<&Right> = missing.map(|(right, _)| right).collect();
+    let mut checks = vec![if missing.is_empty() {
+        let needed = rulings.iter().filter(|(right, _)| right.is_needed).count();
+        Check::passed(format!("{needs}: {}", counted(needed, "right", "rights")))
+    } else {
+        let names: Vec<String> = missing.iter().map(ToString::to_string).collect();
+        Check::failed(needs, format!("it may not {}", names.join(", ")))
+            .run(account.grant(&missing))
+    }];
+    let harmful = rulings
+        .iter()
+        .filter(|(right, ruling)| !right.is_needed && ruling.is_allowed);
+    let harmful: Vec<&(Right, Ruling)> = harmful.collect();
+    checks.push(if harmful.is_empty() {
+        Check::passed(harms)
+    } else {
+        account.too_much(harms, &harmful)
+    });
+    checks
+}
+
+impl Account {
+    /// Adds rules to the roles that are installed.
+    fn grant(&self, missing: &[&Right]) -> String {
+        let patch_of = |object: String, rights: Vec<&&Right>| {
+            let rule = |right: &&&Right| {
+                let slash = if right.subresource.is_empty() {
+                    ""
+                } else {
+                    "/"
+                };
+                let resource = format!("{}{slash}{}", right.resource, right.subresource);
+                let mut rule = json!({"apiGroups": [right.group], "resources": [resource], "verbs": [right.verb]});
+                if !right.name.is_empty() {
+                    rule["resourceNames"] = json!([right.name]);
+                }
+                json!({"op": "add", "path": "/rules/-", "value": rule})
+            };
+            let operations: Vec<_> = rights.iter().map(rule).collect();
+            (!operations.is_empty()).then(|| patch(&object, &json!(operations)))
+        };
+        let (everywhere, here): (Vec<_>, Vec<_>) =
+            missing.iter().partition(|it| it.namespace.is_empty());
+        let of_cluster = patch_of(format!("clusterrole {}", self.role), everywhere);
+        let of_namespace = patch_of(format!("role {} -n {}", self.role, self.namespace), here);
+        let both: Vec<String> = of_cluster.into_iter().chain(of_namespace).collect();
+        both.join(" && ")
+    }
+
+    /// Names the bindings by which it is allowed; those that are not berth's own can be deleted.
+    fn too_much(&self, what: &str, harmful: &[&(Right, Ruling)]) -> Check {
+        let names: Vec<String> = harmful.iter().map(|(right, _)| right.to_string()).collect();
+        let mut bindings: Vec<(String, String)> = harmful
+            .iter()
+            .filter_map(|(_, it)| binding(&it.reason))
+            .collect();
+        bindings.sort();
+        bindings.dedup();
+        let by = bindings.iter().map(|(kind, name)| format!("{kind} {name}"));
+        let by = by.collect::<Vec<_>>().join(", ");
+        let by = if by.is_empty() {
+            String::new()
+        } else {
+            format!(", by {by}")
+        };
+        let check = Check::failed(what, format!("it may {}{by}", names.join(", ")));
+        let is_own = |(_, name): &(String, String)| *name == self.role;
+        if bindings.is_empty() || bindings.iter().any(is_own) {
+            return check.advise(format!(
+                "remove these rules: kubectl edit clusterrole {role}; or install berth's own again",
+                role = self.role
+            ));
+        }
+        let deletes = bindings
+            .iter()
+            .map(|(kind, name)| match name.split_once('/') {
+                Some((name, namespace)) => format!(
+                    "kubectl delete {} {name} -n {namespace}",
+                    kind.to_ascii_lowercase()
+                ),
+                None => format!("kubectl delete {} {name}", kind.to_ascii_lowercase()),
+            });
+        check.run(deletes.collect::<Vec<_>>().join(" && "))
+    }
+}
+
+/// The kind and name of the binding that a reason names. A `RoleBinding` is written as name/namespace.
+fn binding(reason: &str) -> Option<(String, String)> {
+    let (_, rest) = reason.split_once("allowed by ")?;
+    let (kind, rest) = rest.split_once(" \"")?;
+    let (name, _) = rest.split_once('"')?;
+    let is_binding = matches!(kind, "ClusterRoleBinding" | "RoleBinding");
+    is_binding.then(|| (kind.to_owned(), name.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::check::{Outcome, Unseen};
+
+    fn account() -> Account {
+        Account {
+            namespace: "gpu".to_owned(),
+            name: "berth".to_owned(),
+            role: "berth".to_owned(),
+            reads_cluster: true,
+            live: true,
+            status: true,
+            events: true,
+        }
+    }
+
+    /// The rulings where these rights are turned.
+    fn checks(turned: &[&str], reason: &str) -> Vec<Check> {
+        let ruling = |right: Right| {
+            let is_turned = turned.contains(&&*right.to_string());
+            let ruling = Ruling {
+                is_allowed: right.is_needed != is_turned,
+                reason: reason.to_owned(),
+            };
+            (right, ruling)
+        };
+        let rulings = asked(&account()).into_iter().map(ruling).collect();
+        rights(&Ok(account()), &Ok(rulings))
+    }
+
+    #[test]
+    fn a_right_that_is_missing_is_named_and_the_patch_adds_it() {
+        let all = checks(&[], "");
+        assert!(
+            all.iter().all(|it| it.outcome == Outcome::Passed),
+            "{all:?}"
+        );
+        let missing = checks(
+            &[
+                "watch nodes",
+                "patch gpupools/status.berth.dev",
+                "update leases.coordination.k8s.io berth in namespace gpu",
+            ],
+            "",
+        );
+        assert_eq!(missing[0].outcome, Outcome::Failed);
+        assert_eq!(missing[1].outcome, Outcome::Passed);
+        let hint = missing[0].hint.as_ref().expect("a hint").text();
+        let (of_cluster, of_namespace) = hint.split_once(" && ").expect("two");
+        assert!(
+            of_cluster.starts_with("kubectl patch clusterrole berth --type=json -p '["),
+            "{hint}"
+        );
+        assert!(
+            of_cluster.contains(r#"{"apiGroups":[""],"resources":["nodes"],"verbs":["watch"]}"#),
+            "{hint}"
+        );
+        assert!(
+            of_cluster.contains(r#""resources":["gpupools/status"]"#),
+            "{hint}"
+        );
+        assert!(
+            of_namespace.starts_with("kubectl patch role berth -n gpu"),
+            "{hint}"
+        );
+        assert!(
+            of_namespace.contains(r#""resourceNames":["berth"]"#),
+            "{hint}"
+        );
+    }
+
+    #[test]
+    fn a_right_by_which_it_could_harm_is_named_with_its_binding() {
+        let reason = r#"RBAC: allowed by ClusterRoleBinding "too-much" of ClusterRole "view-all" to ServiceAccount "berth/gpu""#;
+        let found = checks(&["get secrets", "list secrets"], reason);
+        assert_eq!(found[1].outcome, Outcome::Failed);
+        let said = found[1].found.as_deref().expect("said");
+        assert_eq!(
+            said,
+            "it may get secrets, list secrets, by ClusterRoleBinding too-much"
+        );
+        assert_eq!(
+            found[1].hint.as_ref().expect("a hint").text(),
+            "kubectl delete clusterrolebinding too-much"
+        );
+        let own = checks(&["get secrets"], &reason.replace("too-much", "berth"));
+        assert!(
+            own[1]
+                .hint
+                .as_ref()
+                .expect("a hint")
+                .text()
+                .contains("kubectl edit clusterrole berth")
+        );
+    }
+
+    #[test]
+    fn what_is_switched_off_needs_no_right_and_what_is_not_known_is_skipped() {
+        let needed = |account: &Account| asked(account).iter().filter(|it| it.is_needed).count();
+        let files = Account {
+            reads_cluster: false,
+            ..account()
+        };
+        assert_eq!(needed(&files), 0);
+        let quiet = Account {
+            live: false,
+            status: false,
+            events: false,
+            ..account()
+        };
+        assert_eq!((needed(&account()), needed(&quiet)), (19, 6));
+        let why = Unseen("no right to ask".to_owned());
+        let skipped = rights(&Err(why.clone()), &Err(why));
+        assert!(skipped.iter().all(|it| it.outcome == Outcome::Skipped));
+    }
+}
