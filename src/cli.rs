@@ -10,6 +10,7 @@ use berth_manifests::table_files::TableFiles;
 mod annotation;
 pub mod bench;
 mod certs;
+mod check;
 mod cluster;
 mod completions;
 mod crds;
@@ -67,6 +68,7 @@ enum Command {
     Lint(lint::Lint),
     Test(test::Test),
     Bench(bench::Bench),
+    Check(check::Check),
     Certs(certs::Certs),
     Crds(crds::Crds),
     Placed(placed::Placed),
@@ -234,6 +236,7 @@ impl Cli {
             Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
             Command::Bench(bench) => bench.run(),
+            Command::Check(check) => check.run(),
             Command::Certs(certs) => certs.run(),
             Command::Crds(crds) => crds.run(),
             Command::Placed(placed) => placed.run(),
@@ -319,6 +322,7 @@ mod tests {
                 "forward_ca",
                 "kubeconfig",
                 "context",
+                "install_namespace",
             ],
         ),
         (

@@ -114,6 +114,8 @@ pub(crate) enum Ended {
     Fine,
     /// It found something, or changes where they were asked for.
     Found,
+    /// The time was over before all was well.
+    TimeOver,
 }
 
 impl From<Ended> for ExitCode {
@@ -121,6 +123,8 @@ impl From<Ended> for ExitCode {
         match ended {
             Ended::Fine => Self::SUCCESS,
             Ended::Found => Self::from(1),
+            // as timeout(1) has it
+            Ended::TimeOver => Self::from(124),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::{
     SettingsOptions,
     report::{Ended, Failure},
 };
+use berth_core::table::Settings;
 use berth_manifests::table_files::TableFiles;
 use berth_server::{
     metrics::Metrics,
@@ -112,7 +113,32 @@ impl TableFrom {
     }
 }
 
+/// What the flags of an installed replica say, as far as a check looks at it.
+#[derive(Clone, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
+pub(super) struct Flags {
+    pub(super) reads_cluster: bool,
+    pub(super) settings: Settings,
+    pub(super) live: bool,
+    pub(super) status: bool,
+    pub(super) events: bool,
+    pub(super) lease: String,
+}
+
 impl Serve {
+    /// What the flags say, without serving.
+    pub(super) fn flags(self) -> Result<Flags, Failure> {
+        let is_on = |switch| switch == cluster::Switch::On;
+        Ok(Flags {
+            reads_cluster: self.table.table_source == SourceName::Cluster,
+            settings: self.table.settings.try_into()?,
+            live: is_on(self.cluster.live),
+            status: is_on(self.cluster.status),
+            events: is_on(self.cluster.events),
+            lease: self.cluster.lease,
+        })
+    }
+
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let metrics = Arc::new(Metrics::default());
         let dropped = metrics.log_lines_dropped.clone();

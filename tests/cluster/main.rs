@@ -33,6 +33,7 @@ mod api_server;
 mod bare;
 mod certificates;
 mod chaos;
+mod check;
 mod choice;
 mod chooser;
 #[path = "../common/mod.rs"]

@@ -2,7 +2,13 @@
 
 use std::{collections::BTreeSet, fs, time::Duration};
 
-use berth_core::{outcome::Reason, review::review, table::Settings, view::View};
+use berth_core::{
+    check::{Expected, Outcome, configuration},
+    outcome::Reason,
+    review::review,
+    table::Settings,
+    view::View,
+};
 use berth_server::{
     metrics::{Metrics, Source},
     webhook,
@@ -74,6 +80,26 @@ fn it_asks_about_the_pods_that_berth_answers_for() {
     mirror["request"]["object"]["metadata"]["annotations"] =
         json!({"kubernetes.io/config.mirror": ""});
     assert_eq!(reason(&mirror, &view), Reason::MirrorPod);
+}
+
+/// What `berth check` compares the configuration with.
+#[test]
+fn a_check_finds_each_rendering_as_it_is_shipped() {
+    for rendering in renderings() {
+        let object = rendering.find("MutatingWebhookConfiguration", "berth");
+        let expected = Expected {
+            class_label: flag(&rendering.flags(), "class_label"),
+            reads_cluster: rendering.reads_cluster(),
+            path: webhook::PATH.to_owned(),
+        };
+        let check = configuration(&Ok(vec![typed(object)]), &expected);
+        assert_eq!(
+            check.outcome,
+            Outcome::Passed,
+            "{}: {check:?}",
+            rendering.name
+        );
+    }
 }
 
 /// A namespace may name the class of its Pods: those without one are asked about there, and nowhere else.

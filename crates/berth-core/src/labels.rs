@@ -40,6 +40,14 @@ impl Namespaces {
         }
     }
 
+    /// The names of those whose labels are known, sorted.
+    #[must_use]
+    pub fn names(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.labels.keys().map(String::as_str).collect();
+        names.sort_unstable();
+        names
+    }
+
     /// A namespace by its name, which is all that is known of some.
     #[must_use]
     pub fn of_name<'v>(&'v self, name: &'v str) -> Namespace<'v> {

@@ -29,6 +29,7 @@ use crate::{
 use berth_manifests::files::{consistently, plain};
 use time::OffsetDateTime;
 
+pub mod asked;
 pub mod client;
 pub mod files;
 pub mod peer;

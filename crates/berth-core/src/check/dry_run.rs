@@ -26,13 +26,13 @@ const SYMPTOMS: [(&[&str], &str, &str); 5] = [
         ],
         "the control plane does not reach the port",
         "open the port of the nodes and Pods for the control plane in the firewall, or let berth listen on one that is \
-         open: helm upgrade berth deploy/chart/berth -n berth --reuse-values --set webhook.port=10250 \
+         open: helm upgrade RELEASE deploy/chart/berth -n NAMESPACE --reuse-values --set webhook.port=10250 \
          (deploy/README.md, \"If the control plane cannot reach the port\")",
     ),
     (
         &["connection refused", "connection reset", "EOF"],
         "nothing listens at the port",
-        "see whether berth runs and listens there: kubectl get pods,endpointslices -n berth -o wide",
+        "see whether berth runs and listens there: kubectl get pods,endpointslices -n NAMESPACE -o wide",
     ),
     (
         &["x509", "certificate", "tls:"],
@@ -43,7 +43,7 @@ const SYMPTOMS: [(&[&str], &str, &str); 5] = [
     (
         &["no endpoints available", "no service port", "not found"],
         "the Service leads nowhere",
-        "kubectl get service,endpointslices -n berth",
+        "kubectl get service,endpointslices -n NAMESPACE",
     ),
     (
         &["no such host", "lookup "],
@@ -52,9 +52,14 @@ const SYMPTOMS: [(&[&str], &str, &str); 5] = [
     ),
 ];
 
-/// Whether a Pod of a class in a namespace is placed.
+/// Whether a Pod of a class in a namespace is placed. What is installed has a namespace and a name.
 #[must_use]
-pub fn dry_run(class: &str, namespace: &str, answer: &Seen<Answer>) -> Check {
+pub fn dry_run(
+    class: &str,
+    namespace: &str,
+    installed: (&str, &str),
+    answer: &Seen<Answer>,
+) -> Check {
     let what =
         format!("a Pod of class {class} in namespace {namespace} comes back placed from a dry run");
     match answer {
@@ -62,11 +67,11 @@ pub fn dry_run(class: &str, namespace: &str, answer: &Seen<Answer>) -> Check {
         Ok(Answer::Placed(pool)) => Check::passed(format!("{what}: pool {pool}")),
         Ok(Answer::Unchanged) => Check::failed(what, "it was created as it is: the API server did not ask berth")
             .advise("with failurePolicy Ignore, see whether berth answers; a configuration that is new counts after a second"),
-        Ok(Answer::Denied(message)) => denied(what, message),
+        Ok(Answer::Denied(message)) => denied(what, message, installed),
     }
 }
 
-fn denied(what: String, message: &str) -> Check {
+fn denied(what: String, message: &str, (namespace, name): (&str, &str)) -> Check {
     let hook = format!("{HOOK}.{GROUP}\"");
     let is_of_berth = message.contains(&hook);
     if message.contains("failed calling webhook") && is_of_berth {
@@ -83,7 +88,11 @@ fn denied(what: String, message: &str) -> Check {
         return if advice.is_empty() {
             check
         } else {
-            check.advise(advice)
+            check.advise(
+                advice
+                    .replace("NAMESPACE", namespace)
+                    .replace("RELEASE", name),
+            )
         };
     }
     if is_of_berth {
@@ -99,7 +108,7 @@ mod tests {
     use crate::check::Outcome;
 
     fn check(answer: Answer) -> Check {
-        dry_run("vllm", "default", &Ok(answer))
+        dry_run("vllm", "default", ("gpu", "berth"), &Ok(answer))
     }
 
     /// The messages of a kube-apiserver 1.37.
@@ -125,7 +134,7 @@ mod tests {
             (
                 "dial tcp 10.0.0.7:8443: connect: connection refused",
                 "nothing listens",
-                "kubectl get pods",
+                "kubectl get pods,endpointslices -n gpu",
             ),
             (
                 "tls: failed to verify certificate: x509: certificate signed by unknown authority",

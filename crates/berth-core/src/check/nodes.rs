@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Check, Seen, counted, patch, shell};
 use crate::{
@@ -33,7 +33,7 @@ struct OfPool<'c> {
     provided: &'c [(String, String)],
 }
 
-/// Every accepted pool against the Nodes. The DeviceClasses are by name, with the extended resource that each provides.
+/// Every accepted pool against the Nodes. The device classes are by name, with the extended resource that each provides.
 #[must_use]
 pub fn pools(
     compiled: &Seen<Compiled>,
@@ -184,8 +184,22 @@ impl OfPool<'_> {
             .filter_map(|it| it.labels.get(HOSTNAME_LABEL).map(String::as_str))
             .collect();
         let hostnames = self.spec.hostnames.iter().flatten();
-        let missing = hostnames.filter(|it| !there.contains(it.as_str()));
-        missing.map(|it| self.no_host(it)).collect()
+        let missing: Vec<&String> = hostnames
+            .filter(|it| !there.contains(it.as_str()))
+            .collect();
+        let mut checks: Vec<Check> = missing
+            .iter()
+            .take(NAMED)
+            .map(|it| self.no_host(it))
+            .collect();
+        if let Some(more) = missing.len().checked_sub(NAMED + 1) {
+            let found = format!("{} more of its hostnames have no Node", more + 1);
+            checks.push(
+                Check::warned(self.what(), found)
+                    .run(format!("kubectl get nodes -L {HOSTNAME_LABEL}")),
+            );
+        }
+        checks
     }
 
     fn what(&self) -> String {
@@ -415,8 +429,7 @@ impl OfPool<'_> {
         let found = format!("{} {offer} none", named(&empty));
         if let Some(other) = self.other(first) {
             let found = format!("{found}, and {other} instead: the name that its driver gives");
-            let operation =
-                json!([{"op": "replace", "path": "/spec/resourceName", "value": other}]);
+            let operation = self.renames(other);
             return Some(
                 Check::failed(what, found)
                     .run(patch(&format!("gpupool {}", self.name), &operation)),
@@ -424,8 +437,7 @@ impl OfPool<'_> {
         }
         if let Some((class, resource)) = self.by_dra() {
             let found = format!("{found}; DRA offers {resource} (DeviceClass {class})");
-            let operation =
-                json!([{"op": "replace", "path": "/spec/resourceName", "value": resource}]);
+            let operation = self.renames(resource);
             return Some(
                 Check::failed(what, found)
                     .run(patch(&format!("gpupool {}", self.name), &operation)),
@@ -448,6 +460,22 @@ impl OfPool<'_> {
         Some(
             Check::failed(what, format!("{found}: does the device plugin run there?")).run(command),
         )
+    }
+
+    /// Gives the pool this resource. An alias cannot be the pool's own resource: where it is one, the two names change places.
+    fn renames(&self, resource: &str) -> Value {
+        let mut operations = Vec::new();
+        if let Some(alias) = self
+            .spec
+            .resource_aliases
+            .iter()
+            .position(|it| it == resource)
+        {
+            let path = format!("/spec/resourceAliases/{alias}");
+            operations.push(json!({"op": "replace", "path": path, "value": self.resource()}));
+        }
+        operations.push(json!({"op": "replace", "path": "/spec/resourceName", "value": resource}));
+        json!(operations)
     }
 
     /// Another GPU of the same vendor that the node offers, as by another driver.

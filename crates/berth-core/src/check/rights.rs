@@ -1,4 +1,4 @@
-//! What berth's ServiceAccount may do: all that it needs, and nothing by which it could harm.
+//! What berth's service account may do: all that it needs, and nothing by which it could harm.
 
 use std::fmt;
 
@@ -28,13 +28,19 @@ pub struct Right {
 
 /// Whose rights they are, and what berth is told to do.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of berth serve"
+)]
 pub struct Account {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// The name of its `ClusterRole` and Role, and of the Lease.
+    /// The name of its `ClusterRole` and Role.
     pub role: String,
+    /// The name of its Lease.
+    pub lease: String,
     /// Whether the table is in the cluster. Without it, berth needs no right.
     pub reads_cluster: bool,
     /// `--live`.
@@ -140,7 +146,7 @@ pub fn asked(account: &Account) -> Vec<Right> {
                 group: "coordination.k8s.io",
                 resource: "leases",
                 subresource: "",
-                name: account.role.clone(),
+                name: account.lease.clone(),
                 namespace: account.namespace.clone(),
                 is_needed: true,
             }));
@@ -279,6 +285,7 @@ mod tests {
             namespace: "gpu".to_owned(),
             name: "berth".to_owned(),
             role: "berth".to_owned(),
+            lease: "berth".to_owned(),
             reads_cluster: true,
             live: true,
             status: true,
