@@ -65,6 +65,19 @@ pub enum Change {
     DeviceClasses(Vec<(String, Option<String>)>),
 }
 
+/// What a node offers of a resource, and what of it is taken.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Offer {
+    /// What it offers.
+    pub allocatable: u32,
+    /// What the Pods on it have.
+    pub allocated: u64,
+    /// What is kept for Pods for which room is made there.
+    pub nominated: u64,
+    /// What is left.
+    pub free: u32,
+}
+
 /// What is listed.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Kind {
@@ -226,12 +239,23 @@ impl Fleet {
     /// The devices of a resource that a node has free for a Pod of the same priority as those for which room is made.
     #[must_use]
     pub fn free(&self, node: &str, resource: &str) -> u32 {
+        self.offer(node, resource).free
+    }
+
+    /// What a node offers of a resource, and what of it is taken.
+    #[must_use]
+    pub fn offer(&self, node: &str, resource: &str) -> Offer {
         let node = self.names.find(node).and_then(|id| self.nodes.get(&id));
         let of = |node: &Node| {
-            Some(
-                node.numbers_with_nominated(self.names.find(resource)?)
-                    .free(),
-            )
+            let resource = self.names.find(resource)?;
+            let bound = node.numbers(resource);
+            let all = node.numbers_with_nominated(resource);
+            Some(Offer {
+                allocatable: bound.allocatable,
+                allocated: bound.allocated,
+                nominated: all.allocated - bound.allocated,
+                free: all.free(),
+            })
         };
         node.and_then(of).unwrap_or_default()
     }

@@ -46,6 +46,7 @@ pub mod outcome;
 pub mod remarks;
 
 pub mod check;
+pub mod explain;
 
 pub mod accelerators;
 pub mod field;

@@ -31,6 +31,9 @@ pub const POOL_ANNOTATION: &str = concat!(group!(), "/pool");
 /// The annotation in which the Pod's author names the container that gets the GPU (rule 13).
 pub const CONTAINER_ANNOTATION: &str = container_annotation!();
 
+/// The webhook that is asked about Pods, by its name in the configuration.
+pub const WEBHOOK: &str = concat!("pods.", group!());
+
 /// The Lease whose holder writes the statuses, in the namespace of berth's service account, and the field manager by which
 /// they are written, unless the operator names another.
 pub const LEASE: &str = "berth";

@@ -105,7 +105,8 @@ impl DryRun {
 }
 
 /// The review that the API server would send.
-pub(crate) fn creation(pod: &Value, namespace: &str) -> Value {
+#[must_use]
+pub fn creation(pod: &Value, namespace: &str) -> Value {
     json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {

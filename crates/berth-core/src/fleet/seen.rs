@@ -219,7 +219,7 @@ impl PodView {
 }
 
 impl Tolerated {
-    fn of(toleration: &Toleration) -> Self {
+    pub(crate) fn of(toleration: &Toleration) -> Self {
         let text = |it: &Option<String>| it.clone().unwrap_or_default();
         Self {
             key: text(&toleration.key),
@@ -230,7 +230,7 @@ impl Tolerated {
     }
 
     /// Whether a taint is tolerated, as the scheduler sees it. Operators that we do not know do not.
-    pub(super) fn tolerates(&self, key: &str, value: &str, effect: &str) -> bool {
+    pub(crate) fn tolerates(&self, key: &str, value: &str, effect: &str) -> bool {
         let effect_matches = self.effect.is_empty() || self.effect == effect;
         let matches = match self.operator.as_str() {
             "" | "Equal" => self.key == key && self.value == value,

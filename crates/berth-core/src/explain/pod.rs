@@ -1,0 +1,400 @@
+//! The conclusion about one Pod.
+
+use k8s_openapi::{
+    api::core::v1::{ContainerState, Event, Pod},
+    jiff::Timestamp,
+};
+
+use super::{
+    Advice, Explanation, Facts, Why, age,
+    said::{self, by_scheduler},
+    waiting,
+};
+use crate::{
+    fleet::{PodView, SeenPod},
+    names::{DISABLED, EXCLUDED_NAMESPACES, INJECT_LABEL, MIRROR_ANNOTATION, POOL_ANNOTATION},
+    suggestion::suggestion,
+};
+
+/// A Pod, and what is seen of it at a glance.
+pub(super) struct Subject<'p> {
+    pub(super) pod: &'p Pod,
+    pub(super) seen: SeenPod,
+    /// The class that it names or its namespace does, also where it opts out.
+    pub(super) class: Option<String>,
+    pub(super) name: String,
+    pub(super) since: Option<Timestamp>,
+    pub(super) facts: &'p Facts,
+}
+
+/// A conclusion, before it is told whose.
+pub(super) struct Found {
+    pub(super) reason: Why,
+    pub(super) sentence: String,
+    pub(super) remarks: Vec<String>,
+    pub(super) advice: Vec<Advice>,
+}
+
+impl Found {
+    pub(super) fn new(reason: Why, sentence: impl Into<String>) -> Self {
+        Self {
+            reason,
+            sentence: sentence.into(),
+            remarks: Vec::new(),
+            advice: Vec::new(),
+        }
+    }
+
+    pub(super) fn advise(mut self, advice: Advice) -> Self {
+        self.advice.push(advice);
+        self
+    }
+}
+
+/// Explains a Pod. The decision is for whoever has the Pod as it was before its review.
+#[must_use]
+pub fn pod(pod: &Pod, events: &[Event], facts: &Facts) -> Explanation {
+    let subject = Subject::new(pod, facts);
+    let funnels = subject.funnels();
+    let found = subject.conclude(&funnels);
+    Explanation {
+        object: format!("pod/{}", subject.name),
+        namespace: Some(subject.seen.namespace.clone()),
+        reason: found.reason,
+        conclusion: found.sentence,
+        class: subject.class_and_pools(),
+        decision: Vec::new(),
+        pools: funnels,
+        remarks: found.remarks,
+        advice: found.advice,
+        said: said::of(Some(pod), events, facts.now),
+        unread: facts.unread.clone(),
+    }
+}
+
+impl<'p> Subject<'p> {
+    pub(super) fn new(pod: &'p Pod, facts: &'p Facts) -> Self {
+        let view = serde_json::to_value(pod).and_then(serde_json::from_value::<PodView>);
+        let view = view.unwrap_or_default();
+        let table = &facts.view.table;
+        let namespace = view.metadata.namespace.clone().unwrap_or_default();
+        let of_namespace = facts.view.namespace(&namespace);
+        let of_namespace = of_namespace.label(table.class_label()).map(str::to_owned);
+        let labels = view.metadata.labels.as_ref();
+        let own = labels.and_then(|it| it.get(table.class_label()).cloned());
+        let seen = view.seen(table.class_label(), of_namespace.as_deref());
+        // what is finished is not counted, and has a name all the same
+        let seen = seen.unwrap_or_else(|| SeenPod {
+            namespace,
+            ..SeenPod::default()
+        });
+        Self {
+            pod,
+            class: own.or(of_namespace),
+            name: view.metadata.name.unwrap_or_default(),
+            since: view.metadata.creation_timestamp.map(|it| it.0),
+            seen,
+            facts,
+        }
+    }
+
+    pub(super) fn label(&self, key: &str) -> Option<&str> {
+        let labels = self.pod.metadata.labels.as_ref()?;
+        labels.get(key).map(String::as_str)
+    }
+
+    fn phase(&self) -> &str {
+        let status = self.pod.status.as_ref();
+        status
+            .and_then(|it| it.phase.as_deref())
+            .unwrap_or_default()
+    }
+
+    /// The names of the pools that berth recorded.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &str> {
+        let pools = self.seen.pools.as_deref().unwrap_or_default();
+        pools.split(',').filter(|it| !it.is_empty())
+    }
+
+    fn class_and_pools(&self) -> Option<String> {
+        let class = self.class.as_ref()?;
+        let pools: Vec<&str> = self.pools().collect();
+        let pools = match &*pools {
+            [] => return Some(format!("class {class}")),
+            [one] => format!("pool {one}"),
+            many => format!("pools {}", many.join(", ")),
+        };
+        let is_read = self.facts.sees_pools && self.facts.sees_classes;
+        let revision = self.facts.view.table.revision();
+        let table = if is_read {
+            format!(" (table {revision})")
+        } else {
+            String::new()
+        };
+        Some(format!("class {class} → {pools}{table}"))
+    }
+
+    fn conclude(&self, funnels: &[super::Funnel]) -> Found {
+        let phase = self.phase();
+        if matches!(phase, "Succeeded" | "Failed") {
+            return Found::new(Why::Finished, format!("the Pod has ended: {phase}"));
+        }
+        if let Some(node) = &self.seen.node {
+            return self.on_node(node);
+        }
+        if self.seen.is_leaving {
+            return Found::new(
+                Why::Leaving,
+                "the Pod is being deleted, so the scheduler leaves it",
+            );
+        }
+        if let Some(found) = self.never_placed() {
+            return found;
+        }
+        if self.seen.is_gated {
+            return self.gated(funnels);
+        }
+        if let Some(node) = &self.seen.nominated {
+            return Found::new(
+                Why::Preempting,
+                format!(
+                    "{}room is made for it on {node}: Pods of a lower priority are ending there",
+                    self.pending()
+                ),
+            );
+        }
+        waiting::conclude(self, funnels)
+    }
+
+    /// `Pending 4m12s: `.
+    pub(super) fn pending(&self) -> String {
+        match self.since {
+            Some(since) => format!("Pending {}: ", age(since, self.facts.now)),
+            None => "Pending: ".to_owned(),
+        }
+    }
+
+    fn on_node(&self, node: &str) -> Found {
+        let status = self.pod.status.as_ref();
+        let started = status.and_then(|it| it.start_time.as_ref()).map(|it| it.0);
+        let gpus: Vec<String> = self.gpus().collect();
+        let gpus = match &*gpus {
+            [] => "no GPU".to_owned(),
+            some => some.join(", "),
+        };
+        let mut found = if self.phase() == "Running" {
+            let since = started.map(|at| format!(" for {}", age(at, self.facts.now)));
+            let since = since.unwrap_or_default();
+            let nothing = if self.seen.pools.is_some() {
+                ". Nothing to explain"
+            } else {
+                ""
+            };
+            Found::new(
+                Why::Running,
+                format!("Running on {node}{since}, with {gpus}{nothing}"),
+            )
+        } else {
+            let why = self
+                .container_waits()
+                .unwrap_or_else(|| "its containers do not run yet".to_owned());
+            Found::new(
+                Why::Starting,
+                format!("it has node {node}, with {gpus}, and does not wait for a GPU: {why}"),
+            )
+        };
+        if let Some(unplaced) = self.never_placed().filter(|it| it.reason == Why::NeverSeen) {
+            found.remarks.push(unplaced.sentence);
+            found.advice = unplaced.advice;
+        }
+        found
+    }
+
+    /// What it asks for of what the table calls a GPU, as `1 of nvidia.com/gpu`.
+    fn gpus(&self) -> impl Iterator<Item = String> {
+        let demand = self.seen.demand.iter();
+        let gpus = demand.filter(|(resource, _)| self.facts.view.table.is_gpu(resource));
+        gpus.map(|(resource, amount)| {
+            let container = self.container_of(resource);
+            format!("{amount} of {resource}{container}")
+        })
+    }
+
+    fn container_of(&self, resource: &str) -> String {
+        let containers = self.pod.spec.iter().flat_map(|spec| &spec.containers);
+        let limit = |it: &k8s_openapi::api::core::v1::Container| {
+            let limits = it.resources.as_ref().and_then(|it| it.limits.as_ref());
+            limits.is_some_and(|it| it.contains_key(resource))
+        };
+        let mut containers = containers.filter(|it| limit(it));
+        let container = containers.next();
+        container.map_or_else(String::new, |it| format!(" in container {}", it.name))
+    }
+
+    fn container_waits(&self) -> Option<String> {
+        let status = self.pod.status.as_ref()?;
+        let init = status.init_container_statuses.iter().flatten();
+        let mut all = init.chain(status.container_statuses.iter().flatten());
+        all.find_map(|it| {
+            let waiting = it
+                .state
+                .as_ref()
+                .and_then(|it: &ContainerState| it.waiting.as_ref())?;
+            let reason = waiting.reason.as_deref().unwrap_or("it waits");
+            let message = waiting.message.as_ref();
+            let message = message.map_or_else(String::new, |it| format!(" ({it})"));
+            Some(format!("container {}: {reason}{message}", it.name))
+        })
+    }
+
+    fn gated(&self, funnels: &[super::Funnel]) -> Found {
+        let gates = self
+            .pod
+            .spec
+            .iter()
+            .flat_map(|spec| spec.scheduling_gates.iter().flatten());
+        let gates: Vec<&str> = gates.map(|it| it.name.as_str()).collect();
+        let mut sentence = format!(
+            "Waiting, and not for a GPU: the scheduler does not look at it while it has the gate {}",
+            gates.join(", ")
+        );
+        if gates.iter().any(|gate| gate.starts_with("kueue.x-k8s.io/")) {
+            let queue = self.label("kueue.x-k8s.io/queue-name");
+            let queue = queue.map_or_else(String::new, |it| format!(" in queue {it}"));
+            sentence = format!("{sentence}: Kueue holds it{queue}");
+        }
+        let mut found = Found::new(Why::Gated, sentence);
+        let free = funnels.iter();
+        found.remarks = free
+            .map(|it| {
+                format!(
+                    "pool {} has {} free now",
+                    it.pool,
+                    super::funnel::counted(it.free)
+                )
+            })
+            .collect();
+        found
+    }
+
+    /// Why berth did not place the Pod, if it did not.
+    fn never_placed(&self) -> Option<Found> {
+        let annotations = self.pod.metadata.annotations.as_ref();
+        if annotations.is_some_and(|it| it.contains_key(MIRROR_ANNOTATION)) {
+            return Some(Found::new(
+                Why::OptedOut,
+                format!(
+                    "{}it is a static Pod: its kubelet runs it, whatever berth says",
+                    self.pending()
+                ),
+            ));
+        }
+        let namespace = &*self.seen.namespace;
+        if self.label(INJECT_LABEL) == Some(DISABLED) {
+            let sentence = format!(
+                "{}berth leaves it alone: it has the label {INJECT_LABEL}: {DISABLED}",
+                self.pending()
+            );
+            return Some(Found::new(Why::OptedOut, sentence).advise(Advice::text(
+                "remove the label where the Pod is made, and create it again",
+            )));
+        }
+        if self.class.is_none() {
+            return Some(self.without_class());
+        }
+        if self.seen.pools.is_some() {
+            return None;
+        }
+        let labels = self.facts.view.namespace(namespace);
+        let never = format!(
+            "{}berth never saw this Pod: it has no annotation {POOL_ANNOTATION}",
+            self.pending()
+        );
+        if EXCLUDED_NAMESPACES.contains(&namespace) {
+            return Some(Found::new(
+                Why::NeverSeen,
+                format!("{never}, and the webhook leaves out namespace {namespace}"),
+            ));
+        }
+        let found = if labels.label(INJECT_LABEL) == Some(DISABLED) {
+            let command = format!("kubectl label namespace {namespace} {INJECT_LABEL}-");
+            Found::new(
+                Why::NeverSeen,
+                format!(
+                    "{never}, and namespace {namespace} has the label {INJECT_LABEL}: {DISABLED}"
+                ),
+            )
+            .advise(Advice::command(command, "then berth sees its new Pods"))
+        } else {
+            let (why, advice) = self.why_never_seen();
+            let found = Found::new(Why::NeverSeen, format!("{never}{why}"));
+            match advice {
+                Some(advice) => found.advise(advice),
+                None => found,
+            }
+        };
+        Some(found.advise(self.made_anew()))
+    }
+
+    fn why_never_seen(&self) -> (String, Option<Advice>) {
+        use super::Webhook;
+        match self.facts.webhook {
+            Webhook::Missing => (
+                ", and no MutatingWebhookConfiguration asks berth".to_owned(),
+                Some(Advice::command("berth check", "says what is not installed")),
+            ),
+            Webhook::Since(at) if self.since.is_some_and(|since| since < at) => (
+                format!(", and berth's webhook was registered later, {} ago", age(at, self.facts.now)),
+                None,
+            ),
+            Webhook::Since(_) => (
+                "; berth was not asked, or did not answer and its failurePolicy let the Pod through".to_owned(),
+                Some(Advice::command("berth check", "says whether the API server reaches berth")),
+            ),
+            Webhook::Unread => (String::new(), None),
+        }
+    }
+
+    fn without_class(&self) -> Found {
+        let table = &self.facts.view.table;
+        let label = table.class_label();
+        let labels = self.pod.metadata.labels.iter().flatten();
+        let keys = labels.map(|(key, _)| key.as_str());
+        let meant = keys
+            .into_iter()
+            .find(|key| suggestion(key, [label]).is_some());
+        let sentence = match meant {
+            Some(meant) => format!(
+                "{}berth leaves it alone: it has no label {label}; is {meant} meant to be it?",
+                self.pending()
+            ),
+            None => format!(
+                "{}berth leaves it alone: neither it nor its namespace has the label {label}",
+                self.pending()
+            ),
+        };
+        Found::new(Why::NoClass, sentence).advise(Advice::text(format!(
+            "add the label {label}: CLASS to the template, if it should have a GPU"
+        )))
+    }
+
+    /// How a Pod comes to have what new Pods get.
+    pub(super) fn made_anew(&self) -> Advice {
+        let command = format!(
+            "kubectl -n {} delete pod {}",
+            self.seen.namespace, self.name
+        );
+        let owners = self.pod.metadata.owner_references.iter().flatten();
+        let mut controllers = owners.filter(|it| it.controller == Some(true));
+        match controllers.next() {
+            Some(owner) => Advice::command(command, format!("its {} makes another", owner.kind)),
+            None => Advice::command(command, "then create it again: nobody else does"),
+        }
+    }
+
+    /// What the scheduler found, in its words.
+    pub(super) fn scheduler_says(&self) -> Option<&str> {
+        let (_, message) = by_scheduler(self.pod)?;
+        Some(message)
+    }
+}
