@@ -11,10 +11,13 @@ mod annotation;
 pub mod bench;
 mod certs;
 mod check;
+mod classes;
 mod cluster;
 mod completions;
 mod crds;
 mod diff;
+mod explain;
+mod facts;
 mod guard;
 mod init;
 mod lint;
@@ -37,6 +40,8 @@ const MORE: &str = "\
 Examples:
   # what would become of the Pods of a chart
   helm template NAME CHART | berth preview --table table.yaml -f -
+  # why a Pod waits
+  berth explain pod/whisper-0 -n ai
   # whether the table is one to serve
   berth lint --table table.yaml
   # a webhook on this machine
@@ -63,6 +68,8 @@ pub struct Cli {
 enum Command {
     Serve(Box<serve::Serve>),
     Preview(preview::Preview),
+    Explain(explain::Explain),
+    Classes(classes::ClassesOfNamespace),
     Init(init::Init),
     Guard(guard::Guard),
     Lint(lint::Lint),
@@ -231,6 +238,8 @@ impl Cli {
         let ended = match self.command {
             Command::Serve(serve) => serve.run(),
             Command::Preview(preview) => preview.run(),
+            Command::Explain(explain) => explain.run(),
+            Command::Classes(classes) => classes.run(),
             Command::Init(init) => init.run(),
             Command::Guard(guard) => guard.run(),
             Command::Lint(lint) => lint.run(),

@@ -81,6 +81,13 @@ impl ClusterOptions {
 }
 
 impl Unanswered {
+    fn of(what: &str, error: kube::Error) -> Self {
+        Self {
+            what: what.to_owned(),
+            error: Box::new(error),
+        }
+    }
+
     /// The status of the answer, if there was one: 403 is a right that is missing.
     pub(super) fn code(&self) -> Option<u16> {
         match &*self.error {
@@ -113,10 +120,33 @@ impl Cluster {
     where
         K: Clone + DeserializeOwned + fmt::Debug,
     {
-        self.wait(list(api)).map_err(|error| Unanswered {
-            what: what.to_owned(),
-            error: Box::new(error),
-        })
+        let mut all = Vec::new();
+        self.each(what, api, "", |it| all.push(it))?;
+        Ok(all)
+    }
+
+    /// Takes every object of a kind that the field selector selects, page by page, so that one page is kept at a time.
+    pub(super) fn each<K>(
+        &self,
+        what: &str,
+        api: &Api<K>,
+        fields: &str,
+        take: impl FnMut(K),
+    ) -> Result<(), Unanswered>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug,
+    {
+        let read = self.wait(each(api, fields, take));
+        read.map_err(|error| Unanswered::of(what, error))
+    }
+
+    /// One object.
+    pub(super) fn get<K>(&self, what: &str, api: &Api<K>, name: &str) -> Result<K, Unanswered>
+    where
+        K: Clone + DeserializeOwned + fmt::Debug,
+    {
+        let read = self.wait(api.get(name));
+        read.map_err(|error| Unanswered::of(what, error))
     }
 
     /// The `GPUPool`s, as they are.
@@ -153,18 +183,20 @@ impl Cluster {
     }
 }
 
-async fn list<K>(api: &Api<K>) -> Result<Vec<K>, kube::Error>
+async fn each<K>(api: &Api<K>, fields: &str, mut take: impl FnMut(K)) -> Result<(), kube::Error>
 where
     K: Clone + DeserializeOwned + fmt::Debug,
 {
-    let mut all = Vec::new();
     let mut page = ListParams::default().limit(PAGE);
+    if !fields.is_empty() {
+        page = page.fields(fields);
+    }
     loop {
         let list = api.list(&page).await?;
         page.continue_token = list.metadata.continue_.filter(|it| !it.is_empty());
-        all.extend(list.items);
+        list.items.into_iter().for_each(&mut take);
         if page.continue_token.is_none() {
-            return Ok(all);
+            return Ok(());
         }
     }
 }

@@ -36,6 +36,7 @@ mod chaos;
 mod check;
 mod choice;
 mod chooser;
+mod classes;
 #[path = "../common/mod.rs"]
 mod common;
 mod definitions;
@@ -43,6 +44,7 @@ mod denied;
 mod dry_run;
 mod ends;
 mod events;
+mod explain;
 mod fields;
 mod footprint;
 mod from_cluster;

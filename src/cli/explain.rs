@@ -1,0 +1,191 @@
+//! `berth explain`.
+
+use clap::Args;
+use k8s_openapi::api::core::v1::{Event, Pod};
+use kube::{
+    Api,
+    core::{DynamicObject, PartialObjectMeta},
+};
+
+use super::{
+    SettingsOptions,
+    cluster::{Cluster, ClusterOptions},
+    facts::Reading,
+    namespace,
+    report::{Ended, Failure, Format, print},
+};
+use berth_core::{
+    explain::{self, Explanation, Facts},
+    review,
+    suggestion::suggestion,
+};
+use object::{Kind, ObjectName};
+
+mod object;
+mod template;
+mod text;
+
+const MORE: &str = "\
+Examples:
+  # why a Pod waits
+  berth explain pod/whisper-6d5f-x2x7k -n ai
+  # for a program
+  berth explain pod/whisper-6d5f-x2x7k -n ai -o json
+
+Exit codes:
+  0  it is explained
+  2  the flags are wrong, or there is no way to a cluster
+  3  what is to be explained is not there, or may not be read";
+
+/// Say why a Pod waits, or where it runs
+///
+/// The conclusion comes first; then how many nodes are left after each step that the scheduler takes, what berth decided,
+/// what to do, and what others say. It reads with your rights, and says what they do not let it read.
+#[derive(Args, Debug)]
+#[command(after_long_help = MORE)]
+pub(super) struct Explain {
+    /// What to explain
+    #[arg(value_name = "KIND/NAME")]
+    object: ObjectName,
+    /// Its namespace, if not that of the kubeconfig's context
+    #[arg(short = 'n', long = "namespace", value_name = "NAME", value_parser = namespace)]
+    in_namespace: Option<String>,
+    /// The form of the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    #[command(flatten)]
+    cluster: ClusterOptions,
+    #[command(flatten)]
+    settings: SettingsOptions,
+}
+
+/// What is asked, of which namespace.
+struct Question<'c> {
+    cluster: &'c Cluster,
+    namespace: String,
+    reading: Reading<'c>,
+}
+
+impl Explain {
+    pub(super) fn run(self) -> Result<Ended, Failure> {
+        let cluster = self.cluster.connect()?;
+        let reading = Reading::new(&cluster, self.settings.try_into()?);
+        let namespace = self
+            .in_namespace
+            .unwrap_or_else(|| cluster.namespace.clone());
+        let question = Question {
+            cluster: &cluster,
+            namespace,
+            reading,
+        };
+        let ObjectName { kind, name } = self.object;
+        let explanation = match kind {
+            Kind::Pod => question.pod(&name)?,
+        };
+        match self.output {
+            Format::Text => print(text::of(&explanation))?,
+            Format::Json => print(text::json(&explanation)?)?,
+        }
+        Ok(Ended::Fine)
+    }
+}
+
+impl Question<'_> {
+    fn pod(mut self, name: &str) -> Result<Explanation, Failure> {
+        let api: Api<Pod> = self.api();
+        let pod = match self.cluster.get("Pod", &api, name) {
+            Ok(pod) => pod,
+            Err(error) if error.code() == Some(404) => return Err(self.no_pod(name)),
+            Err(error) => return Err(Failure::unreadable(error)),
+        };
+        let events = self.events_of(pod.metadata.uid.as_deref())?;
+        let made_by = self.template_of(&pod)?;
+        let namespace = self.namespace;
+        let facts = self.reading.facts(&namespace)?;
+        let mut explanation = explain::pod(&pod, &events, &facts);
+        explanation.decision = decision(&pod, made_by.as_ref(), &namespace, &facts);
+        Ok(explanation)
+    }
+
+    fn api<K>(&self) -> Api<K>
+    where
+        K: kube::Resource<DynamicType = (), Scope = k8s_openapi::NamespaceResourceScope>,
+    {
+        Api::namespaced(self.cluster.client.clone(), &self.namespace)
+    }
+
+    /// The Events about an object.
+    fn events_of(&mut self, uid: Option<&str>) -> Result<Vec<Event>, Failure> {
+        let api: Api<Event> = self.api();
+        let fields = format!("involvedObject.uid={}", uid.unwrap_or_default());
+        let mut events = Vec::new();
+        let read = self
+            .cluster
+            .each("Events", &api, &fields, |it| events.push(it));
+        self.reading.or_unread(read)?;
+        Ok(events)
+    }
+
+    /// What made the Pod; none where nothing did that has a template, or where it may not be read.
+    fn template_of(&mut self, pod: &Pod) -> Result<Option<DynamicObject>, Failure> {
+        let Some(kind) = template::controller(pod) else {
+            return Ok(None);
+        };
+        let api: Api<DynamicObject> =
+            Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind.resource);
+        let what = &kind.resource.kind;
+        match self.cluster.get(what, &api, &kind.name) {
+            Err(error) if error.code() == Some(404) => Ok(None),
+            read => self.reading.or_unread(read),
+        }
+    }
+
+    /// There is no such Pod: it is gone, or another one is meant.
+    fn no_pod(&self, name: &str) -> Failure {
+        let api: Api<PartialObjectMeta<Pod>> = self.api();
+        let mut names = Vec::new();
+        let read = self.cluster.each("Pods", &api, "", |it| {
+            names.extend(it.metadata.name);
+        });
+        let namespace = &self.namespace;
+        let meant = suggestion(name, names.iter().map(String::as_str));
+        Failure::unreadable(match (read, meant) {
+            (Ok(()), Some(meant)) => {
+                format!(
+                    "there is no Pod {name} in namespace {namespace}; did you mean pod/{meant}?"
+                )
+            }
+            _ => format!(
+                "there is no Pod {name} in namespace {namespace}: it was deleted, or is in another one (-n); `kubectl get pods -A` lists them"
+            ),
+        })
+    }
+}
+
+/// What berth decided, from the Pod as it was before its review: what its controller's template, or its author, says.
+fn decision(
+    pod: &Pod,
+    made_by: Option<&DynamicObject>,
+    namespace: &str,
+    facts: &Facts,
+) -> Vec<String> {
+    let annotations = pod.metadata.annotations.as_ref();
+    let recorded = annotations.and_then(|it| it.get(berth_core::names::POOL_ANNOTATION));
+    let Some(recorded) = recorded else {
+        return Vec::new();
+    };
+    let stored = serde_json::to_value(pod).ok();
+    let before = template::before(pod, made_by);
+    for pod in before.into_iter().chain(stored) {
+        let body = berth_manifests::dry_run::creation(&pod, namespace).to_string();
+        let Ok(answer) = review::peek(body.as_bytes(), &facts.view) else {
+            continue;
+        };
+        // of today's table: where that decides otherwise, only the Pod as it is tells what was decided
+        if answer.decision.pool() == Some(recorded) {
+            let placement = answer.decision.placement.as_ref();
+            return placement.map(explain::decision).unwrap_or_default();
+        }
+    }
+    Vec::new()
+}

@@ -1,0 +1,198 @@
+//! What `explain` and `classes` read of a cluster, with the rights of whoever asks. What may not be read is noted, and the
+//! answer goes as far as the rest.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use k8s_openapi::{
+    api::{
+        admissionregistration::v1::MutatingWebhookConfiguration, core::v1::Namespace,
+        resource::v1::DeviceClass,
+    },
+    jiff::Timestamp,
+};
+use kube::{
+    Api,
+    core::{DynamicObject, PartialObjectMeta},
+};
+use serde::de::DeserializeOwned;
+
+use super::{
+    cluster::{Cluster, Unanswered},
+    report::Failure,
+};
+use berth_core::{
+    api::{GPUPoolStatus, WorkloadClassStatus},
+    conditions::Statuses,
+    explain::{Counted, Facts, Webhook},
+    fleet::{NodeView, PodView},
+    labels::Namespaces,
+    names::WEBHOOK,
+    objects::compile_each,
+    table::{AllocationTable, Settings},
+    validate::NamespaceLabels,
+    view::View,
+};
+
+/// What is neither finished nor gone.
+const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+
+/// Reads a cluster, and notes what may not be read.
+pub(super) struct Reading<'c> {
+    pub(super) cluster: &'c Cluster,
+    pub(super) settings: Settings,
+    pub(super) unread: Vec<String>,
+}
+
+impl<'c> Reading<'c> {
+    pub(super) fn new(cluster: &'c Cluster, settings: Settings) -> Self {
+        let settings = Settings {
+            namespaces: NamespaceLabels::All,
+            ..settings
+        };
+        Self {
+            cluster,
+            settings,
+            unread: Vec::new(),
+        }
+    }
+
+    /// What was read; none where the right is missing.
+    pub(super) fn or_unread<T>(
+        &mut self,
+        answer: Result<T, Unanswered>,
+    ) -> Result<Option<T>, Failure> {
+        match answer {
+            Ok(it) => Ok(Some(it)),
+            Err(error) if error.code() == Some(403) => {
+                self.unread.push(error.to_string());
+                Ok(None)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// All that there is to read, for a namespace.
+    pub(super) fn facts(mut self, namespace: &str) -> Result<Facts, Failure> {
+        let (pools, classes) = (self.cluster.pools(), self.cluster.classes());
+        let pools = self.or_unread(pools)?;
+        let classes = self.or_unread(classes)?;
+        let of_pools = pools.as_deref().unwrap_or_default();
+        let of_classes = classes.as_deref().unwrap_or_default();
+        let compiled = compile_each(of_pools, of_classes, &self.settings);
+        let namespaces = self.namespaces(namespace)?;
+        let view = View::from(Arc::clone(&compiled.table)).with_namespaces(namespaces);
+        let counted = match &pools {
+            Some(_) => self.counted(&compiled.table, &view)?,
+            None => None,
+        };
+        let now = Timestamp::now();
+        let written_down = || Statuses {
+            pools: statuses::<GPUPoolStatus>(of_pools),
+            classes: statuses::<WorkloadClassStatus>(of_classes),
+        };
+        let by_counts = counted.as_ref().map(|it| it.statuses(&compiled, now));
+        Ok(Facts {
+            now,
+            statuses: by_counts.unwrap_or_else(written_down),
+            view,
+            compiled,
+            sees_pools: pools.is_some(),
+            sees_classes: classes.is_some(),
+            written: written(of_pools),
+            counted,
+            webhook: self.webhook()?,
+            unread: self.unread,
+        })
+    }
+
+    /// The labels of every namespace, else of the one that counts, else none.
+    fn namespaces(&mut self, namespace: &str) -> Result<Namespaces, Failure> {
+        match self.cluster.namespaces() {
+            Ok(all) => return Ok(all),
+            Err(error) if error.code() == Some(403) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.cluster.client.clone());
+        let one = self.cluster.get("Namespace", &api, namespace);
+        let one = self.or_unread(one)?;
+        let labels = one.map(|it| it.metadata.labels.unwrap_or_default());
+        Ok(Namespaces::new(
+            labels.map(|labels| (namespace.to_owned(), labels)),
+        ))
+    }
+
+    /// Nodes, Pods and what DRA provides; none where Nodes or Pods may not be read.
+    fn counted(
+        &mut self,
+        table: &Arc<AllocationTable>,
+        view: &View,
+    ) -> Result<Option<Counted>, Failure> {
+        let client = &self.cluster.client;
+        let mut counted = Counted::new(Arc::clone(table));
+        let nodes: Api<NodeView> = Api::all(client.clone());
+        let read = self
+            .cluster
+            .each("Nodes", &nodes, "", |it| counted.node(&it));
+        let has_nodes = self.or_unread(read)?.is_some();
+        let pods: Api<PodView> = Api::all(client.clone());
+        let label = table.class_label();
+        let read = self.cluster.each("Pods", &pods, UNFINISHED, |it| {
+            let namespace = it.metadata.namespace.as_deref().unwrap_or_default();
+            counted.pod(&it, label, view.namespace(namespace).label(label));
+        });
+        let has_pods = self.or_unread(read)?.is_some();
+        let classes: Api<DeviceClass> = Api::all(client.clone());
+        let mut provided = Vec::new();
+        let read = self.cluster.each("DeviceClasses", &classes, "", |it| {
+            provided.push((
+                it.metadata.name.unwrap_or_default(),
+                it.spec.and_then(|it| it.extended_resource_name),
+            ));
+        });
+        // a server without them is an old one
+        if read.as_ref().err().and_then(Unanswered::code) != Some(404) {
+            self.or_unread(read)?;
+        }
+        counted.device_classes(provided);
+        Ok((has_nodes && has_pods).then(|| counted.complete()))
+    }
+
+    /// Where berth's webhook is registered. It is one detail of one conclusion, so a missing right is no news.
+    fn webhook(&self) -> Result<Webhook, Failure> {
+        let api: Api<MutatingWebhookConfiguration> = Api::all(self.cluster.client.clone());
+        let mut found = Webhook::Missing;
+        let read = self
+            .cluster
+            .each("MutatingWebhookConfigurations", &api, "", |it| {
+                let mut hooks = it.webhooks.iter().flatten();
+                let created = it.metadata.creation_timestamp.map(|it| it.0);
+                if let (true, Some(at)) = (hooks.any(|it| it.name == WEBHOOK), created) {
+                    found = Webhook::Since(at);
+                }
+            });
+        match read {
+            Ok(()) => Ok(found),
+            Err(error) if error.code() == Some(403) => Ok(Webhook::Unread),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// When the spec of each pool was last written.
+fn written(pools: &[DynamicObject]) -> BTreeMap<String, Timestamp> {
+    let of = |pool: &DynamicObject| {
+        let fields = pool.metadata.managed_fields.iter().flatten();
+        let of_spec = fields.filter(|it| it.subresource.is_none());
+        let last = of_spec.filter_map(|it| Some(it.time.as_ref()?.0)).max();
+        Some((pool.metadata.name.clone()?, last?))
+    };
+    pools.iter().filter_map(of).collect()
+}
+
+fn statuses<S: DeserializeOwned>(objects: &[DynamicObject]) -> BTreeMap<String, S> {
+    let status = |it: &DynamicObject| {
+        let status = S::deserialize(it.data.get("status")?).ok()?;
+        Some((it.metadata.name.clone()?, status))
+    };
+    objects.iter().filter_map(status).collect()
+}
