@@ -2,10 +2,9 @@
 
 use clap::Args;
 use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{
-    Api,
-    core::{DynamicObject, PartialObjectMeta},
-};
+use kube::{Api, ResourceExt, core::DynamicObject};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::{
     SettingsOptions,
@@ -19,16 +18,23 @@ use berth_core::{
     review,
     suggestion::suggestion,
 };
+use berth_manifests::dry_run;
 use object::{Kind, ObjectName};
 
 mod object;
 mod template;
 mod text;
+mod workload;
 
 const MORE: &str = "\
 Examples:
   # why a Pod waits
   berth explain pod/whisper-6d5f-x2x7k -n ai
+  # why a Deployment has no Pod, or why its Pods wait
+  berth explain deploy/whisper -n ai
+  # whether a class or a pool has a free GPU
+  berth explain class/whisper -n ai
+  berth explain pool/rtx-2070
   # for a program
   berth explain pod/whisper-6d5f-x2x7k -n ai -o json
 
@@ -39,12 +45,12 @@ Exit codes:
 
 /// Say why a Pod waits, or where it runs
 ///
-/// The conclusion comes first; then how many nodes are left after each step that the scheduler takes, what berth decided,
+/// It also explains what makes Pods (deploy, rs, sts, ds, job, cronjob), a class and a pool. The conclusion comes first; then how many nodes are left after each step that the scheduler takes, what berth decided,
 /// what to do, and what others say. It reads with your rights, and says what they do not let it read.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Explain {
-    /// What to explain
+    /// What to explain, as pod/NAME, deploy/NAME, class/NAME or pool/NAME
     #[arg(value_name = "KIND/NAME")]
     object: ObjectName,
     /// Its namespace, if not that of the kubeconfig's context
@@ -80,7 +86,10 @@ impl Explain {
         };
         let ObjectName { kind, name } = self.object;
         let explanation = match kind {
-            Kind::Pod => question.pod(&name)?,
+            Kind::Pod => question.of_pod(&name)?,
+            Kind::Pool => question.of_pool(&name)?,
+            Kind::Class => question.of_class(&name)?,
+            Kind::Workload(maker) => question.of_workload(maker, &name)?,
         };
         match self.output {
             Format::Text => print(text::of(&explanation))?,
@@ -91,20 +100,39 @@ impl Explain {
 }
 
 impl Question<'_> {
-    fn pod(mut self, name: &str) -> Result<Explanation, Failure> {
+    fn of_pod(mut self, name: &str) -> Result<Explanation, Failure> {
         let api: Api<Pod> = self.api();
         let pod = match self.cluster.get("Pod", &api, name) {
             Ok(pod) => pod,
-            Err(error) if error.code() == Some(404) => return Err(self.no_pod(name)),
-            Err(error) => return Err(Failure::unreadable(error)),
+            Err(error) if error.code() == Some(404) => return Err(self.missing("Pod", &api, name)),
+            Err(error) => return Err(error.into()),
         };
         let events = self.events_of(pod.metadata.uid.as_deref())?;
         let made_by = self.template_of(&pod)?;
-        let namespace = self.namespace;
-        let facts = self.reading.facts(&namespace)?;
-        let mut explanation = explain::pod(&pod, &events, &facts);
-        explanation.decision = decision(&pod, made_by.as_ref(), &namespace, &facts);
-        Ok(explanation)
+        let (namespace, facts) = self.facts()?;
+        let before = template::before(&pod, made_by.as_ref());
+        Ok(explained(&pod, &events, before, &namespace, &facts))
+    }
+
+    fn of_pool(self, name: &str) -> Result<Explanation, Failure> {
+        let (_, facts) = self.facts()?;
+        if !facts.sees_pools {
+            return Err(Failure::unreadable(facts.unread.join("; ")));
+        }
+        explain::pool(name, &facts).map_err(Failure::unreadable)
+    }
+
+    fn of_class(self, name: &str) -> Result<Explanation, Failure> {
+        let (namespace, facts) = self.facts()?;
+        if !facts.sees_classes {
+            return Err(Failure::unreadable(facts.unread.join("; ")));
+        }
+        explain::class(name, &namespace, &facts).map_err(Failure::unreadable)
+    }
+
+    fn facts(self) -> Result<(String, Facts), Failure> {
+        let facts = self.reading.facts(&self.namespace)?;
+        Ok((self.namespace, facts))
     }
 
     fn api<K>(&self) -> Api<K>
@@ -140,44 +168,51 @@ impl Question<'_> {
         }
     }
 
-    /// There is no such Pod: it is gone, or another one is meant.
-    fn no_pod(&self, name: &str) -> Failure {
-        let api: Api<PartialObjectMeta<Pod>> = self.api();
+    /// There is no such object: it is gone, or another one is meant.
+    fn missing<K>(&self, kind: &str, api: &Api<K>, name: &str) -> Failure
+    where
+        K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
+    {
         let mut names = Vec::new();
-        let read = self.cluster.each("Pods", &api, "", |it| {
-            names.extend(it.metadata.name);
-        });
+        let read = self
+            .cluster
+            .each(kind, api, "", |it| names.push(it.name_any()));
         let namespace = &self.namespace;
         let meant = suggestion(name, names.iter().map(String::as_str));
         Failure::unreadable(match (read, meant) {
             (Ok(()), Some(meant)) => {
-                format!(
-                    "there is no Pod {name} in namespace {namespace}; did you mean pod/{meant}?"
-                )
+                format!("there is no {kind} {name} in namespace {namespace}; did you mean {meant}?")
             }
             _ => format!(
-                "there is no Pod {name} in namespace {namespace}: it was deleted, or is in another one (-n); `kubectl get pods -A` lists them"
+                "there is no {kind} {name} in namespace {namespace}: it was deleted, or is in another one (-n)"
             ),
         })
     }
 }
 
-/// What berth decided, from the Pod as it was before its review: what its controller's template, or its author, says.
-fn decision(
+/// The explanation of a Pod, with what berth decided about it as it was before its review.
+fn explained(
     pod: &Pod,
-    made_by: Option<&DynamicObject>,
+    events: &[Event],
+    before: Option<Value>,
     namespace: &str,
     facts: &Facts,
-) -> Vec<String> {
+) -> Explanation {
+    let mut explanation = explain::pod(pod, events, facts);
+    explanation.decision = decision(pod, before, namespace, facts);
+    explanation
+}
+
+/// What berth decided, from the Pod as it was before its review: what its controller's template, or its author, says.
+fn decision(pod: &Pod, before: Option<Value>, namespace: &str, facts: &Facts) -> Vec<String> {
     let annotations = pod.metadata.annotations.as_ref();
     let recorded = annotations.and_then(|it| it.get(berth_core::names::POOL_ANNOTATION));
     let Some(recorded) = recorded else {
         return Vec::new();
     };
     let stored = serde_json::to_value(pod).ok();
-    let before = template::before(pod, made_by);
     for pod in before.into_iter().chain(stored) {
-        let body = berth_manifests::dry_run::creation(&pod, namespace).to_string();
+        let body = dry_run::creation(&pod, namespace).to_string();
         let Ok(answer) = review::peek(body.as_bytes(), &facts.view) else {
             continue;
         };

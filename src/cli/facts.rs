@@ -34,7 +34,7 @@ use berth_core::{
 };
 
 /// What is neither finished nor gone.
-const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
+pub(super) const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 
 /// Reads a cluster, and notes what may not be read.
 pub(super) struct Reading<'c> {

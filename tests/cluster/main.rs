@@ -45,6 +45,7 @@ mod dry_run;
 mod ends;
 mod events;
 mod explain;
+mod explain_workloads;
 mod fields;
 mod footprint;
 mod from_cluster;

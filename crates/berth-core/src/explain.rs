@@ -20,8 +20,10 @@ mod funnel;
 mod holders;
 mod pod;
 mod said;
+mod table;
 mod terms;
 mod waiting;
+mod workload;
 
 pub use age::age;
 pub use classes::{ClassLine, Classes, PoolLine, classes};
@@ -31,6 +33,8 @@ pub use funnel::{Funnel, Step};
 pub use holders::Holder;
 pub use pod::pod;
 pub use said::Said;
+pub use table::{class, pool};
+pub use workload::{Workload, workload, worst};
 
 /// What was read of the cluster, as far as the rights of whoever asks go.
 #[derive(Debug)]
@@ -175,8 +179,37 @@ whys! {
     OtherScheduler,
     /// The scheduler has not said anything yet.
     NotScheduledYet,
+    /// berth denies the Pods, so none is made.
+    Denied,
+    /// No Pod is made, and it is not berth that denies them.
+    NotCreated,
+    /// It makes no Pod now: it is suspended, scaled to 0, or done.
+    Resting,
+    /// A Pod could run now.
+    Ready,
+    /// A pool or class is not in berth's table.
+    NotAccepted,
     /// What would tell could not be read.
     Unknown,
+}
+
+impl Explanation {
+    /// A conclusion alone.
+    pub(crate) fn new(reason: Why, conclusion: impl Into<String>) -> Self {
+        Self {
+            object: String::new(),
+            namespace: None,
+            reason,
+            conclusion: conclusion.into(),
+            class: None,
+            decision: Vec::new(),
+            pools: Vec::new(),
+            remarks: Vec::new(),
+            advice: Vec::new(),
+            said: Vec::new(),
+            unread: Vec::new(),
+        }
+    }
 }
 
 impl Advice {

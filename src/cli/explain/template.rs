@@ -38,7 +38,8 @@ pub(super) fn before(pod: &Pod, made_by: Option<&DynamicObject>) -> Option<Value
     serde_json::from_str(annotations.get(APPLIED)?).ok()
 }
 
-fn of_template(template: &Value, pod: &Pod) -> Value {
+/// A Pod of a template, with the metadata that its controller gives it.
+pub(super) fn of_template(template: &Value, pod: &Pod) -> Value {
     let mut metadata = template
         .get("metadata")
         .cloned()

@@ -135,7 +135,7 @@ fn the_step_after_which_no_node_is_left_is_the_conclusion() {
             vec![node("n1", "x", 1, json!({}))],
             &[][..],
             Why::NoNode,
-            "pool p has no node: 0 of 1 match kind In [p]; 1 node offers amd.com/gpu, and is not in it: n1",
+            "pool p has no node: 0 of 1 match kind In [p]; 1 node offers amd.com/gpu and is in no pool: n1",
         ),
         (
             vec![node("n1", "p", 1, not_ready)],

@@ -4,10 +4,11 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::{
     Advice, Counted, Facts, Funnel, Why, age,
-    funnel::{Left, Seeker, Stage, counted},
+    funnel::{Left, Seeker, Stage, counted, is_in},
     pod::{Found, Subject},
 };
 use crate::{
+    fleet::SeenNode,
     live::Room,
     selector::Operator,
     table::{Allocation, Group, Pool},
@@ -194,7 +195,7 @@ fn of_pool(subject: &Subject<'_>, funnel: &Funnel) -> Found {
         }
         Stage::Open => untolerated(subject, funnel, &nodes),
         Stage::Tolerated => too_few(funnel, &nodes),
-        Stage::Offering => no_free_gpu(funnel, &nodes),
+        Stage::Offering => no_free_gpu(funnel),
         Stage::Free if funnel.gpus > 0 && nodes.iter().all(|it| it.is_provided) => Found::new(
             Why::ProvidedByDra,
             format!(
@@ -207,16 +208,17 @@ fn of_pool(subject: &Subject<'_>, funnel: &Funnel) -> Found {
 }
 
 /// `n1`, `n1, n2 and 3 more`.
-fn names(nodes: &[&Left]) -> String {
-    let named: Vec<&str> = nodes
-        .iter()
-        .take(NAMED)
-        .map(|it| it.name.as_str())
-        .collect();
-    match nodes.len() - named.len() {
-        0 => named.join(", "),
-        more => format!("{} and {more} more", named.join(", ")),
+fn listed(names: &[&str]) -> String {
+    let first: Vec<&str> = names.iter().take(NAMED).copied().collect();
+    match names.len() - first.len() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
     }
+}
+
+fn names(nodes: &[&Left]) -> String {
+    let names: Vec<&str> = nodes.iter().map(|it| it.name.as_str()).collect();
+    listed(&names)
 }
 
 /// What is wrong with the nodes that were left last.
@@ -237,64 +239,48 @@ fn lost(funnel: &Funnel, nodes: &[&Left], one: &str, many: &str) -> String {
 }
 
 fn no_node(subject: &Subject<'_>, funnel: &Funnel) -> Found {
-    let nodes = funnel.steps.first().map_or(0, |it| it.nodes);
-    let pool = subject.facts.pool(&funnel.pool);
-    let Some((pool, counted)) = pool.zip(subject.facts.counted.as_ref()) else {
+    let Some(pool) = subject.facts.pool(&funnel.pool) else {
         return pools_gone(subject);
     };
-    let (sentence, advice) = without_nodes(pool, nodes, counted);
+    let (sentence, advice) = without_nodes(pool, subject.facts);
     let mut found = Found::new(Why::NoNode, sentence);
     found.advice = advice;
     found
 }
 
-/// A pool that selects no node, and the nodes that may be meant: those that have its resource and not its label.
-pub(super) fn without_nodes(pool: &Pool, all: usize, counted: &Counted) -> (String, Vec<Advice>) {
+/// A pool that selects no node, and the nodes that may be meant: those that offer its resource and are in no pool.
+pub(super) fn without_nodes(pool: &Pool, facts: &Facts) -> (String, Vec<Advice>) {
+    let Some(counted) = &facts.counted else {
+        return (format!("pool {} has no node", pool.name), Vec::new());
+    };
     let wanted: Vec<String> = pool.requirements.iter().map(ToString::to_string).collect();
-    let mut sentence = format!(
-        "pool {} has no node: 0 of {all} match {}",
+    let sentence = format!(
+        "pool {} has no node: 0 of {} match {}",
         pool.name,
+        counted.nodes.len(),
         wanted.join(" and ")
     );
-    let has = |name: &str| counted.fleet().offer(name, &pool.resource).allocatable > 0;
-    let meant: Vec<&str> = counted
-        .nodes
-        .iter()
-        .map(|it| it.name.as_str())
-        .filter(|it| has(it))
-        .collect();
-    if meant.is_empty() {
-        return (sentence, Vec::new());
-    }
-    let named = meant.iter().take(NAMED).copied().collect::<Vec<_>>();
-    let more = match meant.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
+    let pools = facts.view.table.pools();
+    let is_meant = |node: &&SeenNode| {
+        let offer = counted.fleet().offer(&node.name, &pool.resource);
+        offer.allocatable > 0 && !pools.iter().any(|pool| is_in(pool, node))
     };
-    let verb = if meant.len() == 1 {
-        "node offers"
-    } else {
-        "nodes offer"
+    let meant = counted.nodes.iter().filter(is_meant);
+    let meant: Vec<&str> = meant.map(|it| it.name.as_str()).collect();
+    let resource = &pool.resource;
+    let listed = listed(&meant);
+    let sentence = match meant.len() {
+        0 => return (sentence, Vec::new()),
+        1 => format!("{sentence}; 1 node offers {resource} and is in no pool: {listed}"),
+        all => format!("{sentence}; {all} nodes offer {resource} and are in no pool: {listed}"),
     };
-    sentence = format!(
-        "{sentence}; {} {verb} {}, and are not in it: {}{more}",
-        meant.len(),
-        pool.resource,
-        named.join(", ")
-    );
-    if meant.len() == 1 {
-        sentence = sentence.replace(", and are not in it", ", and is not in it");
-    }
+    let first: Vec<&str> = meant.into_iter().take(NAMED).collect();
     let advice = match &*pool.requirements {
-        [one] if one.operator == Operator::In && one.values.len() == 1 => vec![Advice::command(
-            format!(
-                "kubectl label node {} {}={}",
-                named.join(" "),
-                one.key,
-                one.values.concat()
-            ),
-            "if they are of this pool",
-        )],
+        [one] if one.operator == Operator::In && one.values.len() == 1 => {
+            let label = format!("{}={}", one.key, one.values.concat());
+            let command = format!("kubectl label node {} {label}", first.join(" "));
+            vec![Advice::command(command, "if it is of this pool")]
+        }
         _ => Vec::new(),
     };
     (sentence, advice)
@@ -419,7 +405,8 @@ fn too_few(funnel: &Funnel, nodes: &[&Left]) -> Found {
     found
 }
 
-fn no_free_gpu(funnel: &Funnel, nodes: &[&Left]) -> Found {
+/// No node has as many free, though some offer as many.
+pub(super) fn no_free_gpu(funnel: &Funnel) -> Found {
     let Funnel {
         pool,
         gpus,
@@ -439,11 +426,9 @@ fn no_free_gpu(funnel: &Funnel, nodes: &[&Left]) -> Found {
             allocated.min(allocatable)
         )
     } else {
-        let most = nodes
-            .iter()
-            .map(|it| it.offer.free)
-            .max()
-            .unwrap_or_default();
+        let open = funnel.nodes.iter();
+        let open = open.filter(|it| it.stage >= Stage::Tolerated);
+        let most = open.map(|it| it.offer.free).max().unwrap_or_default();
         format!(
             "no node of pool {pool} has {} free: at most {most} on one node, {free} of {allocatable} in all{kept}",
             counted(u64::from(*gpus))
