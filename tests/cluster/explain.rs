@@ -146,7 +146,8 @@ async fn a_pod_that_waits_is_told_what_for() {
     }
     assert_eq!(text.matches("default/whisper-").count(), 2, "{text}");
     let scale = "kubectl -n default scale deploy/whisper --replicas=0";
-    assert_eq!(commands(&explained), [scale]);
+    // to scale itself down helps nobody
+    assert!(commands(&explained).is_empty(), "{explained:#}");
 
     // one that runs
     let runs = pod_of(&stage, "whisper", "Running").await;

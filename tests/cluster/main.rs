@@ -45,6 +45,8 @@ mod dry_run;
 mod ends;
 mod events;
 mod explain;
+mod explain_further;
+mod explain_page;
 mod explain_workloads;
 mod fields;
 mod footprint;

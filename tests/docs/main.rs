@@ -11,6 +11,7 @@ use std::{
 };
 
 use berth_core::{
+    explain::Why,
     outcome::{Reason, Verdict},
     table::Settings,
 };
@@ -57,6 +58,20 @@ fn the_reference_is_that_of_the_command_line() {
 #[test]
 fn the_fields_are_those_of_the_definitions() {
     hold(&path("docs/fields.md"), &fields::page());
+}
+
+#[test]
+fn every_conclusion_of_explain_is_in_its_page() {
+    let page = fs::read_to_string(path("docs/explain.md")).expect("a page");
+    let rows: Vec<&str> = page
+        .lines()
+        .filter(|line| line.starts_with("| `"))
+        .collect();
+    let right = Why::ALL.iter();
+    let right: Vec<String> = right
+        .map(|(why, means)| format!("| `{why}` | {} |", means.trim()))
+        .collect();
+    assert_eq!(rows, right);
 }
 
 #[test]

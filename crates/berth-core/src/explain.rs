@@ -18,10 +18,13 @@ mod cluster;
 mod decision;
 mod funnel;
 mod holders;
+mod obstacle;
 mod pod;
+mod room;
 mod said;
 mod table;
 mod terms;
+mod unplaced;
 mod waiting;
 mod workload;
 

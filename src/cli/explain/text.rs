@@ -103,7 +103,7 @@ fn advice(advice: &Advice) -> String {
     match (&*advice.command, &*advice.text) {
         ("", text) => text.to_owned(),
         (command, "") => command.to_owned(),
-        (command, text) => format!("{command}    {text}"),
+        (command, text) => format!("{command}  # {text}"),
     }
 }
 

@@ -181,7 +181,7 @@ impl Funnel {
             pool: pool.name.clone(),
             resource: pool.resource.clone(),
             gpus,
-            steps: steps(counted.nodes.len(), &nodes, gpus),
+            steps: steps(counted.nodes.len(), &nodes, gpus, seeker),
             allocatable: of(|it| it.allocatable.into()),
             allocated: of(|it| it.allocated),
             nominated: of(|it| it.nominated),
@@ -254,12 +254,14 @@ fn left(
     (stage, String::new())
 }
 
-fn steps(all: usize, nodes: &[Left], gpus: u32) -> Vec<Step> {
+fn steps(all: usize, nodes: &[Left], gpus: u32, seeker: &Seeker<'_>) -> Vec<Step> {
     let first = Step {
         step: "nodes".to_owned(),
         nodes: all,
     };
-    let left = Stage::ALL.map(|stage| Step {
+    // without a Pod there is nothing that it allows
+    let is_asked = |stage: &Stage| seeker.spec.is_some() || *stage != Stage::Allowed;
+    let left = Stage::ALL.into_iter().filter(is_asked).map(|stage| Step {
         step: stage.words(gpus),
         nodes: nodes.iter().filter(|node| node.stage >= stage).count(),
     });

@@ -85,7 +85,8 @@ impl Holder {
     }
 }
 
-fn scaled_by(pod: &PodView) -> Option<String> {
+/// What to scale to have fewer of the Pod, as `deploy/xtts`.
+pub(super) fn scaled_by(pod: &PodView) -> Option<String> {
     let owners = pod.metadata.owner_references.iter().flatten();
     let OwnerReference { kind, name, .. } =
         owners.into_iter().find(|it| it.controller == Some(true))?;

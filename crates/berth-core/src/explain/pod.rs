@@ -7,14 +7,11 @@ use k8s_openapi::{
 
 use super::{
     Advice, Explanation, Facts, Why, age,
+    holders::scaled_by,
     said::{self, by_scheduler},
     waiting,
 };
-use crate::{
-    fleet::{PodView, SeenPod},
-    names::{DISABLED, EXCLUDED_NAMESPACES, INJECT_LABEL, MIRROR_ANNOTATION, POOL_ANNOTATION},
-    suggestion::suggestion,
-};
+use crate::fleet::{PodView, SeenPod};
 
 /// A Pod, and what is seen of it at a glance.
 pub(super) struct Subject<'p> {
@@ -24,6 +21,8 @@ pub(super) struct Subject<'p> {
     pub(super) class: Option<String>,
     pub(super) name: String,
     pub(super) since: Option<Timestamp>,
+    /// What to scale to have fewer of it, as `deploy/whisper`.
+    pub(super) scaled_by: Option<String>,
     pub(super) facts: &'p Facts,
 }
 
@@ -91,6 +90,7 @@ impl<'p> Subject<'p> {
         Self {
             pod,
             class: own.or(of_namespace),
+            scaled_by: scaled_by(&view),
             name: view.metadata.name.unwrap_or_default(),
             since: view.metadata.creation_timestamp.map(|it| it.0),
             seen,
@@ -148,26 +148,24 @@ impl<'p> Subject<'p> {
                 "the Pod is being deleted, so the scheduler leaves it",
             );
         }
-        if let Some(found) = self.never_placed() {
-            return found;
-        }
-        if self.seen.is_gated {
+        if self.seen.is_gated && self.seen.pools.is_some() {
             return self.gated(funnels);
         }
-        if let Some(node) = &self.seen.nominated {
-            return Found::new(
-                Why::Preempting,
-                format!(
-                    "{}room is made for it on {node}: Pods of a lower priority are ending there",
-                    self.pending()
+        let mut found = self
+            .unplaced()
+            .unwrap_or_else(|| match &self.seen.nominated {
+                Some(node) => Found::new(
+                    Why::Preempting,
+                    format!("room is made for it on {node}: Pods of a lower priority end there"),
                 ),
-            );
-        }
-        waiting::conclude(self, funnels)
+                None => waiting::conclude(self, funnels),
+            });
+        found.sentence = self.pending() + &found.sentence;
+        found
     }
 
     /// `Pending 4m12s: `.
-    pub(super) fn pending(&self) -> String {
+    fn pending(&self) -> String {
         match self.since {
             Some(since) => format!("Pending {}: ", age(since, self.facts.now)),
             None => "Pending: ".to_owned(),
@@ -203,7 +201,10 @@ impl<'p> Subject<'p> {
                 format!("it has node {node}, with {gpus}, and does not wait for a GPU: {why}"),
             )
         };
-        if let Some(unplaced) = self.never_placed().filter(|it| it.reason == Why::NeverSeen) {
+        if self.seen.is_leaving {
+            found.remarks.push("it is being deleted".to_owned());
+        }
+        if let Some(unplaced) = self.unplaced().filter(|it| it.reason == Why::NeverSeen) {
             found.remarks.push(unplaced.sentence);
             found.advice = unplaced.advice;
         }
@@ -275,107 +276,6 @@ impl<'p> Subject<'p> {
             })
             .collect();
         found
-    }
-
-    /// Why berth did not place the Pod, if it did not.
-    fn never_placed(&self) -> Option<Found> {
-        let annotations = self.pod.metadata.annotations.as_ref();
-        if annotations.is_some_and(|it| it.contains_key(MIRROR_ANNOTATION)) {
-            return Some(Found::new(
-                Why::OptedOut,
-                format!(
-                    "{}it is a static Pod: its kubelet runs it, whatever berth says",
-                    self.pending()
-                ),
-            ));
-        }
-        let namespace = &*self.seen.namespace;
-        if self.label(INJECT_LABEL) == Some(DISABLED) {
-            let sentence = format!(
-                "{}berth leaves it alone: it has the label {INJECT_LABEL}: {DISABLED}",
-                self.pending()
-            );
-            return Some(Found::new(Why::OptedOut, sentence).advise(Advice::text(
-                "remove the label where the Pod is made, and create it again",
-            )));
-        }
-        if self.class.is_none() {
-            return Some(self.without_class());
-        }
-        if self.seen.pools.is_some() {
-            return None;
-        }
-        let labels = self.facts.view.namespace(namespace);
-        let never = format!(
-            "{}berth never saw this Pod: it has no annotation {POOL_ANNOTATION}",
-            self.pending()
-        );
-        if EXCLUDED_NAMESPACES.contains(&namespace) {
-            return Some(Found::new(
-                Why::NeverSeen,
-                format!("{never}, and the webhook leaves out namespace {namespace}"),
-            ));
-        }
-        let found = if labels.label(INJECT_LABEL) == Some(DISABLED) {
-            let command = format!("kubectl label namespace {namespace} {INJECT_LABEL}-");
-            Found::new(
-                Why::NeverSeen,
-                format!(
-                    "{never}, and namespace {namespace} has the label {INJECT_LABEL}: {DISABLED}"
-                ),
-            )
-            .advise(Advice::command(command, "then berth sees its new Pods"))
-        } else {
-            let (why, advice) = self.why_never_seen();
-            let found = Found::new(Why::NeverSeen, format!("{never}{why}"));
-            match advice {
-                Some(advice) => found.advise(advice),
-                None => found,
-            }
-        };
-        Some(found.advise(self.made_anew()))
-    }
-
-    fn why_never_seen(&self) -> (String, Option<Advice>) {
-        use super::Webhook;
-        match self.facts.webhook {
-            Webhook::Missing => (
-                ", and no MutatingWebhookConfiguration asks berth".to_owned(),
-                Some(Advice::command("berth check", "says what is not installed")),
-            ),
-            Webhook::Since(at) if self.since.is_some_and(|since| since < at) => (
-                format!(", and berth's webhook was registered later, {} ago", age(at, self.facts.now)),
-                None,
-            ),
-            Webhook::Since(_) => (
-                "; berth was not asked, or did not answer and its failurePolicy let the Pod through".to_owned(),
-                Some(Advice::command("berth check", "says whether the API server reaches berth")),
-            ),
-            Webhook::Unread => (String::new(), None),
-        }
-    }
-
-    fn without_class(&self) -> Found {
-        let table = &self.facts.view.table;
-        let label = table.class_label();
-        let labels = self.pod.metadata.labels.iter().flatten();
-        let keys = labels.map(|(key, _)| key.as_str());
-        let meant = keys
-            .into_iter()
-            .find(|key| suggestion(key, [label]).is_some());
-        let sentence = match meant {
-            Some(meant) => format!(
-                "{}berth leaves it alone: it has no label {label}; is {meant} meant to be it?",
-                self.pending()
-            ),
-            None => format!(
-                "{}berth leaves it alone: neither it nor its namespace has the label {label}",
-                self.pending()
-            ),
-        };
-        Found::new(Why::NoClass, sentence).advise(Advice::text(format!(
-            "add the label {label}: CLASS to the template, if it should have a GPU"
-        )))
     }
 
     /// How a Pod comes to have what new Pods get.

@@ -5,7 +5,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use super::{
     Explanation, Facts, Funnel, Why,
     funnel::{Seeker, counted},
-    waiting::{no_free_gpu, without_nodes},
+    obstacle::without_nodes,
+    room::no_free_gpu,
 };
 use crate::{api::Taint, fleet::Tolerated, rules::authorise, suggestion::suggestion};
 
@@ -111,7 +112,7 @@ fn usable(name: &str, gpus: u32, facts: &Facts) -> Explanation {
         }
         Some(ready) => match (&funnel, free) {
             (Some(funnel), _) if funnel.steps.last().is_some_and(|it| it.nodes == 0) => {
-                let found = no_free_gpu(funnel);
+                let found = no_free_gpu(funnel, None);
                 let mut told = Explanation::new(found.reason, found.sentence);
                 (told.advice, told.remarks) = (found.advice, found.remarks);
                 told

@@ -1,0 +1,89 @@
+//! What docs/explain.md shows on a console is what the commands print on a real control plane, word for word but for ages.
+
+use std::path::Path;
+
+use regex::Regex;
+use serde_json::json;
+
+use crate::{
+    common::path,
+    eventually,
+    explain::{berth, pod_of},
+    stage::stage,
+};
+
+/// The commands of the page, each with the lines that it shows.
+fn shown() -> Vec<(String, String)> {
+    let page = std::fs::read_to_string(path("docs/explain.md")).expect("the page");
+    let blocks = page.split("```console\n").skip(1);
+    let blocks = blocks.filter_map(|it| Some(it.split_once("\n```")?.0.to_owned()));
+    let steps = blocks.filter_map(|block| {
+        let (command, output) = block.strip_prefix("$ berth ")?.split_once('\n')?;
+        Some((command.to_owned(), output.to_owned()))
+    });
+    steps.collect()
+}
+
+/// The text with every age as `AGE`, and every count of an Event and its revision as one.
+fn without_ages(text: &str) -> String {
+    let age = Regex::new(r"\b(\d+[smhd])+\b").expect("an expression");
+    let times = Regex::new(r"(FailedCreate|FailedScheduling,?) (once|\d+ times)").expect("one");
+    let text = age.replace_all(text, "AGE");
+    let text = times.replace_all(&text, "$1 TIMES");
+    let random = Regex::new(r"\bllm-[a-z0-9]{8,10}\b").expect("one");
+    random.replace_all(text.trim_end(), "llm-HASH").into_owned()
+}
+
+async fn matches(kubeconfig: &Path, command: &str, output: &str) -> Result<(), String> {
+    let words: Vec<&str> = command.split(' ').collect();
+    let (_, said, error) = berth(kubeconfig, &words).await;
+    let said = said + &error;
+    if without_ages(&said) == without_ages(output) {
+        Ok(())
+    } else {
+        Err(said)
+    }
+}
+
+#[tokio::test]
+async fn the_page_shows_what_the_commands_print() {
+    let Some(stage) = stage().await else { return };
+    let _berth = stage.berth_called(&[]).await;
+    let of = |kind: &str, name: &str, class: &str, replicas: u32| {
+        json!({
+            "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": "ai"},
+            "spec": {
+                "serviceName": name, "podManagementPolicy": "Parallel", "replicas": replicas,
+                "selector": {"matchLabels": {"app": name}},
+                "template": {
+                    "metadata": {"labels": {"app": name, "berth.dev/workload-class": class}},
+                    "spec": {"containers": [{"name": name, "image": "x"}]},
+                },
+            },
+        })
+    };
+    stage.run(&["create", "namespace", "ai"]).await;
+    stage
+        .run(&["config", "set-context", "--current", "--namespace=ai"])
+        .await;
+    let set = |name, class, replicas| of("StatefulSet", name, class, replicas).to_string();
+    stage.apply(&set("xtts", "xtts", 1)).await;
+    pod_of(&stage, "xtts", "Running").await;
+    stage.apply(&set("whisper", "whisper", 2)).await;
+    pod_of(&stage, "whisper", "Running").await;
+    let mut llm = of("Deployment", "llm", "vlm", 1);
+    for field in ["serviceName", "podManagementPolicy"] {
+        llm["spec"].as_object_mut().expect("a spec").remove(field);
+    }
+    stage.apply(&llm.to_string()).await;
+    let admin = stage.control_plane.kubeconfig().expect("a file");
+    let steps = shown();
+    assert!(steps.len() >= 4, "{}", steps.len());
+    for (command, output) in steps {
+        let same = eventually(async || matches(&admin, &command, &output).await.ok());
+        if same.await.is_none() {
+            let said = matches(&admin, &command, &output).await;
+            panic!("$ berth {command}\n{}", said.expect_err("it differs"));
+        }
+    }
+}
