@@ -2,7 +2,11 @@
 
 use std::{fs, sync::Arc};
 
-use berth_server::tls::self_signed::Authority;
+use berth_core::names::CLASS_LABEL;
+use berth_server::tls::{
+    asked::{Roots, ask},
+    self_signed::Authority,
+};
 use rustls::{
     ClientConfig, ProtocolVersion, SupportedProtocolVersion,
     crypto::ring::default_provider,
@@ -118,4 +122,37 @@ async fn a_client_needs_a_certificate_of_the_ca_and_the_name() {
     assert!(answer(with_leaf(&ca, misnamed)).await.is_err());
     assert!(answer(with_leaf(&ca, strange)).await.is_err());
     assert!(answer(trust(&ca)).await.is_err());
+}
+
+/// What `berth check` sees of a replica, whoever signed its certificate.
+#[tokio::test]
+async fn a_check_sees_what_is_served_and_what_a_client_says_to_it() {
+    let (berth, ca) = serve(&[]);
+    let other = Authority::new(OffsetDateTime::now_utc())
+        .expect("another CA")
+        .pem();
+    let address = format!("localhost:{}", berth.webhook.port());
+    for (name, ca, expected) in [
+        ("localhost", &ca, Ok(())),
+        (
+            "localhost",
+            &other,
+            Err("it is not of a CA that the caBundle has"),
+        ),
+        ("other.example", &ca, Err("it is not for other.example")),
+    ] {
+        let roots = Roots::of(ca.as_bytes()).expect("a CA");
+        let asked = ask(&address, name, CLASS_LABEL, &roots).expect("it is reached");
+        assert_eq!(asked.trusted, expected.map_err(str::to_owned), "{name}");
+        assert!(asked.not_after > OffsetDateTime::now_utc().unix_timestamp());
+        assert_eq!(asked.revision.map(|it| it.len()), Ok(12), "{name}");
+    }
+    let roots = Roots::of(ca.as_bytes()).expect("a CA");
+    let admin = berth.admin.to_string();
+    assert!(
+        ask(&admin, "localhost", CLASS_LABEL, &roots).is_err(),
+        "no TLS"
+    );
+    assert!(Roots::of(b"-----BEGIN CERTIFICATE-----").is_err());
+    assert!(Roots::of(b"").is_err());
 }

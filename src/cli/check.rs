@@ -13,15 +13,18 @@ use super::{
     progress::Progress,
     report::{ColorOption, Ended, Failure, print},
 };
-use berth_core::check::{Category, Outcome};
+use berth_core::check::{Category, Hint, Outcome};
 use berth_server::duration;
 
 mod asking;
 mod chain;
+mod flags;
 mod format;
 mod installation;
+mod policies;
 mod preparation;
 mod replicas;
+mod trial;
 
 /// How long it waits before it asks again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -118,10 +121,26 @@ impl Check {
 
     fn look(&self, cluster: &Cluster) -> Result<Vec<Category>, Failure> {
         let version = asking::version(cluster)?;
-        if self.pre {
+        let mut report = if self.pre {
             let name = self.name.as_deref().unwrap_or("berth");
-            return Ok(preparation::look(cluster, version, &self.namespace, name));
+            preparation::look(cluster, version, &self.namespace, name)
+        } else {
+            chain::look(cluster, version, self.name.as_deref())
+        };
+        let hints = report.iter_mut().flat_map(|it| &mut it.checks);
+        for hint in hints.filter_map(|it| it.hint.as_mut()) {
+            self.of_this_cluster(hint);
         }
-        Ok(chain::look(cluster, version, self.name.as_deref()))
+        Ok(report)
+    }
+
+    /// What is pasted must not go to another cluster than the one that was checked.
+    fn of_this_cluster(&self, hint: &mut Hint) {
+        let flags = self.cluster.kubectl_flags();
+        if let Hint::Run(command) = hint
+            && !flags.is_empty()
+        {
+            *command = command.replace("kubectl ", &format!("kubectl {flags} "));
+        }
     }
 }

@@ -15,6 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 use super::report::Failure;
 use berth_core::{
     api::{GPUPool, WorkloadClass},
+    check::shell,
     labels::{Labels, Namespaces},
     objects::{Compiled, compile_each},
     table::Settings,
@@ -64,6 +65,19 @@ impl ClusterOptions {
     pub(super) fn flag(&self) -> Option<&'static str> {
         let kubeconfig = self.kubeconfig.as_ref().map(|_| "--kubeconfig");
         kubeconfig.or_else(|| self.context.as_ref().map(|_| "--context"))
+    }
+
+    /// The flags by which kubectl asks the same cluster; none where it does by itself.
+    pub(super) fn kubectl_flags(&self) -> String {
+        let kubeconfig = self
+            .kubeconfig
+            .iter()
+            .map(|it| format!("--kubeconfig={}", shell(&it.to_string_lossy())));
+        let context = self
+            .context
+            .iter()
+            .map(|it| format!("--context={}", shell(it)));
+        kubeconfig.chain(context).collect::<Vec<_>>().join(" ")
     }
 
     /// A client; nothing is asked yet.

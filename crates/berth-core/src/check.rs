@@ -171,7 +171,8 @@ impl Category {
 }
 
 /// A text as one word of a POSIX shell.
-fn shell(text: &str) -> String {
+#[must_use]
+pub fn shell(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !text.is_empty() && text.chars().all(is_plain) {
         return text.to_owned();

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use clap::{CommandFactory, FromArgMatches, builder::Resettable};
 use k8s_openapi::api::{
     admissionregistration::v1::{MutatingWebhookConfiguration, WebhookClientConfig},
     apps::v1::Deployment,
@@ -10,12 +9,14 @@ use k8s_openapi::api::{
 };
 use kube::{Api, ResourceExt};
 
-use super::asking;
-use crate::cli::{Cli, Command, cluster::Cluster, serve::Flags};
+use super::{
+    asking,
+    flags::{flags, shipped},
+};
+use crate::cli::{cluster::Cluster, serve::Flags};
 use berth_core::{
     check::{self, HOOK, Install, Seen, Unseen},
     names::{GROUP, LEASE},
-    table::Settings,
 };
 
 /// The API server asks a Service at this port where the configuration names none.
@@ -197,41 +198,6 @@ fn selects(selector: &BTreeMap<String, String>, deployment: &Deployment) -> bool
     !selector.is_empty() && selector.iter().all(has)
 }
 
-/// The flags of a Pod, read as berth reads them. None where this berth does not know them.
-fn flags(template: &PodTemplateSpec) -> Option<Flags> {
-    let containers = &template.spec.as_ref()?.containers;
-    let args = containers.iter().find_map(|it| {
-        let args = it.args.as_ref()?;
-        (args.first()? == "serve").then_some(args)
-    })?;
-    // kubelet fills these in
-    let args = args.iter().filter(|it| !it.contains("$("));
-    let command = without_variables(Cli::command());
-    let words = ["berth"].into_iter().chain(args.map(String::as_str));
-    let matches = command.try_get_matches_from(words).ok()?;
-    match Cli::from_arg_matches(&matches).ok()?.command {
-        Command::Serve(serve) => serve.flags().ok(),
-        _ => None,
-    }
-}
-
-/// The variables of this process are not those of the Pods.
-fn without_variables(command: clap::Command) -> clap::Command {
-    let command = command.mut_args(|arg| arg.env(Resettable::Reset));
-    command.mut_subcommands(without_variables)
-}
-
-fn shipped() -> Flags {
-    Flags {
-        reads_cluster: true,
-        settings: Settings::default(),
-        live: true,
-        status: true,
-        events: true,
-        lease: LEASE.to_owned(),
-    }
-}
-
 /// The Service as a fact.
 pub(super) fn service(cluster: &Cluster, asked: &Asked) -> Seen<check::Service> {
     let Asked::Service {
@@ -297,32 +263,5 @@ mod tests {
         ] {
             assert_eq!(host(url), (host_.to_owned(), port), "{url}");
         }
-    }
-
-    #[test]
-    fn the_flags_of_a_pod_are_read_as_berth_reads_them() {
-        let template = |args: &[&str]| {
-            let template =
-                serde_json::json!({"spec": {"containers": [{"name": "berth", "args": args}]}});
-            serde_json::from_value::<PodTemplateSpec>(template).expect("a template")
-        };
-        let installed = [
-            "serve",
-            "--table-source=cluster",
-            "--live=off",
-            "--lease=mine",
-            "--class-label=example.com/class",
-            "--tls-cert=/etc/berth/tls/tls.crt",
-            "--tls-key=/etc/berth/tls/tls.key",
-            "--advertise=$(POD_IP)",
-        ];
-        let flags = flags(&template(&installed)).expect("flags");
-        assert!(flags.reads_cluster && flags.status && flags.events && !flags.live);
-        assert_eq!(
-            (&*flags.lease, &*flags.settings.class_label),
-            ("mine", "example.com/class")
-        );
-        assert!(super::flags(&template(&["serve", "--of-tomorrow"])).is_none());
-        assert!(super::flags(&template(&["lint"])).is_none());
     }
 }

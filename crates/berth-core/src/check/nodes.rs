@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Value, json};
-
-use super::{Check, Seen, counted, patch, shell};
+use super::{Check, Seen, counted, shell};
 use crate::{
-    accelerators::{Kind, vendor_of},
-    api::{GPUPoolSpec, Taint, TaintEffect},
+    api::GPUPoolSpec,
     fleet::SeenNode,
     names::{DEVICE_CLASS_PREFIX, HOSTNAME_LABEL},
     objects::{Compiled, Judged},
@@ -15,12 +12,13 @@ use crate::{
     table::Pool,
 };
 
+mod offered;
+mod taints;
+
+use taints::declared;
+
 /// So many nodes of a pool are named for one reason.
 const NAMED: usize = 3;
-/// The label by which NVIDIA's operator is told to leave out its device plugin.
-const NVIDIA_PLUGIN: &str = "nvidia.com/gpu.deploy.device-plugin";
-/// How taints begin that Kubernetes sets and takes away by itself.
-const OWN: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
 
 /// A pool with the nodes that it selects.
 struct OfPool<'c> {
@@ -91,30 +89,6 @@ fn offers(node: &SeenNode, resource: &str) -> u32 {
     let mut all = node.allocatable.iter();
     all.find(|(name, _)| name == resource)
         .map_or(0, |(_, count)| *count)
-}
-
-/// A taint as kubectl writes it.
-fn written(key: &str, value: &str, effect: &str) -> String {
-    let value = if value.is_empty() {
-        String::new()
-    } else {
-        format!("={value}")
-    };
-    format!("{key}{value}:{effect}")
-}
-
-fn is_same(declared: &Taint, (key, value, effect): &(String, String, String)) -> bool {
-    declared.key == *key
-        && declared.value.as_deref().unwrap_or_default() == value
-        && declared.effect.as_str() == effect
-}
-
-fn declared(taint: &Taint) -> String {
-    written(
-        &taint.key,
-        taint.value.as_deref().unwrap_or_default(),
-        taint.effect.as_str(),
-    )
 }
 
 /// `node a`, or `nodes a, b, c and 2 more`.
@@ -296,78 +270,6 @@ impl OfPool<'_> {
         Some(labels?.join(" "))
     }
 
-    /// Nodes with a taint that keeps the pool's own Pods away.
-    fn undeclared(&self) -> Vec<Check> {
-        let mut taints: Vec<&(String, String, String)> = Vec::new();
-        for node in self.open() {
-            taints.extend(node.taints.iter().filter(|it| self.keeps_away(it)));
-        }
-        taints.sort();
-        taints.dedup();
-        let check = |taint: &(String, String, String)| {
-            let nodes: Vec<&SeenNode> =
-                self.open().filter(|it| it.taints.contains(taint)).collect();
-            let (key, value, effect) = taint;
-            let text = written(key, value, effect);
-            let what = format!("{}: its Pods tolerate every taint of its Nodes", self.name);
-            let has = if nodes.len() == 1 { "has" } else { "have" };
-            let found = format!(
-                "{} {has} the taint {text}, which the pool does not declare",
-                named(&nodes)
-            );
-            let check = Check::failed(what, found);
-            if OWN.iter().any(|own| key.starts_with(own)) {
-                return check.advise(format!(
-                    "Kubernetes sets it while a node is not fit for Pods: kubectl describe node {}",
-                    listed(&nodes)
-                ));
-            }
-            let mut new = json!({"key": key, "effect": effect});
-            if !value.is_empty() {
-                new["value"] = json!(value);
-            }
-            let operation = if self.spec.taints.is_empty() {
-                json!([{"op": "add", "path": "/spec/taints", "value": [new]}])
-            } else {
-                json!([{"op": "add", "path": "/spec/taints/-", "value": new}])
-            };
-            check.run(patch(&format!("gpupool {}", self.name), &operation))
-        };
-        taints.into_iter().map(check).collect()
-    }
-
-    fn keeps_away(&self, taint: &(String, String, String)) -> bool {
-        let hard = taint.2 != TaintEffect::PreferNoSchedule.as_str();
-        hard && !self.pool.taints.iter().any(|it| is_same(it, taint))
-    }
-
-    /// Nodes without a taint of the pool: others may come.
-    fn missing(&self) -> Vec<Check> {
-        let check = |taint: &Taint| {
-            let nodes: Vec<&SeenNode> = self
-                .open()
-                .filter(|node| !node.taints.iter().any(|it| is_same(taint, it)))
-                .collect();
-            if nodes.is_empty() {
-                return None;
-            }
-            let what = format!("{}: its Nodes have the taints that it declares", self.name);
-            let has = if nodes.len() == 1 { "has" } else { "have" };
-            let found = format!(
-                "{} {has} no taint {}: others may come",
-                named(&nodes),
-                declared(taint)
-            );
-            let command = format!(
-                "kubectl taint nodes {} {} --overwrite",
-                listed(&nodes),
-                shell(&declared(taint))
-            );
-            Some(Check::warned(what, found).run(command))
-        };
-        self.pool.taints.iter().filter_map(check).collect()
-    }
-
     /// Those that are ready and not cordoned: what else keeps Pods away from others goes with that state.
     fn open(&self) -> impl Iterator<Item = &SeenNode> {
         let nodes = self.nodes.iter().copied();
@@ -406,99 +308,6 @@ impl OfPool<'_> {
             checks.push(said(found).run(format!("kubectl describe node {}", listed(&unready))));
         }
         checks
-    }
-
-    fn provider(&self) -> Option<&str> {
-        let mut all = self.provided.iter();
-        all.find(|(resource, _)| resource == self.resource())
-            .map(|(_, class)| class.as_str())
-    }
-
-    /// Nodes that take Pods and offer no GPU of the pool's resource.
-    fn empty(&self) -> Option<Check> {
-        let empty: Vec<&SeenNode> = self
-            .open()
-            .filter(|it| offers(it, self.resource()) == 0)
-            .collect();
-        let first = empty.first()?;
-        if self.provider().is_some() {
-            return None;
-        }
-        let what = format!("{}: its Nodes offer {}", self.name, self.resource());
-        let offer = if empty.len() == 1 { "offers" } else { "offer" };
-        let found = format!("{} {offer} none", named(&empty));
-        if let Some(other) = self.other(first) {
-            let found = format!("{found}, and {other} instead: the name that its driver gives");
-            let operation = self.renames(other);
-            return Some(
-                Check::failed(what, found)
-                    .run(patch(&format!("gpupool {}", self.name), &operation)),
-            );
-        }
-        if let Some((class, resource)) = self.by_dra() {
-            let found = format!("{found}; DRA offers {resource} (DeviceClass {class})");
-            let operation = self.renames(resource);
-            return Some(
-                Check::failed(what, found)
-                    .run(patch(&format!("gpupool {}", self.name), &operation)),
-            );
-        }
-        let off = first.labels.get(NVIDIA_PLUGIN).filter(|it| *it == "false");
-        if off.is_some() && self.resource().starts_with("nvidia.com/") {
-            let found =
-                format!("{found}: its label {NVIDIA_PLUGIN}=false keeps the device plugin away");
-            let command = format!(
-                "kubectl label node {} {NVIDIA_PLUGIN}=true --overwrite",
-                listed(&empty)
-            );
-            return Some(Check::failed(what, found).run(command));
-        }
-        let command = format!(
-            "kubectl get pods -A -o wide --field-selector spec.nodeName={}",
-            shell(&first.name)
-        );
-        Some(
-            Check::failed(what, format!("{found}: does the device plugin run there?")).run(command),
-        )
-    }
-
-    /// Gives the pool this resource. An alias cannot be the pool's own resource: where it is one, the two names change places.
-    fn renames(&self, resource: &str) -> Value {
-        let mut operations = Vec::new();
-        if let Some(alias) = self
-            .spec
-            .resource_aliases
-            .iter()
-            .position(|it| it == resource)
-        {
-            let path = format!("/spec/resourceAliases/{alias}");
-            operations.push(json!({"op": "replace", "path": path, "value": self.resource()}));
-        }
-        operations.push(json!({"op": "replace", "path": "/spec/resourceName", "value": resource}));
-        json!(operations)
-    }
-
-    /// Another GPU of the same vendor that the node offers, as by another driver.
-    fn other<'n>(&self, node: &'n SeenNode) -> Option<&'n str> {
-        let vendor = vendor_of(self.resource())?;
-        let mut all = node.allocatable.iter().filter(|(_, count)| *count > 0);
-        let same = |name: &str| vendor_of(name) == Some(vendor) && Kind::of(name) == Kind::Gpu;
-        all.find(|(name, _)| same(name))
-            .map(|(name, _)| name.as_str())
-    }
-
-    /// The name by which DRA offers GPUs of the same vendor: Intel's driver has `intel.com/gpu`, and not i915 or xe.
-    fn by_dra(&self) -> Option<(&str, &str)> {
-        let domain = self.resource().split('/').next()?;
-        let vendor: Vec<&str> = domain.rsplit('.').take(2).collect();
-        let of_vendor = |class: &str| {
-            let words: Vec<&str> = class.rsplit('.').take(2).collect();
-            words == vendor
-        };
-        let mut all = self.provided.iter();
-        let (resource, class) =
-            all.rfind(|(_, class)| of_vendor(class) && class.starts_with("gpu."))?;
-        Some((class, resource))
     }
 }
 

@@ -60,8 +60,9 @@ pub struct Ruling {
     pub reason: String,
 }
 
-/// What would harm if berth were taken over: verb, group, resource and subresource.
-const HARMFUL: [(&str, &str, &str, &str); 12] = [
+/// What would harm if berth were taken over, in its own namespace as well as everywhere: verb, group, resource and
+/// subresource.
+const HARMFUL_HERE: [(&str, &str, &str, &str); 8] = [
     ("get", "", "secrets", ""),
     ("list", "", "secrets", ""),
     ("create", "", "pods", ""),
@@ -69,8 +70,12 @@ const HARMFUL: [(&str, &str, &str, &str); 12] = [
     ("delete", "", "pods", ""),
     ("create", "", "pods", "binding"),
     ("create", "", "pods", "exec"),
-    ("patch", "", "nodes", ""),
     ("create", "", "serviceaccounts", "token"),
+];
+
+/// The same of what has no namespace.
+const HARMFUL: [(&str, &str, &str, &str); 4] = [
+    ("patch", "", "nodes", ""),
     (
         "create",
         "admissionregistration.k8s.io",
@@ -152,15 +157,17 @@ pub fn asked(account: &Account) -> Vec<Right> {
             }));
         }
     }
-    all.extend(HARMFUL.map(|(verb, group, resource, subresource)| Right {
+    let harmful = |(verb, group, resource, subresource), namespace: &str| Right {
         verb,
         group,
         resource,
         subresource,
         name: String::new(),
-        namespace: String::new(),
+        namespace: namespace.to_owned(),
         is_needed: false,
-    }));
+    };
+    all.extend(HARMFUL.map(|it| harmful(it, "")));
+    all.extend(HARMFUL_HERE.map(|it| harmful(it, &account.namespace)));
     all
 }
 
@@ -276,120 +283,4 @@ fn binding(reason: &str) -> Option<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::check::{Outcome, Unseen};
-
-    fn account() -> Account {
-        Account {
-            namespace: "gpu".to_owned(),
-            name: "berth".to_owned(),
-            role: "berth".to_owned(),
-            lease: "berth".to_owned(),
-            reads_cluster: true,
-            live: true,
-            status: true,
-            events: true,
-        }
-    }
-
-    /// The rulings where these rights are turned.
-    fn checks(turned: &[&str], reason: &str) -> Vec<Check> {
-        let ruling = |right: Right| {
-            let is_turned = turned.contains(&&*right.to_string());
-            let ruling = Ruling {
-                is_allowed: right.is_needed != is_turned,
-                reason: reason.to_owned(),
-            };
-            (right, ruling)
-        };
-        let rulings = asked(&account()).into_iter().map(ruling).collect();
-        rights(&Ok(account()), &Ok(rulings))
-    }
-
-    #[test]
-    fn a_right_that_is_missing_is_named_and_the_patch_adds_it() {
-        let all = checks(&[], "");
-        assert!(
-            all.iter().all(|it| it.outcome == Outcome::Passed),
-            "{all:?}"
-        );
-        let missing = checks(
-            &[
-                "watch nodes",
-                "patch gpupools/status.berth.dev",
-                "update leases.coordination.k8s.io berth in namespace gpu",
-            ],
-            "",
-        );
-        assert_eq!(missing[0].outcome, Outcome::Failed);
-        assert_eq!(missing[1].outcome, Outcome::Passed);
-        let hint = missing[0].hint.as_ref().expect("a hint").text();
-        let (of_cluster, of_namespace) = hint.split_once(" && ").expect("two");
-        assert!(
-            of_cluster.starts_with("kubectl patch clusterrole berth --type=json -p '["),
-            "{hint}"
-        );
-        assert!(
-            of_cluster.contains(r#"{"apiGroups":[""],"resources":["nodes"],"verbs":["watch"]}"#),
-            "{hint}"
-        );
-        assert!(
-            of_cluster.contains(r#""resources":["gpupools/status"]"#),
-            "{hint}"
-        );
-        assert!(
-            of_namespace.starts_with("kubectl patch role berth -n gpu"),
-            "{hint}"
-        );
-        assert!(
-            of_namespace.contains(r#""resourceNames":["berth"]"#),
-            "{hint}"
-        );
-    }
-
-    #[test]
-    fn a_right_by_which_it_could_harm_is_named_with_its_binding() {
-        let reason = r#"RBAC: allowed by ClusterRoleBinding "too-much" of ClusterRole "view-all" to ServiceAccount "berth/gpu""#;
-        let found = checks(&["get secrets", "list secrets"], reason);
-        assert_eq!(found[1].outcome, Outcome::Failed);
-        let said = found[1].found.as_deref().expect("said");
-        assert_eq!(
-            said,
-            "it may get secrets, list secrets, by ClusterRoleBinding too-much"
-        );
-        assert_eq!(
-            found[1].hint.as_ref().expect("a hint").text(),
-            "kubectl delete clusterrolebinding too-much"
-        );
-        let own = checks(&["get secrets"], &reason.replace("too-much", "berth"));
-        assert!(
-            own[1]
-                .hint
-                .as_ref()
-                .expect("a hint")
-                .text()
-                .contains("kubectl edit clusterrole berth")
-        );
-    }
-
-    #[test]
-    fn what_is_switched_off_needs_no_right_and_what_is_not_known_is_skipped() {
-        let needed = |account: &Account| asked(account).iter().filter(|it| it.is_needed).count();
-        let files = Account {
-            reads_cluster: false,
-            ..account()
-        };
-        assert_eq!(needed(&files), 0);
-        let quiet = Account {
-            live: false,
-            status: false,
-            events: false,
-            ..account()
-        };
-        assert_eq!((needed(&account()), needed(&quiet)), (19, 6));
-        let why = Unseen("no right to ask".to_owned());
-        let skipped = rights(&Err(why.clone()), &Err(why));
-        assert!(skipped.iter().all(|it| it.outcome == Outcome::Skipped));
-    }
-}
+mod tests;

@@ -84,7 +84,7 @@ async fn start() -> Result<Homelab, Box<dyn Error>> {
     let pods = running(&client).await?;
     eprintln!("up after {:.0} s\n", began.elapsed().as_secs_f64());
     print!("{}", table(&client, &pods).await?);
-    next(control_plane)?;
+    next(control_plane, &setup.berth)?;
     Ok(homelab)
 }
 
@@ -150,7 +150,7 @@ fn gpu(pod: &Pod) -> Option<String> {
 }
 
 /// What to try, in another terminal.
-fn next(control_plane: &ControlPlane) -> Result<(), berth_cluster::Error> {
+fn next(control_plane: &ControlPlane, berth: &Path) -> Result<(), berth_cluster::Error> {
     let kubeconfig = control_plane.kubeconfig()?;
     let kubectl = control_plane.parts().path("kubectl")?;
     println!(
@@ -158,8 +158,10 @@ fn next(control_plane: &ControlPlane) -> Result<(), berth_cluster::Error> {
 The nodes are played by kwok: a Pod is placed and counted as in any cluster, and runs nothing. In another terminal:
 
   export KUBECONFIG={kubeconfig}
-  alias kubectl={kubectl}
+  alias kubectl={kubectl} berth={berth}
 
+  # is it installed right? each link from the API server to a GPU
+  berth check
   # the table: edit it, and the next Pod is placed by what you wrote
   kubectl get gpupools,workloadclasses
   # what would a first Pod get? nothing is stored
@@ -174,6 +176,7 @@ The nodes are played by kwok: a Pod is placed and counted as in any cluster, and
 Ctrl-C ends it all.",
         kubeconfig = kubeconfig.display(),
         kubectl = kubectl.display(),
+        berth = berth.display(),
     );
     Ok(())
 }

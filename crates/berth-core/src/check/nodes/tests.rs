@@ -208,8 +208,10 @@ fn a_node_that_is_not_as_its_pool_says_fails_with_the_command_that_fixes_it() {
             json!({"resourceName": "nvidia.com/gpu"}),
             change(|it| {
                 it.allocatable.clear();
-                it.labels
-                    .insert(NVIDIA_PLUGIN.to_owned(), "false".to_owned());
+                it.labels.insert(
+                    "nvidia.com/gpu.deploy.device-plugin".to_owned(),
+                    "false".to_owned(),
+                );
             }),
             Outcome::Failed,
             "keeps the device plugin away",
