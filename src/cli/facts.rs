@@ -80,7 +80,9 @@ impl<'c> Reading<'c> {
         let of_classes = classes.as_deref().unwrap_or_default();
         let compiled = compile_each(of_pools, of_classes, &self.settings);
         let namespaces = self.namespaces(namespace)?;
-        let view = View::from(Arc::clone(&compiled.table)).with_namespaces(namespaces);
+        let sees_namespace = namespaces.is_some();
+        let view =
+            View::from(Arc::clone(&compiled.table)).with_namespaces(namespaces.unwrap_or_default());
         let counted = match &pools {
             Some(_) => self.counted(&compiled.table, &view)?,
             None => None,
@@ -98,6 +100,7 @@ impl<'c> Reading<'c> {
             compiled,
             sees_pools: pools.is_some(),
             sees_classes: classes.is_some(),
+            sees_namespace,
             written: written(of_pools),
             counted,
             webhook: self.webhook()?,
@@ -106,19 +109,17 @@ impl<'c> Reading<'c> {
     }
 
     /// The labels of every namespace, else of the one that counts, else none.
-    fn namespaces(&mut self, namespace: &str) -> Result<Namespaces, Failure> {
+    fn namespaces(&mut self, namespace: &str) -> Result<Option<Namespaces>, Failure> {
         match self.cluster.namespaces() {
-            Ok(all) => return Ok(all),
+            Ok(all) => return Ok(Some(all)),
             Err(error) if error.code() == Some(403) => {}
             Err(error) => return Err(error.into()),
         }
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.cluster.client.clone());
         let one = self.cluster.get("Namespace", &api, namespace);
         let one = self.or_unread(one)?;
-        let labels = one.map(|it| it.metadata.labels.unwrap_or_default());
-        Ok(Namespaces::new(
-            labels.map(|labels| (namespace.to_owned(), labels)),
-        ))
+        let labels = |it: PartialObjectMeta<Namespace>| it.metadata.labels.unwrap_or_default();
+        Ok(one.map(|it| Namespaces::new([(namespace.to_owned(), labels(it))])))
     }
 
     /// Nodes, Pods and what DRA provides; none where Nodes or Pods may not be read.

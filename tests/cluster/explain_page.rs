@@ -67,10 +67,13 @@ async fn the_page_shows_what_the_commands_print() {
         .run(&["config", "set-context", "--current", "--namespace=ai"])
         .await;
     let set = |name, class, replicas| of("StatefulSet", name, class, replicas).to_string();
+    // who came first is named first, and of one second the first by name
+    stage.apply(&set("whisper", "whisper", 1)).await;
+    pod_of(&stage, "whisper", "Running").await;
     stage.apply(&set("xtts", "xtts", 1)).await;
     pod_of(&stage, "xtts", "Running").await;
     stage.apply(&set("whisper", "whisper", 2)).await;
-    pod_of(&stage, "whisper", "Running").await;
+    pod_of(&stage, "whisper", "Pending").await;
     let mut llm = of("Deployment", "llm", "vlm", 1);
     for field in ["serviceName", "podManagementPolicy"] {
         llm["spec"].as_object_mut().expect("a spec").remove(field);

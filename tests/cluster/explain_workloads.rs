@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::{
-    explain::{as_json, berth, commands, concludes, deployment, explain, follow, pod_of, sentence},
+    explain::{as_json, berth, commands, concludes, deployment, explain, pod_of, sentence},
     stage::{Stage, stage},
 };
 
@@ -171,8 +171,9 @@ async fn a_workload_whose_pods_wait_is_told_what_for_and_so_is_its_class() {
         let taken = explained["pools"][0]["takenBy"].as_array().expect("a list");
         assert_eq!(taken.len(), 2, "{explained:#}");
     }
-    let explained = concludes(&stage, "deploy/whisper", "NoFreeGpu").await;
-    follow(&stage, commands(&explained)[0]).await;
+    stage
+        .run(&["scale", "deploy/whisper", "--replicas=0"])
+        .await;
     concludes(&stage, "deploy/whisper", "Resting").await;
 
     // a class of two vendors: the first pool was full, and now the other one has room

@@ -52,6 +52,8 @@ pub struct Facts {
     pub sees_pools: bool,
     /// Whether the classes could be read.
     pub sees_classes: bool,
+    /// Whether the labels of the namespace in question could be read.
+    pub sees_namespace: bool,
     /// When the spec of each pool was last written, as its managed fields say.
     pub written: BTreeMap<String, Timestamp>,
     /// The statuses by what was counted; where nothing could be, as berth has written them.
@@ -76,6 +78,14 @@ pub enum Webhook {
     Since(Timestamp),
 }
 
+impl Facts {
+    /// The revision of the table, where all of it could be read.
+    fn revision(&self) -> Option<String> {
+        let is_read = self.sees_pools && self.sees_classes;
+        is_read.then(|| self.view.table.revision().to_owned())
+    }
+}
+
 /// The answer.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -89,9 +99,14 @@ pub struct Explanation {
     pub reason: Why,
     /// The conclusion, in a sentence.
     pub conclusion: String,
-    /// The class, the pools, and the table's revision.
+    /// The class.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub class: Option<String>,
+    /// The pools in which berth placed the Pod.
+    pub placed_in: Vec<String>,
+    /// The revision of today's table, where it could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table: Option<String>,
     /// What berth decided about the Pod, in sentences.
     pub decision: Vec<String>,
     /// How many nodes are left after each step, for each pool.
@@ -205,6 +220,8 @@ impl Explanation {
             reason,
             conclusion: conclusion.into(),
             class: None,
+            placed_in: Vec::new(),
+            table: None,
             decision: Vec::new(),
             pools: Vec::new(),
             remarks: Vec::new(),

@@ -42,7 +42,7 @@ pub(super) fn of(explanation: &Explanation) -> String {
 
 fn write(out: &mut String, it: &Explanation) -> fmt::Result {
     writeln!(out, "{}", it.conclusion)?;
-    for line in it.class.iter().chain(&it.remarks) {
+    for line in class(it).iter().chain(&it.remarks) {
         writeln!(out, "{INDENT}{line}")?;
     }
     for funnel in &it.pools {
@@ -97,6 +97,22 @@ fn funnel_of(out: &mut String, funnel: &Funnel, pools: usize) -> fmt::Result {
         more => format!(" and {more} more"),
     };
     writeln!(out, "{INDENT}{:10}{}{more}", "taken by", taken.join(", "))
+}
+
+/// `class whisper → pool rtx-2070 (table 7bd141452d22)`, for a Pod.
+fn class(it: &Explanation) -> Option<String> {
+    let class = it.class.as_ref().filter(|_| !it.placed_in.is_empty())?;
+    let pools = it.placed_in.join(", ");
+    let word = if it.placed_in.len() == 1 {
+        "pool"
+    } else {
+        "pools"
+    };
+    let table = it.table.as_ref().map(|it| format!(" (table {it})"));
+    Some(format!(
+        "class {class} → {word} {pools}{}",
+        table.unwrap_or_default()
+    ))
 }
 
 fn advice(advice: &Advice) -> String {

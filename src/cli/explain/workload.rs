@@ -168,9 +168,23 @@ fn rests(kind: Maker, data: &Value, has_no_maker: bool) -> Option<String> {
         Maker::DaemonSet if wanted(kind, data) == Some(0) => {
             Some("no node matches its template".to_owned())
         }
-        Maker::Job if wanted(kind, data) == Some(0) => Some("it is done".to_owned()),
+        Maker::Job => ended(data),
         _ => (wanted(kind, data) == Some(0)).then(|| "it has 0 replicas".to_owned()),
     }
+}
+
+/// How a Job ended, if it has.
+fn ended(data: &Value) -> Option<String> {
+    let conditions = data.pointer("/status/conditions")?.as_array()?;
+    let text = |it: &Value, field: &str| it[field].as_str().unwrap_or_default().to_owned();
+    conditions
+        .iter()
+        .filter(|it| it["status"] == "True")
+        .find_map(|it| match it["type"].as_str() {
+            Some("Complete") => Some("it is done".to_owned()),
+            Some("Failed") => Some(format!("it has failed: {}", text(it, "message"))),
+            _ => None,
+        })
 }
 
 /// What a review of a Pod of the template comes to today; none where the table could not be read.

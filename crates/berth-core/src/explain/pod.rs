@@ -61,7 +61,9 @@ pub fn pod(pod: &Pod, events: &[Event], facts: &Facts) -> Explanation {
         namespace: Some(subject.seen.namespace.clone()),
         reason: found.reason,
         conclusion: found.sentence,
-        class: subject.class_and_pools(),
+        class: subject.class.clone(),
+        placed_in: subject.pools().map(str::to_owned).collect(),
+        table: facts.revision(),
         decision: Vec::new(),
         pools: funnels,
         remarks: found.remarks,
@@ -114,24 +116,6 @@ impl<'p> Subject<'p> {
     pub(super) fn pools(&self) -> impl Iterator<Item = &str> {
         let pools = self.seen.pools.as_deref().unwrap_or_default();
         pools.split(',').filter(|it| !it.is_empty())
-    }
-
-    fn class_and_pools(&self) -> Option<String> {
-        let class = self.class.as_ref()?;
-        let pools: Vec<&str> = self.pools().collect();
-        let pools = match &*pools {
-            [] => return Some(format!("class {class}")),
-            [one] => format!("pool {one}"),
-            many => format!("pools {}", many.join(", ")),
-        };
-        let is_read = self.facts.sees_pools && self.facts.sees_classes;
-        let revision = self.facts.view.table.revision();
-        let table = if is_read {
-            format!(" (table {revision})")
-        } else {
-            String::new()
-        };
-        Some(format!("class {class} → {pools}{table}"))
     }
 
     fn conclude(&self, funnels: &[super::Funnel]) -> Found {

@@ -22,6 +22,7 @@ pub fn pool(name: &str, facts: &Facts) -> Result<Explanation, String> {
     };
     Ok(Explanation {
         object: format!("pool/{name}"),
+        table: facts.revision(),
         unread: facts.unread.clone(),
         ..told
     })
@@ -43,7 +44,8 @@ pub fn class(name: &str, namespace: &str, facts: &Facts) -> Result<Explanation, 
     let mut told = Explanation {
         object: format!("class/{name}"),
         namespace: Some(namespace.to_owned()),
-        class: Some(format!("class {name}")),
+        class: Some(name.to_owned()),
+        table: facts.revision(),
         unread: facts.unread.clone(),
         ..told
     };

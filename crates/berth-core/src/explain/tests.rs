@@ -41,6 +41,7 @@ fn facts(nodes: &[Value], pods: &[Value]) -> Facts {
         compiled: compile_each([], [], &Settings::default()),
         sees_pools: true,
         sees_classes: true,
+        sees_namespace: true,
         written: BTreeMap::new(),
         statuses: Statuses::default(),
         counted: Some(counted.complete()),
@@ -324,6 +325,59 @@ fn what_a_device_class_provides_is_not_known() {
         .device_classes(provided);
     let explained = pod(&serde_json::from_value(ours).expect("a Pod"), &[], &facts);
     assert_eq!(explained.reason, Why::ProvidedByDra, "{explained:#?}");
+}
+
+#[test]
+fn what_is_known_of_the_webhook_says_why_a_pod_was_never_seen() {
+    let mut ours = waits(1, json!({}));
+    ours["metadata"]["annotations"] = json!({});
+    let ours = serde_json::from_value(ours).expect("a Pod");
+    let mut facts = facts(&[], &[]);
+    for (webhook, part) in [
+        (Webhook::Unread, "it has no annotation berth.dev/pool"),
+        (
+            Webhook::Missing,
+            "and no MutatingWebhookConfiguration asks berth",
+        ),
+        (
+            Webhook::Since(at(950)),
+            "webhook was registered later, 50s ago",
+        ),
+        (
+            Webhook::Since(at(800)),
+            "berth was not asked, or did not answer",
+        ),
+    ] {
+        facts.webhook = webhook;
+        let explained = pod(&ours, &[], &facts);
+        assert_eq!(explained.reason, Why::NeverSeen);
+        assert!(
+            explained.conclusion.contains(part),
+            "{}",
+            explained.conclusion
+        );
+    }
+    // what may not be seen of the namespace is not said
+    let mut nobodys = ours.clone();
+    nobodys.metadata.labels = None;
+    facts.sees_namespace = false;
+    let explained = pod(&nobodys, &[], &facts);
+    assert!(
+        explained
+            .conclusion
+            .ends_with("whether its namespace has, you may not see"),
+        "{explained:#?}"
+    );
+}
+
+#[test]
+fn a_pod_that_was_bound_meanwhile_is_not_kept_from_its_node_by_itself() {
+    let nodes = [node("n1", "p", 1, json!({}))];
+    let ours = waits(1, json!({}));
+    let bound = waits(1, json!({"spec": {"nodeName": "n1"}}));
+    let facts = facts(&nodes, &[bound]);
+    let explained = pod(&serde_json::from_value(ours).expect("a Pod"), &[], &facts);
+    assert_eq!(explained.reason, Why::Starting, "{explained:#?}");
 }
 
 #[test]

@@ -26,10 +26,13 @@ impl Subject<'_> {
             let advice = "remove the label where the Pod is made, and create it again";
             return Some(Found::new(Why::OptedOut, sentence).advise(Advice::text(advice)));
         }
-        if self.class.is_none() {
-            return Some(self.without_class());
+        match (&self.class, &self.seen.pools) {
+            // anybody can write the annotation: without a class, it says nothing
+            (None, Some(_)) if !self.facts.sees_namespace => None,
+            (None, _) => Some(self.without_class()),
+            (Some(_), None) => Some(self.never_seen()),
+            (Some(_), Some(_)) => None,
         }
-        self.seen.pools.is_none().then(|| self.never_seen())
     }
 
     fn never_seen(&self) -> Found {
@@ -87,6 +90,9 @@ impl Subject<'_> {
         let meant = keys.find(|key| suggestion(key, [label]).is_some());
         let why = match meant {
             Some(meant) => format!("it has no label {label}; is {meant} meant to be it?"),
+            None if !self.facts.sees_namespace => {
+                format!("it has no label {label}; whether its namespace has, you may not see")
+            }
             None => format!("neither it nor its namespace has the label {label}"),
         };
         let advice =

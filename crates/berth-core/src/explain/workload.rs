@@ -56,7 +56,7 @@ pub fn workload(workload: &Workload, of_pod: Option<Explanation>, now: Timestamp
     let failure = workload.failure(now);
     let is_short = workload
         .wanted
-        .is_none_or(|wanted| (workload.pods.len() as u64) < wanted);
+        .is_some_and(|wanted| (workload.pods.len() as u64) < wanted);
     let told = match of_pod {
         Some(of_pod) => match failure.filter(|_| is_short) {
             Some(failure) if of_pod.reason == Why::Running => workload.not_created(Some(&failure)),

@@ -166,8 +166,10 @@ The nodes are played by kwok: a Pod is placed and counted as in any cluster, and
   kubectl get gpupools,workloadclasses
   # what would a first Pod get? nothing is stored
   kubectl run first --image=demo --labels=berth.dev/workload-class=whisper --dry-run=server -o yaml
-  # there is no third slice of the card: it stays Pending, and the scheduler says why
-  kubectl run first --image=demo --labels=berth.dev/workload-class=whisper && kubectl describe pod first
+  # there is no third slice of the card: it stays Pending. Why, who has the others, and what would help?
+  kubectl run first --image=demo --labels=berth.dev/workload-class=whisper && berth explain pod/first
+  # what may a namespace use, and what of it is free?
+  berth classes -n {NAMESPACE}
   # until XTTS gives its slice back
   kubectl scale -n {NAMESPACE} deployment/xtts --replicas=0 && kubectl get pod first -o wide --watch
   # a class that does not exist
