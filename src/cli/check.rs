@@ -25,6 +25,7 @@ mod policies;
 mod preparation;
 mod replicas;
 mod trial;
+mod word;
 
 /// How long it waits before it asks again.
 const AGAIN: Duration = Duration::from_secs(1);

@@ -13,6 +13,7 @@ mod preparation;
 mod rights;
 mod table;
 mod webhook;
+mod word;
 
 pub use api_server::version;
 pub use certificate::{Bundle, Presented, Replica, certificates, revisions};
@@ -23,9 +24,10 @@ pub use install::{Endpoint, Install, Service, deployment, service};
 pub use lease::{Holder, lease};
 pub use nodes::pools;
 pub use preparation::{CERT_MANAGER, Foreign, NEEDED_TO_INSTALL, preparation};
-pub use rights::{Account, Right, Ruling, asked, rights};
+pub use rights::{Account, Carrier, Right, Ruling, asked, rights};
 pub use table::objects;
 pub use webhook::{Expected, HOOK, NAMESPACE_HOOK, configuration};
+pub use word::{WORD_HOOK, Word, word};
 
 /// What was observed, or why it could not be.
 pub type Seen<T> = Result<T, Unseen>;

@@ -49,6 +49,14 @@ where
     found.map_err(|error| unseen(what, &error))
 }
 
+/// Whether an object is known not to be there.
+pub(super) fn is_absent<K>(cluster: &Cluster, api: &Api<K>, name: &str) -> bool
+where
+    K: Clone + DeserializeOwned + fmt::Debug,
+{
+    matches!(cluster.wait(api.get_metadata_opt(name)), Ok(None))
+}
+
 /// Every object of a kind.
 pub(super) fn all<K>(cluster: &Cluster, what: &str, api: &Api<K>) -> Seen<Vec<K>>
 where

@@ -3,7 +3,11 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use k8s_openapi::{
-    api::{coordination::v1::Lease, resource::v1::DeviceClass},
+    api::{
+        coordination::v1::Lease,
+        rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding},
+        resource::v1::DeviceClass,
+    },
     apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
 };
 use kube::{Api, ResourceExt};
@@ -12,10 +16,11 @@ use super::{
     asking,
     installation::{Installation, service},
     replicas::{bundle, replicas},
+    word,
 };
 use crate::cli::cluster::Cluster;
 use berth_core::{
-    check::{self, Account, Category, Check, Expected, Holder, Outcome, Seen, Unseen},
+    check::{self, Account, Carrier, Category, Check, Expected, Holder, Outcome, Seen, Unseen},
     fleet::NodeView,
     labels::Namespaces,
     objects::Compiled,
@@ -117,12 +122,40 @@ impl Facts<'_> {
             namespace: installation.namespace().to_owned(),
             name: name.unwrap_or_else(|| "default".to_owned()),
             role: installation.name.clone(),
+            absent: self.absent(),
             lease: flags.lease.clone(),
             reads_cluster: flags.reads_cluster,
             live: flags.live,
             status: flags.status,
             events: flags.events,
         })
+    }
+
+    /// Those of the roles and bindings that are not there. Where they may not be read, none is known to be missing.
+    fn absent(&self) -> Vec<Carrier> {
+        let (client, namespace) = (&self.cluster.client, self.installation.namespace());
+        let name = &self.installation.name;
+        let cluster_roles: Api<ClusterRole> = Api::all(client.clone());
+        let cluster_bindings: Api<ClusterRoleBinding> = Api::all(client.clone());
+        let roles: Api<Role> = Api::namespaced(client.clone(), namespace);
+        let bindings: Api<RoleBinding> = Api::namespaced(client.clone(), namespace);
+        let all = [
+            (
+                Carrier::ClusterRole,
+                asking::is_absent(self.cluster, &cluster_roles, name),
+            ),
+            (
+                Carrier::ClusterRoleBinding,
+                asking::is_absent(self.cluster, &cluster_bindings, name),
+            ),
+            (Carrier::Role, asking::is_absent(self.cluster, &roles, name)),
+            (
+                Carrier::RoleBinding,
+                asking::is_absent(self.cluster, &bindings, name),
+            ),
+        ];
+        let absent = all.into_iter().filter(|(_, is_absent)| *is_absent);
+        absent.map(|(carrier, _)| carrier).collect()
     }
 
     fn install(&self) -> Category {
@@ -159,6 +192,11 @@ impl Facts<'_> {
             Check::skipped("a Pod of a class comes back placed from a dry run", AFTER)
         } else {
             self.dry_run()
+        });
+        checks.push(if failed {
+            Check::skipped("the word at apply is asked for as Pods are", AFTER)
+        } else {
+            check::word(&word::seen(self.cluster, &self.installation))
         });
         (Category::new("berth-webhook", checks), replicas)
     }

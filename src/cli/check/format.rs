@@ -174,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn a_terminal_without_unicode_gets_marks_of_ascii() {
+        let marks = Marks { is_ascii: true };
+        let all = [
+            Outcome::Passed,
+            Outcome::Warned,
+            Outcome::Failed,
+            Outcome::Skipped,
+        ];
+        assert_eq!(all.map(|it| plain(&marks.of(it))), ["+", "!", "x", "-"]);
+    }
+
+    #[test]
     fn programs_read_one_object() {
         let read: serde_json::Value = serde_json::from_str(&json(&report())).expect("JSON");
         assert_eq!(read["success"], false);

@@ -1,6 +1,6 @@
 //! The replicas behind the Service: what each serves, as far as it is reached from here.
 
-use std::time::Duration;
+use std::{thread, time::Duration};
 
 use k8s_openapi::api::{
     admissionregistration::v1::MutatingWebhookConfiguration,
@@ -16,7 +16,7 @@ use super::{
 };
 use crate::cli::cluster::Cluster;
 use berth_core::check::{Bundle, Endpoint, Presented, Replica, Seen, Unseen};
-use berth_server::tls::asked::{self, Roots};
+use berth_server::tls::asked::{self, Roots, Served};
 
 /// How long a replica is asked by way of the API server.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -162,25 +162,39 @@ pub(super) fn replicas(cluster: &Cluster, installation: &Installation) -> Seen<V
         }
     };
     let label = &installation.flags.settings.class_label;
-    let ready = leads
-        .into_iter()
-        .filter(|it| it.endpoint.is_ready)
-        .take(MOST);
-    Ok(ready
-        .map(
-            |lead| match asked::ask(&lead.endpoint.address, &name, label, &roots) {
-                Ok(asked) => Replica {
-                    name: lead.endpoint.address,
-                    presented: Ok(Presented {
-                        not_after: asked.not_after,
-                        trusted: asked.trusted,
-                    }),
-                    revision: asked.revision.map_err(Unseen),
-                },
-                Err(why) => far(cluster, installation, lead, &why),
-            },
-        )
-        .collect())
+    let ready = leads.into_iter().filter(|it| it.endpoint.is_ready);
+    let ready: Vec<Lead> = ready.take(MOST).collect();
+    let answers = ask_all(&ready, |address| asked::ask(address, &name, label, &roots));
+    let replica = |(lead, answer): (Lead, Result<Served, String>)| match answer {
+        Ok(asked) => Replica {
+            name: lead.endpoint.address,
+            presented: Ok(Presented {
+                not_after: asked.not_after,
+                trusted: asked.trusted,
+            }),
+            revision: asked.revision.map_err(Unseen),
+        },
+        Err(why) => far(cluster, installation, lead, &why),
+    };
+    Ok(ready.into_iter().zip(answers).map(replica).collect())
+}
+
+/// Asks all of them at once: those that are not reached take their time.
+fn ask_all(
+    leads: &[Lead],
+    ask: impl Fn(&str) -> Result<Served, String> + Sync,
+) -> Vec<Result<Served, String>> {
+    thread::scope(|scope| {
+        let asking = leads
+            .iter()
+            .map(|it| scope.spawn(|| ask(&it.endpoint.address)));
+        // each has begun before one is waited for
+        let asking: Vec<_> = asking.collect();
+        let ended = asking.into_iter().map(thread::ScopedJoinHandle::join);
+        ended
+            .map(|it| it.unwrap_or_else(|_| Err("internal error".to_owned())))
+            .collect()
+    })
 }
 
 fn reached(address: String) -> Lead {

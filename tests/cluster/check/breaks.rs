@@ -59,6 +59,31 @@ pub(super) const BREAKS: &[Break] = &[
         ..BREAK
     },
     Break {
+        how: r#"kubectl patch validatingwebhookconfiguration berth --type=json -p '[{"op":"remove","path":"/webhooks/0/clientConfig/caBundle"}]'"#,
+        line: "the word at apply is asked for as Pods are",
+        found: "its caBundle is another one",
+        is_warning: true,
+        ..BREAK
+    },
+    Break {
+        how: "kubectl delete clusterrolebinding berth",
+        line: "berth has the rights that it needs",
+        found: "it may not list gpupools.berth.dev, watch gpupools.berth.dev,",
+        ..BREAK
+    },
+    Break {
+        how: "kubectl delete rolebinding berth -n berth",
+        line: "berth has the rights that it needs",
+        found: "it may not get leases.coordination.k8s.io berth in namespace berth",
+        ..BREAK
+    },
+    Break {
+        how: "kubectl delete clusterrole berth",
+        line: "berth has the rights that it needs",
+        found: "create events.events.k8s.io",
+        ..BREAK
+    },
+    Break {
         how: r#"kubectl patch role berth -n berth --type=json -p '[{"op":"replace","path":"/rules/0/verbs","value":["list","watch","update"]}]'"#,
         line: "berth has the rights that it needs",
         found: "it may not get leases.coordination.k8s.io berth in namespace berth",

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde_json::json;
-
-use super::{Check, Seen, counted, patch};
+use super::{Check, Seen, counted};
 use crate::names::GROUP;
+
+mod grant;
 
 /// Somebody's right to do something.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -39,6 +39,8 @@ pub struct Account {
     pub name: String,
     /// The name of its `ClusterRole` and Role.
     pub role: String,
+    /// Of the objects that carry its rights, the kinds that are known to be missing.
+    pub absent: Vec<Carrier>,
     /// The name of its Lease.
     pub lease: String,
     /// Whether the table is in the cluster. Without it, berth needs no right.
@@ -49,6 +51,19 @@ pub struct Account {
     pub status: bool,
     /// `--events`.
     pub events: bool,
+}
+
+/// An object that carries berth's rights, by berth's name.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Carrier {
+    /// What it may do everywhere.
+    ClusterRole,
+    /// That it may.
+    ClusterRoleBinding,
+    /// What it may do in its namespace.
+    Role,
+    /// That it may.
+    RoleBinding,
 }
 
 /// What the API server says to a question about a right.
@@ -209,33 +224,6 @@ pub fn rights(account: &Seen<Account>, rulings: &Seen<Vec<(Right, Ruling)>>) -> 
 }
 
 impl Account {
-    /// Adds rules to the roles that are installed.
-    fn grant(&self, missing: &[&Right]) -> String {
-        let patch_of = |object: String, rights: Vec<&&Right>| {
-            let rule = |right: &&&Right| {
-                let slash = if right.subresource.is_empty() {
-                    ""
-                } else {
-                    "/"
-                };
-                let resource = format!("{}{slash}{}", right.resource, right.subresource);
-                let mut rule = json!({"apiGroups": [right.group], "resources": [resource], "verbs": [right.verb]});
-                if !right.name.is_empty() {
-                    rule["resourceNames"] = json!([right.name]);
-                }
-                json!({"op": "add", "path": "/rules/-", "value": rule})
-            };
-            let operations: Vec<_> = rights.iter().map(rule).collect();
-            (!operations.is_empty()).then(|| patch(&object, &json!(operations)))
-        };
-        let (everywhere, here): (Vec<_>, Vec<_>) =
-            missing.iter().partition(|it| it.namespace.is_empty());
-        let of_cluster = patch_of(format!("clusterrole {}", self.role), everywhere);
-        let of_namespace = patch_of(format!("role {} -n {}", self.role, self.namespace), here);
-        let both: Vec<String> = of_cluster.into_iter().chain(of_namespace).collect();
-        both.join(" && ")
-    }
-
     /// Names the bindings by which it is allowed; those that are not berth's own can be deleted.
     fn too_much(&self, what: &str, harmful: &[&(Right, Ruling)]) -> Check {
         let names: Vec<String> = harmful.iter().map(|(right, _)| right.to_string()).collect();
@@ -253,7 +241,7 @@ impl Account {
             format!(", by {by}")
         };
         let check = Check::failed(what, format!("it may {}{by}", names.join(", ")));
-        let is_own = |(_, name): &(String, String)| *name == self.role;
+        let is_own = |(_, name): &(String, String)| name.split('/').next() == Some(&*self.role);
         if bindings.is_empty() || bindings.iter().any(is_own) {
             return check.advise(format!(
                 "remove these rules: kubectl edit clusterrole {role}; or install berth's own again",

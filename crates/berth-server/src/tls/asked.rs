@@ -32,7 +32,7 @@ const NO_CLASS: &str = "berth-check";
 
 /// What was seen.
 #[derive(Debug)]
-pub struct Asked {
+pub struct Served {
     /// The last second of the certificate, of Unix time.
     pub not_after: i64,
     /// What the CA and the name say to it.
@@ -70,7 +70,7 @@ impl Roots {
 
 /// Asks an address, as `10.0.0.7:8443`, for the name by which the API server asks it. An error says why it was not
 /// reached.
-pub fn ask(address: &str, name: &str, class_label: &str, roots: &Roots) -> Result<Asked, String> {
+pub fn ask(address: &str, name: &str, class_label: &str, roots: &Roots) -> Result<Served, String> {
     let server = ServerName::try_from(name.to_owned());
     let server = server.map_err(|_| format!("{name} is not a DNS name"))?;
     let provider = Arc::new(default_provider());
@@ -93,7 +93,7 @@ pub fn ask(address: &str, name: &str, class_label: &str, roots: &Roots) -> Resul
     let asked = review(StreamOwned::new(connection, stream), name, class_label);
     let seen = witness.seen.lock().ok().and_then(|mut seen| seen.take());
     match (seen, asked) {
-        (Some((not_after, trusted)), revision) => Ok(Asked {
+        (Some((not_after, trusted)), revision) => Ok(Served {
             not_after,
             trusted,
             revision: revision.map_err(|error| plain(&error)),

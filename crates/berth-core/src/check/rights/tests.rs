@@ -6,6 +6,7 @@ fn account() -> Account {
         namespace: "gpu".to_owned(),
         name: "berth".to_owned(),
         role: "berth".to_owned(),
+        absent: Vec::new(),
         lease: "berth".to_owned(),
         reads_cluster: true,
         live: true,
@@ -126,4 +127,39 @@ fn what_is_switched_off_needs_no_right_and_what_is_not_known_is_skipped() {
     let why = Unseen("no right to ask".to_owned());
     let skipped = rights(&Err(why.clone()), &Err(why));
     assert!(skipped.iter().all(|it| it.outcome == Outcome::Skipped));
+}
+
+/// Where the roles or their bindings are gone, a patch would change nothing.
+#[test]
+fn what_carries_the_rights_is_made_again_where_it_is_gone() {
+    let right = |resource: &str| {
+        asked(&account())
+            .into_iter()
+            .find(|it| it.resource == resource)
+    };
+    let (nodes, lease) = (right("nodes").expect("one"), right("leases").expect("one"));
+    let grant = |absent: &[Carrier]| {
+        let account = Account {
+            absent: absent.to_vec(),
+            ..account()
+        };
+        account.grant(&[&nodes, &lease])
+    };
+    assert_eq!(
+        grant(&[Carrier::ClusterRoleBinding, Carrier::RoleBinding]),
+        "kubectl create clusterrolebinding berth --clusterrole=berth --serviceaccount=gpu:berth && \
+         kubectl create rolebinding berth -n gpu --role=berth --serviceaccount=gpu:berth"
+    );
+    let made = grant(&[Carrier::ClusterRole, Carrier::Role]);
+    let (of_cluster, of_namespace) = made.split_once(" && ").expect("two");
+    assert!(
+        of_cluster.starts_with(
+            r#"echo '{"apiVersion":"rbac.authorization.k8s.io/v1","kind":"ClusterRole""#
+        ),
+        "{made}"
+    );
+    assert!(
+        of_namespace.contains(r#""metadata":{"name":"berth","namespace":"gpu"}"#),
+        "{made}"
+    );
 }
