@@ -7,6 +7,7 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, builder::Re
 use berth_core::table::Settings;
 use berth_manifests::table_files::TableFiles;
 
+mod adopt;
 mod annotation;
 pub mod bench;
 mod certs;
@@ -71,6 +72,7 @@ enum Command {
     Explain(explain::Explain),
     Classes(classes::ClassesOfNamespace),
     Init(init::Init),
+    Adopt(adopt::Adopt),
     Guard(guard::Guard),
     Lint(lint::Lint),
     Test(test::Test),
@@ -241,6 +243,7 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Classes(classes) => classes.run(),
             Command::Init(init) => init.run(),
+            Command::Adopt(adopt) => adopt.run(),
             Command::Guard(guard) => guard.run(),
             Command::Lint(lint) => lint.run(),
             Command::Test(test) => test.run(),
@@ -365,7 +368,13 @@ mod tests {
         ("Shutdown", &["drain_period", "shutdown_timeout"]),
         (
             "Manifests",
-            &["filename", "recursive", "namespace", "exclude_namespace"],
+            &[
+                "filename",
+                "recursive",
+                "namespace",
+                "exclude_namespace",
+                "all_namespaces",
+            ],
         ),
     ];
 

@@ -113,7 +113,8 @@ impl Lint {
     }
 }
 
-fn nodes(path: &Path) -> Result<Seen, Failure> {
+/// The Nodes that a file gives.
+pub(super) fn nodes(path: &Path) -> Result<Seen, Failure> {
     let failed = |error: &dyn fmt::Display| {
         Failure::unreadable(format_args!("--nodes {}: {error}", path.display()))
     };

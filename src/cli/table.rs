@@ -189,7 +189,7 @@ fn lint(cluster: &Cluster, seen: Option<Seen>) -> Result<Report, Failure> {
 }
 
 /// The Nodes, and what DRA provides there; none where the person may not read them.
-fn nodes(cluster: &Cluster) -> Result<Option<Seen>, Failure> {
+pub(super) fn nodes(cluster: &Cluster) -> Result<Option<Seen>, Failure> {
     let api: Api<Node> = Api::all(cluster.client.clone());
     let nodes = match cluster.list("Nodes", &api) {
         Ok(nodes) => nodes,

@@ -343,6 +343,48 @@ async fn whoever_lacks_rights_is_told_which_and_gets_the_rest() {
     preview("default").ended(1, "so the names of namespaces count here, and no label");
 }
 
+/// A Deployment that was written by hand is stored, adopted and applied; its Pods then come out as before.
+#[tokio::test]
+async fn workloads_of_the_cluster_are_adopted_and_nothing_is_applied() {
+    let Some(control_plane) = control_plane().await else {
+        return;
+    };
+    homelab(&control_plane).await;
+    let client = control_plane.client().await.expect("a client");
+    berth_cluster::homelab::register(&client)
+        .await
+        .expect("the homelab's Nodes");
+    let kubeconfig = control_plane.kubeconfig().expect("a file");
+    kubectl(&control_plane, &["create", "namespace", "ai"]).await;
+    let by_hand = path("examples/migrating/1-by-hand.yaml");
+    kubectl(&control_plane, &["apply", "-f", arg(&by_hand)]).await;
+    let get = [
+        "get",
+        "deployment/vllm",
+        "-n",
+        "ai",
+        "-o",
+        "jsonpath={.metadata.generation}",
+    ];
+    let before = kubectl(&control_plane, &get).await;
+    for arguments in [&["adopt", "-n", "ai"][..], &["adopt", "-A"]] {
+        let adopted = run(&kubeconfig, arguments).ended(
+            0,
+            "Deployment/vllm in ai: class vllm, pool strix-halo: remove ",
+        );
+        for line in [
+            "--- a/ai/deployment/vllm\n",
+            "+        berth.dev/workload-class: vllm\n",
+            "-        kubernetes.io/hostname: khelben\n",
+            "-            amd.com/gpu: \"1\"\n",
+        ] {
+            assert!(adopted.data.contains(line), "{line}: {}", adopted.data);
+        }
+    }
+    run(&kubeconfig, &["adopt"]).ended(0, "0 with a GPU: 0 could name a class, 0 cannot");
+    assert_eq!(kubectl(&control_plane, &get).await, before);
+}
+
 #[tokio::test]
 async fn a_namespace_of_the_cluster_opts_out_and_names_a_class() {
     let Some(control_plane) = control_plane().await else {

@@ -23,6 +23,7 @@ use table::selects_windows;
 use validation::{quantity, validate};
 use words::OS;
 
+mod adopted;
 mod api_server;
 mod case;
 mod census;

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   files ─▶ documents ─▶ yaml ─▶ workload ─▶ dry_run ─▶ preview
-//!     └────▶ table_files ─▶ lint, guard         └──────▶ cases
+//!     └────▶ table_files ─▶ lint, guard         ├──────▶ cases
+//!                                               └──────▶ adopt
 //!                            yaml ─▶ init
 //! ```
 //!
@@ -21,6 +22,7 @@ pub mod guard;
 pub mod init;
 pub mod lint;
 
+pub mod adopt;
 pub mod dry_run;
 pub mod preview;
 pub mod word;

@@ -177,6 +177,19 @@ impl PodTemplate {
         joined(&self.annotations, document)
     }
 
+    /// The same, by pointers from the object that holds it.
+    #[must_use]
+    pub(crate) fn below_object(&self) -> Self {
+        let below = |it: &String| it.strip_prefix(&self.object).unwrap_or(it).to_owned();
+        Self {
+            object: String::new(),
+            spec: below(&self.spec),
+            labels: self.labels.iter().map(below).collect(),
+            annotations: self.annotations.iter().map(below).collect(),
+            ..self.clone()
+        }
+    }
+
     /// Whether it is a Pod itself, and not what a controller makes Pods of.
     #[must_use]
     pub fn is_pod(&self) -> bool {
