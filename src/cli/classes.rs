@@ -16,7 +16,7 @@ use super::{
 };
 use berth_core::{
     explain::{self, Classes},
-    names::{GROUP, VERSION},
+    names::REPORT_VERSION,
 };
 use berth_manifests::diagnostic::printable;
 
@@ -58,7 +58,7 @@ pub(super) struct ClassesOfNamespace {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Versioned<'c> {
-    api_version: String,
+    api_version: &'static str,
     kind: &'static str,
     #[serde(flatten)]
     classes: &'c Classes,
@@ -160,7 +160,7 @@ fn text(classes: &Classes) -> String {
 
 fn json(classes: &Classes) -> Result<String, Failure> {
     let versioned = Versioned {
-        api_version: format!("{GROUP}/{VERSION}"),
+        api_version: REPORT_VERSION,
         kind: "Classes",
         classes,
     };

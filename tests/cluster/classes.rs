@@ -97,7 +97,7 @@ async fn a_namespace_is_told_its_classes_as_far_as_the_rights_go() {
             .clone()
     };
     let said = as_json(&reader).await;
-    assert_eq!(said["apiVersion"], "berth.dev/v1alpha1");
+    assert_eq!(said["apiVersion"], "cli.berth.dev/v1alpha1");
     assert_eq!(
         whisper(&said)["pools"],
         json!([{"name": "rtx-2070", "free": 2, "allocatable": 2}])

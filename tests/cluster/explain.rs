@@ -129,7 +129,7 @@ async fn a_pod_that_waits_is_told_what_for() {
         said.ends_with("pool rtx-2070 has no free GPU: 2 of 2 taken"),
         "{said}"
     );
-    assert_eq!(explained["apiVersion"], "berth.dev/v1alpha1");
+    assert_eq!(explained["apiVersion"], "cli.berth.dev/v1alpha1");
     let steps = explained["pools"][0]["steps"].as_array().expect("steps");
     let counts: Vec<u64> = steps.iter().filter_map(|it| it["nodes"].as_u64()).collect();
     assert_eq!(counts, [4, 1, 1, 1, 1, 1, 1, 0]);

@@ -19,6 +19,8 @@ macro_rules! container_annotation {
 pub const GROUP: &str = group!();
 /// The API version of both manifests.
 pub const VERSION: &str = "v1alpha1";
+/// The `apiVersion` of what commands print for programs about a cluster. It is not the table's, which may change alone.
+pub const REPORT_VERSION: &str = concat!("cli.", group!(), "/v1alpha1");
 
 /// The label that names a Pod's workload class, unless the operator sets another.
 pub const CLASS_LABEL: &str = concat!(group!(), "/workload-class");

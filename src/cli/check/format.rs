@@ -12,7 +12,7 @@ use serde_json::json;
 use crate::cli::report::for_output;
 use berth_core::{
     check::{Category, Check, Hint, Outcome},
-    names::GROUP,
+    names::REPORT_VERSION,
 };
 
 /// How many checks ended so.
@@ -98,7 +98,7 @@ pub(super) fn json(report: &[Category]) -> String {
     };
     let categories: Vec<_> = report.iter().map(category).collect();
     let document = json!({
-        "apiVersion": format!("cli.{GROUP}/v1alpha1"), "kind": "Check",
+        "apiVersion": REPORT_VERSION, "kind": "Check",
         "success": count(report, Outcome::Failed) == 0, "categories": categories,
     });
     format!("{document:#}\n")

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::cli::report::{Failure, for_output};
 use berth_core::{
     explain::{Advice, Explanation, Funnel, Said},
-    names::{GROUP, VERSION},
+    names::REPORT_VERSION,
 };
 
 /// What a line of the rest begins with.
@@ -17,7 +17,7 @@ const INDENT: &str = "  ";
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Versioned<'e> {
-    api_version: String,
+    api_version: &'static str,
     kind: &'static str,
     #[serde(flatten)]
     explanation: &'e Explanation,
@@ -25,7 +25,7 @@ struct Versioned<'e> {
 
 pub(super) fn json(explanation: &Explanation) -> Result<String, Failure> {
     let versioned = Versioned {
-        api_version: format!("{GROUP}/{VERSION}"),
+        api_version: REPORT_VERSION,
         kind: "Explanation",
         explanation,
     };
