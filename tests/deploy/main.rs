@@ -11,6 +11,7 @@ mod chart;
 mod common;
 mod crds;
 mod gitops;
+mod guard;
 mod image;
 mod kustomize;
 mod objects;
