@@ -151,9 +151,11 @@ impl Publisher {
 
     fn put(&self, view: View) -> String {
         let what = format!("revision {}", view.table.revision());
-        warn_if_empty(self.state.view().as_ref().map(|it| &*it.table), &view.table);
-        self.metrics.table(&view.table);
+        let (before, after) = (self.state.view(), Arc::clone(&view.table));
+        self.metrics.table(&after);
         self.state.set_view(view);
+        // who reads it finds it so
+        warn_if_empty(before.as_ref().map(|it| &*it.table), &after);
         what
     }
 }
