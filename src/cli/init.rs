@@ -7,11 +7,16 @@ use std::{
 };
 
 use clap::Args;
+use k8s_openapi::api::core::v1;
+use kube::Api;
 
-use super::report::{Ended, Failure, print, tell};
+use super::{
+    cluster::ClusterOptions,
+    report::{Ended, Failure, print, tell},
+};
 use berth_manifests::{
     files,
-    init::{self, Proposal},
+    init::{self, Node, Proposal},
 };
 
 /// Nodes have so many bytes at most: a thousand of them, with their images, are some tens of megabytes.
@@ -20,6 +25,8 @@ const MAX_BYTES: u64 = 512 << 20;
 const MORE: &str = "\
 Examples:
   # then rename the classes after your workloads
+  berth init --from-cluster > table.yaml
+  # or from what somebody with the right to read Nodes has printed
   kubectl get nodes -o json | berth init -f - > table.yaml
 
 Exit codes:
@@ -41,22 +48,21 @@ pub(super) struct Init {
         short,
         long,
         value_name = "FILE|-",
-        required = true,
+        required_unless_present = "from_cluster",
+        conflicts_with = "from_cluster",
         help_heading = "Manifests"
     )]
     filename: Vec<PathBuf>,
+    /// Take the Nodes of the cluster that kubectl would ask
+    #[arg(long, help_heading = "Manifests")]
+    from_cluster: bool,
+    #[command(flatten)]
+    cluster: ClusterOptions,
 }
 
 impl Init {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let mut nodes = Vec::new();
-        for path in &self.filename {
-            let failed = |error: &dyn std::fmt::Display| {
-                Failure::unreadable(format_args!("{}: {error}", path.display()))
-            };
-            let text = read(path).map_err(|error| failed(&files::plain(&error)))?;
-            nodes.extend(init::nodes(&text).map_err(|error| failed(&error))?);
-        }
+        let nodes = self.nodes()?;
         if nodes.is_empty() {
             return Err(Failure::unreadable(
                 "there is no Node; give what `kubectl get nodes -o json` prints",
@@ -82,6 +88,29 @@ impl Init {
             nodes.len()
         ));
         Ok(Ended::Fine)
+    }
+
+    fn nodes(&self) -> Result<Vec<Node>, Failure> {
+        if self.from_cluster {
+            let cluster = self.cluster.connect()?;
+            let api: Api<v1::Node> = Api::all(cluster.client.clone());
+            let nodes = cluster.list("Nodes", &api)?;
+            return Ok(nodes.into_iter().map(Node::from).collect());
+        }
+        if let Some(flag) = self.cluster.flag() {
+            return Err(Failure::usage(format_args!(
+                "{flag} is of use with --from-cluster alone; add it"
+            )));
+        }
+        let mut nodes = Vec::new();
+        for path in &self.filename {
+            let failed = |error: &dyn std::fmt::Display| {
+                Failure::unreadable(format_args!("{}: {error}", path.display()))
+            };
+            let text = read(path).map_err(|error| failed(&files::plain(&error)))?;
+            nodes.extend(init::nodes(&text).map_err(|error| failed(&error))?);
+        }
+        Ok(nodes)
     }
 }
 

@@ -244,11 +244,11 @@ async fn wipes_of_the_ca_bundle_are_restored_and_let_nothing_through() {
         let wipe: Value = json!([{"op": "remove", "path": CA_BUNDLE}]);
         let wipe = Patch::Json::<()>(object(wipe));
         let params = PatchParams::default();
-        let wiped = webhooks.patch("berth", &params, &wipe).await;
-        let wiped = version(&wiped.expect("a configuration"));
+        let patched = webhooks.patch("berth", &params, &wipe).await;
+        let patched = version(&patched.expect("a configuration"));
         // a first list may be from before the wipe
         let restored = until(webhooks.clone(), watcher::Config::default(), |webhooks| {
-            let webhook = webhooks.get("berth").filter(|it| version(it) > wiped);
+            let webhook = webhooks.get("berth").filter(|it| version(it) > patched);
             bundle(webhook?).filter(|bundle| !bundle.is_empty())
         });
         let restored = restored.await.expect("the CA is injected again");

@@ -140,6 +140,7 @@ async fn the_table_is_held_against_the_nodes(control_plane: &ControlPlane, kubec
         .await
         .expect("the homelab's Nodes");
     run(kubeconfig, &["lint"]).ended(0, clean);
+    a_table_is_proposed_from_the_nodes(control_plane, kubeconfig);
     for (breaks, code, fixes) in [
         (
             &[
@@ -212,6 +213,20 @@ async fn the_table_is_held_against_the_nodes(control_plane: &ControlPlane, kubec
         kubectl(control_plane, fixes).await;
         run(kubeconfig, &["lint"]).ended(0, clean);
     }
+}
+
+/// From the cluster itself as from what kubectl prints of it.
+fn a_table_is_proposed_from_the_nodes(control_plane: &ControlPlane, kubeconfig: &Path) {
+    let proposed = run(kubeconfig, &["init"]).ended(0, "4 pools of 4 Nodes");
+    let mut kubectl = control_plane.kubectl().expect("kubectl");
+    let nodes = kubectl.args(["get", "nodes", "-o", "json"]).output();
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("nodes.json");
+    fs::write(&file, nodes.expect("kubectl runs").stdout).expect("written");
+    let of_file = run_without_cluster(&["init", "-f", arg(&file)]).ended(0, "4 pools");
+    assert_eq!(proposed.data, of_file.data);
+    run_without_cluster(&["init", "-f", arg(&file), "--context", "x"])
+        .ended(2, "--context is of use with --from-cluster alone");
 }
 
 async fn a_bad_object_is_left_out_and_found(control_plane: &ControlPlane, kubeconfig: &Path) {
