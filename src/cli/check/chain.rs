@@ -15,7 +15,7 @@ use kube::{Api, ResourceExt};
 use super::{
     asking,
     installation::{Installation, service},
-    replicas::{bundle, replicas},
+    replicas::{Lead, bundle, leads, replicas},
     word,
 };
 use crate::cli::cluster::Cluster;
@@ -38,6 +38,8 @@ pub(super) struct Facts<'c> {
     pub(super) installation: Installation,
     pub(super) compiled: Seen<Compiled>,
     pub(super) namespaces: Seen<Namespaces>,
+    /// Where the reviews go.
+    leads: Seen<Vec<Lead>>,
     now: i64,
 }
 
@@ -60,6 +62,7 @@ pub(super) fn look(
         .unwrap_or_default();
     let facts = Facts {
         cluster,
+        leads: leads(cluster, &installation.asked),
         installation,
         compiled,
         namespaces: namespaces
@@ -160,7 +163,7 @@ impl Facts<'_> {
 
     fn install(&self) -> Category {
         let install = self.installation.replicas();
-        let service = service(self.cluster, &self.installation.asked);
+        let service = service(&self.installation.asked, &self.leads);
         let checks = vec![
             check::deployment(&install),
             check::service(&service, &install),
@@ -180,7 +183,7 @@ impl Facts<'_> {
             &self.installation.configurations,
             &expected,
         )];
-        let replicas = replicas(self.cluster, &self.installation);
+        let replicas = replicas(self.cluster, &self.installation, &self.leads);
         let known = replicas.as_deref().unwrap_or_default();
         checks.extend(check::certificates(
             &bundle(&self.installation),

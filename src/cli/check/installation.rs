@@ -12,6 +12,7 @@ use kube::{Api, ResourceExt};
 use super::{
     asking,
     flags::{flags, shipped},
+    replicas::Lead,
 };
 use crate::cli::{cluster::Cluster, serve::Flags};
 use berth_core::{
@@ -199,7 +200,7 @@ fn selects(selector: &BTreeMap<String, String>, deployment: &Deployment) -> bool
 }
 
 /// The Service as a fact.
-pub(super) fn service(cluster: &Cluster, asked: &Asked) -> Seen<check::Service> {
+pub(super) fn service(asked: &Asked, leads: &Seen<Vec<Lead>>) -> Seen<check::Service> {
     let Asked::Service {
         namespace,
         name,
@@ -210,16 +211,14 @@ pub(super) fn service(cluster: &Cluster, asked: &Asked) -> Seen<check::Service> 
         return Err(Unseen("the webhook configuration names a URL".to_owned()));
     };
     let found = found.as_ref().map_err(Clone::clone)?;
+    let external = found.as_deref().and_then(external).map(str::to_owned);
     let spec = found
         .as_ref()
         .and_then(|it| it.spec.clone())
         .unwrap_or_default();
-    let external = spec
-        .external_name
-        .filter(|_| spec.type_.as_deref() == Some("ExternalName"));
-    let endpoints = match (found, &external) {
-        (Some(_), None) => super::replicas::endpoints(cluster, asked)?,
-        _ => Vec::new(),
+    let endpoints = match external {
+        None => leads.as_ref().map_err(Clone::clone)?.as_slice(),
+        Some(_) => &[],
     };
     Ok(check::Service {
         namespace: namespace.clone(),
@@ -229,8 +228,15 @@ pub(super) fn service(cluster: &Cluster, asked: &Asked) -> Seen<check::Service> 
         ports: spec.ports.iter().flatten().map(|it| it.port).collect(),
         selector: spec.selector.unwrap_or_default(),
         external,
-        endpoints: endpoints.into_iter().map(|it| it.endpoint).collect(),
+        endpoints: endpoints.iter().map(|it| it.endpoint.clone()).collect(),
     })
+}
+
+/// The name outside of the cluster to which a Service leads, where it is of that type.
+pub(super) fn external(service: &Service) -> Option<&str> {
+    let spec = service.spec.as_ref()?;
+    let name = spec.external_name.as_deref();
+    name.filter(|_| spec.type_.as_deref() == Some("ExternalName"))
 }
 
 /// The container port of a name, or the one that is named.

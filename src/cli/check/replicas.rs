@@ -12,7 +12,7 @@ use tokio::time::timeout;
 
 use super::{
     asking,
-    installation::{Asked, Installation, port_name, port_of},
+    installation::{Asked, Installation, external, port_name, port_of},
 };
 use crate::cli::cluster::Cluster;
 use berth_core::check::{Bundle, Endpoint, Presented, Replica, Seen, Unseen};
@@ -27,25 +27,31 @@ const INJECTED: &str = "cert-manager.io/inject-ca-from";
 /// The metric that has the revision of the table.
 const REVISION: &str = "berth_table_info{revision=\"";
 
-/// Where the Service leads, and to which Pod.
+/// Where a review goes, and to which Pod.
+#[derive(Clone)]
 pub(super) struct Lead {
     pub(super) endpoint: Endpoint,
     pod: Option<String>,
 }
 
-/// Where the Service leads, by its slices of endpoints.
-pub(super) fn endpoints(cluster: &Cluster, asked: &Asked) -> Seen<Vec<Lead>> {
-    let Asked::Service {
-        namespace,
-        name,
-        port,
-        found,
-    } = asked
-    else {
+/// Where the reviews go.
+pub(super) fn leads(cluster: &Cluster, asked: &Asked) -> Seen<Vec<Lead>> {
+    let (namespace, name, port, found) = match asked {
+        Asked::Address(host, port) => return Ok(vec![reached(format!("{host}:{port}"))]),
+        Asked::Service {
+            namespace,
+            name,
+            port,
+            found,
+        } => (namespace, name, *port, found),
+    };
+    let Some(service) = found.as_ref().map_err(Clone::clone)? else {
         return Ok(Vec::new());
     };
-    let service = found.as_ref().map_err(Clone::clone)?;
-    let Some(port) = service.as_ref().and_then(|it| port_name(it, *port)) else {
+    if let Some(external) = external(service) {
+        return Ok(vec![reached(format!("{external}:{port}"))]);
+    }
+    let Some(port) = port_name(service, port) else {
         return Ok(Vec::new());
     };
     let slices: Api<EndpointSlice> = Api::namespaced(cluster.client.clone(), namespace);
@@ -135,35 +141,27 @@ fn ca(configuration: &MutatingWebhookConfiguration) -> Result<Vec<u8>, String> {
 }
 
 /// What each replica serves.
-pub(super) fn replicas(cluster: &Cluster, installation: &Installation) -> Seen<Vec<Replica>> {
+pub(super) fn replicas(
+    cluster: &Cluster,
+    installation: &Installation,
+    leads: &Seen<Vec<Lead>>,
+) -> Seen<Vec<Replica>> {
     let all = installation.configurations.as_ref().map_err(Clone::clone)?;
     let Some(configuration) = all.first() else {
         return Err(Unseen("there is no webhook configuration".to_owned()));
     };
     let roots = ca(configuration).and_then(|ca| Roots::of(&ca));
     let roots = roots.map_err(|problem| Unseen(format!("the caBundle: {problem}")))?;
-    let (name, leads) = match &installation.asked {
-        Asked::Address(host, port) => (host.clone(), vec![reached(format!("{host}:{port}"))]),
+    let name = match &installation.asked {
+        Asked::Address(host, _) => host.clone(),
         Asked::Service {
-            namespace,
-            name,
-            port,
-            found,
-        } => {
-            let service = found.as_ref().map_err(Clone::clone)?;
-            let external = service
-                .as_ref()
-                .and_then(|it| it.spec.as_ref()?.external_name.clone());
-            let leads = match external {
-                Some(external) => vec![reached(format!("{external}:{port}"))],
-                None => endpoints(cluster, &installation.asked)?,
-            };
-            (format!("{name}.{namespace}.svc"), leads)
-        }
+            namespace, name, ..
+        } => format!("{name}.{namespace}.svc"),
     };
+    let leads = leads.as_ref().map_err(Clone::clone)?;
     let label = &installation.flags.settings.class_label;
-    let ready = leads.into_iter().filter(|it| it.endpoint.is_ready);
-    let ready: Vec<Lead> = ready.take(MOST).collect();
+    let ready = leads.iter().filter(|it| it.endpoint.is_ready);
+    let ready: Vec<Lead> = ready.take(MOST).cloned().collect();
     let answers = ask_all(&ready, |address| asked::ask(address, &name, label, &roots));
     let replica = |(lead, answer): (Lead, Result<Served, String>)| match answer {
         Ok(asked) => Replica {
