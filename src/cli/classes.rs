@@ -4,7 +4,6 @@ use clap::Args;
 use comfy_table::presets::NOTHING;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, api::PostParams};
-use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -12,12 +11,9 @@ use super::{
     cluster::{Cluster, ClusterOptions},
     facts::Reading,
     namespace,
-    report::{Ended, Failure, Format, print, tell},
+    report::{Ended, Failure, Format, print, tell, versioned},
 };
-use berth_core::{
-    explain::{self, Classes},
-    names::REPORT_VERSION,
-};
+use berth_core::explain::{self, Classes};
 use berth_manifests::diagnostic::printable;
 
 const MORE: &str = "\
@@ -54,16 +50,6 @@ pub(super) struct ClassesOfNamespace {
     settings: SettingsOptions,
 }
 
-/// The versioned form for programs.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Versioned<'c> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(flatten)]
-    classes: &'c Classes,
-}
-
 impl ClassesOfNamespace {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let cluster = self.cluster.connect()?;
@@ -85,7 +71,7 @@ impl ClassesOfNamespace {
             (None, Format::Text) => print(text(&classes))?,
             (_, Format::Json) => {
                 classes.said = sentence;
-                print(json(&classes)?)?;
+                print(versioned("Classes", &classes)?)?;
             }
         }
         if self.output == Format::Text {
@@ -156,14 +142,4 @@ fn text(classes: &Classes) -> String {
         }
     }
     text
-}
-
-fn json(classes: &Classes) -> Result<String, Failure> {
-    let versioned = Versioned {
-        api_version: REPORT_VERSION,
-        kind: "Classes",
-        classes,
-    };
-    let text = serde_json::to_string_pretty(&versioned).map_err(Failure::bug)?;
-    Ok(text + "\n")
 }

@@ -11,7 +11,7 @@ use super::{
     cluster::{Cluster, ClusterOptions},
     facts::Reading,
     namespace,
-    report::{Ended, Failure, Format, print},
+    report::{Ended, Failure, Format, print, versioned},
 };
 use berth_core::{
     explain::{self, Explanation, Facts},
@@ -93,7 +93,7 @@ impl Explain {
         };
         match self.output {
             Format::Text => print(text::of(&explanation))?,
-            Format::Json => print(text::json(&explanation)?)?,
+            Format::Json => print(versioned("Explanation", &explanation)?)?,
         }
         Ok(Ended::Fine)
     }

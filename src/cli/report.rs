@@ -11,7 +11,9 @@ use std::{
 
 use anstream::ColorChoice;
 use clap::{Args, ValueEnum};
+use serde::Serialize;
 
+use berth_core::names::REPORT_VERSION;
 use berth_manifests::{
     cases,
     diagnostic::{Diagnostic, Severity, printable, render::Renderer},
@@ -94,6 +96,27 @@ pub(crate) fn for_output(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// The versioned form for programs.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Versioned<'d, D> {
+    api_version: &'static str,
+    kind: &'static str,
+    #[serde(flatten)]
+    data: &'d D,
+}
+
+/// Data for programs, as an object of a kind.
+pub(crate) fn versioned(kind: &'static str, data: &impl Serialize) -> Result<String, Failure> {
+    let versioned = Versioned {
+        api_version: REPORT_VERSION,
+        kind,
+        data,
+    };
+    let text = serde_json::to_string_pretty(&versioned).map_err(Failure::bug)?;
+    Ok(for_output(&text).into_owned() + "\n")
 }
 
 /// Says a diagnostic on standard error, with its source and a caret where it has one.

@@ -2,36 +2,11 @@
 
 use std::fmt::{self, Write};
 
-use serde::Serialize;
-
-use crate::cli::report::{Failure, for_output};
-use berth_core::{
-    explain::{Advice, Explanation, Funnel, Said},
-    names::REPORT_VERSION,
-};
+use crate::cli::report::for_output;
+use berth_core::explain::{Advice, Explanation, Funnel, Said};
 
 /// What a line of the rest begins with.
 const INDENT: &str = "  ";
-
-/// The versioned form for programs.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Versioned<'e> {
-    api_version: &'static str,
-    kind: &'static str,
-    #[serde(flatten)]
-    explanation: &'e Explanation,
-}
-
-pub(super) fn json(explanation: &Explanation) -> Result<String, Failure> {
-    let versioned = Versioned {
-        api_version: REPORT_VERSION,
-        kind: "Explanation",
-        explanation,
-    };
-    let text = serde_json::to_string_pretty(&versioned).map_err(Failure::bug)?;
-    Ok(for_output(&text).into_owned() + "\n")
-}
 
 pub(super) fn of(explanation: &Explanation) -> String {
     let mut text = String::new();
