@@ -325,12 +325,11 @@ impl Metrics {
         r.register("connection_errors", help, self.connection_errors.clone());
     }
 
-    /// Counts an answer with a decision.
-    pub fn decided(&self, decision: &Decision<'_>, elapsed: Duration) {
+    /// Counts an answer with a decision and its warnings.
+    pub fn decided(&self, decision: &Decision<'_>, warnings: &[&'static str], elapsed: Duration) {
         let (class, pool) = (decision.class, decision.pool());
         self.answered(decision.reason, class, pool, elapsed);
-        for warning in decision.warnings() {
-            let warning = warning.as_str();
+        for &warning in warnings {
             self.warnings.get_or_create(&WarningLabel { warning }).inc();
         }
     }

@@ -23,7 +23,7 @@ use tracing_subscriber::{
 };
 
 use berth_core::{
-    outcome::{Reason, Verdict, Warning},
+    outcome::{Reason, Verdict},
     review::Answer,
 };
 
@@ -124,13 +124,11 @@ where
         .finish()
 }
 
-/// Logs a review that was answered.
-pub fn reviewed(answer: &Answer<'_>, table: &str, elapsed: Duration) {
+/// Logs a review that was answered, with its warnings.
+pub fn reviewed(answer: &Answer<'_>, warnings: &[&str], table: &str, elapsed: Duration) {
     let Answer {
         subject, decision, ..
     } = answer;
-    let warnings = decision.warnings();
-    let warnings = warnings.iter().map(Warning::as_str);
     tracing::info!(
         result = decision.reason.verdict().as_str(),
         reason = decision.reason.as_str(),
@@ -144,7 +142,7 @@ pub fn reviewed(answer: &Answer<'_>, table: &str, elapsed: Duration) {
         pool = decision.pool(),
         container = decision.container().as_deref(),
         denial = decision.message,
-        warnings = warnings.collect::<Vec<_>>().join(","),
+        warnings = warnings.join(","),
         table,
         seconds = elapsed.as_secs_f64(),
         "review"

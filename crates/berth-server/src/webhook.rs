@@ -39,6 +39,7 @@ use crate::{
     telemetry,
 };
 use berth_core::{
+    outcome::Warning,
     review::{self, Answer},
     view::View,
 };
@@ -372,8 +373,9 @@ impl Service {
         let decision = &answer.decision;
         let revision = view.table.revision();
         let metrics = &self.webhook.metrics;
-        metrics.decided(decision, elapsed);
-        telemetry::reviewed(answer, revision, elapsed);
+        let warnings: Vec<_> = decision.warnings().iter().map(Warning::as_str).collect();
+        metrics.decided(decision, &warnings, elapsed);
+        telemetry::reviewed(answer, &warnings, revision, elapsed);
         if let Some(events) = &self.webhook.events {
             events.tell(answer, revision);
         }

@@ -4,7 +4,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use berth_core::{review::review, shown, table::Settings, view::View};
+use berth_core::{outcome::Warning, review::review, shown, table::Settings, view::View};
 use berth_manifests::{diagnostic::SourceText, table_files::TableFiles};
 use serde_json::{Value, json};
 
@@ -179,7 +179,9 @@ fn hold(request: &Value, place: &str, view: &View) {
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
     let body = body.to_string();
     let answer = review(body.as_bytes(), view).expect("a review");
-    let events = logged(|| reviewed(&answer, "t", Duration::ZERO));
+    let warnings = answer.decision.warnings();
+    let warnings: Vec<_> = warnings.iter().map(Warning::as_str).collect();
+    let events = logged(|| reviewed(&answer, &warnings, "t", Duration::ZERO));
     let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let patch = response["response"]["patch"].as_str().map_or(0, str::len);
     assert!(answer.body.len() - patch <= 256 << 10, "{place}");
