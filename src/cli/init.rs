@@ -54,7 +54,7 @@ pub(super) struct Init {
     )]
     filename: Vec<PathBuf>,
     /// Take the Nodes of the cluster that kubectl would ask
-    #[arg(long, help_heading = "Manifests")]
+    #[arg(long, help_heading = "Table")]
     from_cluster: bool,
     #[command(flatten)]
     cluster: ClusterOptions,
