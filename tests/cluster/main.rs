@@ -39,6 +39,7 @@ mod chooser;
 mod classes;
 #[path = "../common/mod.rs"]
 mod common;
+mod counting;
 mod definitions;
 mod denied;
 mod dry_run;
