@@ -69,7 +69,7 @@ impl Authority {
     ) -> Result<Leaf, rcgen::Error> {
         let mut all: Vec<String> = LOOPBACK.map(str::to_owned).into();
         all.extend_from_slice(names);
-        self.sign(all, ExtendedKeyUsagePurpose::ServerAuth, now, lifetime)
+        self.sign(all, &[ExtendedKeyUsagePurpose::ServerAuth], now, lifetime)
     }
 
     /// A new leaf for a client of that name.
@@ -77,23 +77,24 @@ impl Authority {
         let names = vec![name.to_owned()];
         self.sign(
             names,
-            ExtendedKeyUsagePurpose::ClientAuth,
+            &[ExtendedKeyUsagePurpose::ClientAuth],
             now,
             LEAF_LIFETIME,
         )
     }
 
-    fn sign(
+    /// A new leaf with a new key.
+    pub(crate) fn sign(
         &self,
         names: Vec<String>,
-        usage: ExtendedKeyUsagePurpose,
+        usages: &[ExtendedKeyUsagePurpose],
         now: OffsetDateTime,
         lifetime: Duration,
     ) -> Result<Leaf, rcgen::Error> {
         let mut params = CertificateParams::new(names)?;
         params.distinguished_name = common_name("berth");
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-        params.extended_key_usages = vec![usage];
+        params.extended_key_usages = usages.to_vec();
         params.use_authority_key_identifier_extension = true;
         let validity = times(now, lifetime);
         params.not_before = validity.not_before;

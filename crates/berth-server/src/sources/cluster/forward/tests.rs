@@ -1,5 +1,6 @@
 use std::{
     fs,
+    path::Path,
     sync::atomic::{AtomicUsize, Ordering},
 };
 
@@ -19,6 +20,8 @@ use berth_core::{
     view::View,
 };
 use berth_manifests::table_files::TableFiles;
+use rcgen::ExtendedKeyUsagePurpose;
+use rustls::{ServerConfig, crypto::ring::default_provider};
 use serde_json::json;
 use tokio::sync::watch;
 use tower::ServiceExt;
@@ -28,8 +31,9 @@ use crate::{
     sources::cluster::lease,
     state::ServerState,
     tls::{
-        self,
-        self_signed::{Authority, LEAF_LIFETIME},
+        self, Identity,
+        client::NamedClients,
+        self_signed::{Authority, LEAF_LIFETIME, Leaf},
     },
     webhook::{Limits, Webhook},
 };
@@ -47,13 +51,27 @@ struct Follower {
 
 impl Follower {
     fn of(authority: &Authority, holder: SocketAddr) -> Self {
+        Self::with(authority, holder, None)
+    }
+
+    /// One that is started with `--client-ca`, and has a certificate of its own.
+    fn with(authority: &Authority, holder: SocketAddr, own: Option<Leaf>) -> Self {
         let files = tempfile::tempdir().expect("a folder");
-        let ca = files.path().join("ca.crt");
-        fs::write(&ca, authority.pem()).expect("written");
-        let options = tls::Options {
+        let file = |name: &str, pem: String| {
+            let path = files.path().join(name);
+            fs::write(&path, pem).expect("written");
+            path
+        };
+        let ca = file("ca.crt", authority.pem());
+        let mut options = tls::Options {
             tls_server_name: Some(NAME.to_owned()),
             ..tls::Options::default()
         };
+        if let Some(own) = own {
+            options.client_ca = Some(ca.clone());
+            options.tls_cert = Some(file("tls.crt", own.certificate.pem()));
+            options.tls_key = Some(file("tls.key", own.key.serialize_pem()));
+        }
         let metrics = Arc::new(Metrics::default());
         let (held, holds) = watch::channel(None);
         let (other, others) = watch::channel(Some((holder, in_a_minute())));
@@ -93,15 +111,38 @@ fn authority() -> Authority {
     Authority::new(OffsetDateTime::now_utc()).expect("a CA")
 }
 
+fn leaf(authority: &Authority, name: &str) -> Leaf {
+    let leaf = authority.leaf(&[name.to_owned()], OffsetDateTime::now_utc(), LEAF_LIFETIME);
+    leaf.expect("a leaf")
+}
+
 /// A holder that serves these routes, until the runtime ends.
 async fn holder(authority: &Authority, name: &str, routes: Router) -> SocketAddr {
-    let leaf = authority.leaf(&[name.to_owned()], OffsetDateTime::now_utc(), LEAF_LIFETIME);
-    let leaf = leaf.expect("a leaf");
+    let leaf = leaf(authority, name);
     let config = RustlsConfig::from_pem(
         leaf.certificate.pem().into(),
         leaf.key.serialize_pem().into(),
     );
-    let config = config.await.expect("a pair");
+    served(config.await.expect("a pair"), routes)
+}
+
+/// One that lets in only clients with a certificate of the CA, and of that name.
+fn choosy_holder(authority: &Authority, client: &str, routes: Router) -> SocketAddr {
+    let path = Path::new("ca.crt");
+    let clients = NamedClients::new(path, authority.pem().as_bytes(), Some(client.to_owned()));
+    let Identity { chain, key, .. } = leaf(authority, NAME).into();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_client_cert_verifier(Arc::new(clients.expect("a CA")))
+        .with_single_cert(chain, key);
+    served(
+        RustlsConfig::from_config(Arc::new(config.expect("a pair"))),
+        routes,
+    )
+}
+
+fn served(config: RustlsConfig, routes: Router) -> SocketAddr {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     listener.set_nonblocking(true).expect("a socket");
     let address = listener.local_addr().expect("bound");
@@ -177,6 +218,31 @@ async fn only_a_replica_with_the_certificate_is_asked() {
         assert_eq!(follower.ask().await, None);
         assert_eq!(follower.counts(), [0, 1, 0], "{name}");
     }
+}
+
+#[tokio::test]
+async fn with_client_certificates_a_replica_shows_its_own_if_it_is_one_for_clients() {
+    let authority = authority();
+    let holder = choosy_holder(&authority, NAME, echo());
+    let asked = async |own: Option<Leaf>| {
+        let follower = Follower::with(&authority, holder, own);
+        let answer = follower.ask().await;
+        (answer.is_some(), follower.counts())
+    };
+    let both = [
+        ExtendedKeyUsagePurpose::ServerAuth,
+        ExtendedKeyUsagePurpose::ClientAuth,
+    ];
+    let now = OffsetDateTime::now_utc();
+    let own = authority.sign(vec![NAME.to_owned()], &both, now, LEAF_LIFETIME);
+    assert_eq!(asked(Some(own.expect("a leaf"))).await, (true, [1, 0, 0]));
+    // one of a server alone is not shown
+    assert_eq!(
+        asked(Some(leaf(&authority, NAME))).await,
+        (false, [0, 0, 1])
+    );
+    // without --client-ca nothing is shown, and the holder does not let it in
+    assert_eq!(asked(None).await, (false, [0, 1, 0]));
 }
 
 #[tokio::test]
