@@ -235,7 +235,16 @@ fn each_alert_fires_alone_for_what_it_is_for() {
             "BerthReplicas",
             but("kube_deployment_status_replicas_available", "", "1x120"),
         ),
-        ("BerthErrors", and("berth_reviews_total", error, rises)),
+        // and BerthErrorBudgetSlow, which is for less
+        (
+            "BerthErrorBudgetFast",
+            and("berth_reviews_total", error, rises),
+        ),
+        // 2 of 1,000
+        (
+            "BerthErrorBudgetSlow",
+            and("berth_reviews_total", error, "0+0.25x120"),
+        ),
         (
             "BerthPanicked",
             but("berth_panics_total", "berth-1", "0x60 1x60"),
@@ -309,7 +318,7 @@ fn each_alert_fires_alone_for_what_it_is_for() {
     };
     let mut tests = vec![unit(&well(), &[(firing(""), 0)])];
     tests.extend(cases.map(|(name, input)| {
-        let others = u8::from(name == "BerthDown");
+        let others = u8::from(["BerthDown", "BerthErrorBudgetFast"].contains(&name));
         let this = firing(&format!(r#",alertname="{name}""#));
         unit(&input, &[(this, 1), (firing(""), 1 + others)])
     }));
@@ -421,6 +430,35 @@ async fn each_panel_of_the_dashboard_has_data() {
         .iter()
         .map(|(_, expr)| (format!("count({expr}) > bool 0"), 1));
     run(&promtool, vec![unit(&input, &there.collect::<Vec<_>>())]);
+}
+
+/// No Grafana runs here: its types say what it reads of a dashboard, and of each panel.
+#[test]
+fn the_dashboard_is_of_grafanas_own_types() {
+    let check = |dashboard: &Value| {
+        let file = tempfile::NamedTempFile::new_in(env!("CARGO_TARGET_TMPDIR")).expect("a file");
+        fs::write(file.path(), dashboard.to_string()).expect("written");
+        let mut command = Command::new(path("tools/grafana-schema/check"));
+        let ran = command.arg(file.path()).output().expect("a shell");
+        let said = [ran.stdout, ran.stderr].concat();
+        (
+            ran.status.code(),
+            String::from_utf8_lossy(&said).into_owned(),
+        )
+    };
+    let text = fs::read_to_string(path(DASHBOARD)).expect("a file");
+    let mut dashboard: Value = serde_json::from_str(&text).expect("JSON");
+    let (code, said) = check(&dashboard);
+    if code == Some(3) {
+        eprintln!("{said}");
+        return;
+    }
+    assert_eq!(code, Some(0), "{said}");
+    let panels = dashboard["panels"].as_array_mut().expect("panels");
+    let stat = panels.iter_mut().find(|panel| panel["type"] == "stat");
+    stat.expect("one")["options"]["colorMode"] = json!("colourful");
+    let (code, said) = check(&dashboard);
+    assert!(code != Some(0) && said.contains("colourful"), "{said}");
 }
 
 #[test]

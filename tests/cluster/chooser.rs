@@ -20,7 +20,10 @@ use tokio::{
 
 use crate::{
     choice::{apply, node, table_object},
-    common::{client::get, path},
+    common::{
+        client::{builder, get},
+        path,
+    },
     eventually,
     load::{Creates, Load},
     objects::object,
@@ -28,6 +31,10 @@ use crate::{
 
 /// So many Pods come at once.
 const COUNT: usize = 100;
+/// So many reviews tell what asking the holder costs.
+const REVIEWS: usize = 200;
+/// The replicas' name.
+const NAME: &str = "berth.berth.svc";
 /// No create takes longer, whatever becomes of the holder.
 const LONGEST: Duration = Duration::from_secs(5);
 
@@ -257,6 +264,54 @@ async fn two_replicas_leave_none_pending_that_could_run() {
         assert!(answered > 0, "one of the replicas was asked nothing");
         before = forwards;
     }
+    let [here, there] = prices(&homelab, &replicas, "of-60-60").await;
+    println!(
+        "a review in which there is something to choose: {here:?} with the holder, {there:?} with the other"
+    );
+}
+
+/// The median of what a review takes with the replica that chooses, and with the one that asks it, in turns.
+async fn prices(homelab: &Homelab, replicas: &Replicas<'_>, class: &str) -> [Duration; 2] {
+    let ca = std::fs::read_to_string(homelab.control_plane().path("ca.crt")).expect("a CA");
+    let holder = holder(replicas).await.webhook;
+    let addresses = replicas.serving().iter().map(|it| it.webhook);
+    let other = addresses
+        .filter(|it| *it != holder)
+        .next()
+        .expect("another");
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "u", "operation": "CREATE", "namespace": "default", "dryRun": true,
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+            "object": {
+                "metadata": {"name": "x", "labels": {"berth.dev/workload-class": class}},
+                "spec": {"containers": [{"name": "x"}]},
+            },
+        },
+    });
+    let ways = [holder, other].map(|address| {
+        let client = builder(&ca).resolve(NAME, address).build();
+        let url = format!("https://{NAME}:{}/mutate?timeout=10s", address.port());
+        (client.expect("a client"), url)
+    });
+    let before = forwards(replicas).await[0];
+    let mut times = [const { Vec::new() }; 2];
+    for _ in 0..REVIEWS {
+        for ((client, url), times) in ways.iter().zip(&mut times) {
+            let began = Instant::now();
+            let answer = client.post(url).json(&review).send().await;
+            let answer = answer.expect("an answer").text().await.expect("text");
+            times.push(began.elapsed());
+            assert!(answer.contains("JSONPatch"), "{answer}");
+        }
+    }
+    let sent_on = forwards(replicas).await[0] - before;
+    assert!(sent_on > 0, "the holder was asked nothing");
+    times.map(|mut times| {
+        times.sort();
+        times[REVIEWS / 2]
+    })
 }
 
 /// Not one create fails but those that the killed process had, or that were led to it before its endpoint was gone.
