@@ -8,9 +8,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use clap::Args;
-use serde_json::json;
-
 use super::{
     TableOptions,
     progress::Progress,
@@ -19,8 +16,11 @@ use super::{
 use baseline::{Baseline, scan};
 use berth_core::{review::review, view::View};
 use berth_manifests::{files, table_files::TableFiles};
+use clap::Args;
+use figures::Figures;
 
 pub mod baseline;
+mod figures;
 
 /// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
 const TURN: usize = 64;
@@ -29,12 +29,14 @@ const MORE: &str = "\
 Examples:
   berth bench --table table.yaml --review examples/reviews/vllm.json
   # figures for a program
-  berth bench --table table.yaml --review review.json --seconds 30 -o json
+  berth bench --table table.yaml --review review.json --seconds 30 -o json >before.json
+  # after a change of the table, the machine or berth
+  berth bench --table table.yaml --review review.json --seconds 30 --compare before.json
 
 Exit codes:
   0  it was measured
   2  the flags are wrong
-  3  the table or the review cannot be read";
+  3  the table, the review or the earlier run cannot be read";
 
 /// How long a measurement may take.
 const SECONDS: RangeInclusive<u64> = 1..=3600;
@@ -52,6 +54,9 @@ pub(super) struct Bench {
     /// How long to measure
     #[arg(long, value_name = "N", default_value = "5", value_parser = seconds)]
     seconds: u64,
+    /// An earlier run of the same review and table, saved with -o json: how many times as many scans a review takes now
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
     /// How to print it
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
@@ -68,7 +73,8 @@ struct Times(Vec<u64>);
 struct Measured {
     berth: Times,
     scan: Times,
-    baseline: Times,
+    /// None if the usual way cannot read the review.
+    baseline: Option<Times>,
     bytes: usize,
     classes: usize,
 }
@@ -91,10 +97,16 @@ impl Bench {
         review(&body, &view).map_err(|error| {
             Failure::unreadable(format!("--review {}: {error}", self.review.display()))
         })?;
-        let measured = Measured::of(&body, &view, Duration::from_secs(self.seconds));
+        let then = self.compare.as_deref();
+        let then = then.map(|path| Figures::read(path, body.len(), view.table.len()));
+        let then = then.transpose()?;
+        let mut figures = Measured::of(&body, &view, Duration::from_secs(self.seconds)).figures();
+        if let Some(then) = &then {
+            figures = figures.beside(then);
+        }
         print(match self.output {
-            Format::Text => measured.text() + "\n",
-            Format::Json => format!("{:#}\n", measured.json()),
+            Format::Text => figures.text(),
+            Format::Json => serde_json::to_string_pretty(&figures).map_err(Failure::bug)? + "\n",
         })?;
         Ok(Ended::Fine)
     }
@@ -106,7 +118,7 @@ impl Measured {
         let mut measured = Self {
             berth: Times::default(),
             scan: Times::default(),
-            baseline: Times::default(),
+            baseline: baseline.answer(body).map(|_| Times::default()),
             bytes: body.len(),
             classes: view.table.len(),
         };
@@ -121,53 +133,21 @@ impl Measured {
             measured
                 .scan
                 .turn(|| assert!(black_box(scan(black_box(body)))));
-            measured
-                .baseline
-                .turn(|| drop(black_box(baseline.answer(black_box(body)))));
+            if let Some(times) = &mut measured.baseline {
+                times.turn(|| drop(black_box(baseline.answer(black_box(body)))));
+            }
         }
-        for times in [
-            &mut measured.berth,
-            &mut measured.scan,
-            &mut measured.baseline,
-        ] {
+        let all = [&mut measured.berth, &mut measured.scan].into_iter();
+        for times in all.chain(&mut measured.baseline) {
             times.0.sort_unstable();
         }
         measured
     }
 
-    fn ratios(&self) -> (f64, f64) {
-        let [berth, scan, baseline] =
-            [&self.berth, &self.scan, &self.baseline].map(|times| precise(times.at(50)));
-        (berth / scan, baseline / berth)
-    }
-
-    fn json(&self) -> serde_json::Value {
-        let (scan, baseline) = self.ratios();
-        json!({
-            "p50_ns": self.berth.at(50), "p99_ns": self.berth.at(99),
-            "scan_ns": self.scan.at(50), "idiom_ns": self.baseline.at(50),
-            "ratio_scan": scan, "ratio_idiom": baseline,
-            "reviews_per_second": 1_000_000_000 / self.berth.at(50).max(1),
-            "bytes": self.bytes, "classes": self.classes,
-        })
-    }
-
-    fn text(&self) -> String {
-        let (scan, baseline) = self.ratios();
-        let micros = |nanos: u64| precise(nanos) / 1e3;
-        format!(
-            "review    {} bytes, a table of {} classes\n\
-             berth     p50 {:.1} µs, p99 {:.1} µs: {} reviews a second on one core\n\
-             scan      p50 {:.1} µs: berth takes {scan:.2} times the structure-only scan of the same bytes\n\
-             kube-rs   p50 {:.1} µs: berth is {baseline:.0} times faster than the usual way",
-            self.bytes,
-            self.classes,
-            micros(self.berth.at(50)),
-            micros(self.berth.at(99)),
-            1_000_000_000 / self.berth.at(50).max(1),
-            micros(self.scan.at(50)),
-            micros(self.baseline.at(50)),
-        )
+    fn figures(&self) -> Figures {
+        let times = [self.berth.at(50), self.berth.at(99), self.scan.at(50)];
+        let usual = self.baseline.as_ref().map(|times| times.at(50));
+        Figures::new(times, usual, self.bytes, self.classes)
     }
 }
 
@@ -188,9 +168,4 @@ impl Times {
             .copied()
             .unwrap_or_default()
     }
-}
-
-#[allow(clippy::cast_precision_loss, reason = "times are far below 2^52 ns")]
-fn precise(nanos: u64) -> f64 {
-    nanos as f64
 }
