@@ -326,6 +326,26 @@ async fn a_large_body_is_413_and_closes() {
 }
 
 #[tokio::test]
+async fn more_than_is_passed_over_is_413_and_says_what_to_change() {
+    let body = |values: usize| {
+        let mut review = example("vllm");
+        review["request"]["object"]["status"] = json!({"unread": vec![1; values]});
+        review.to_string()
+    };
+    let most = berth_core::json::STEPS.most;
+    assert!(body(most).len() < LIMITS.max_body_bytes);
+    assert_eq!(
+        Server::new().post(body(most / 2)).await.status,
+        StatusCode::OK
+    );
+    let reply = Server::new().post(body(most)).await;
+    assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
+    let says = "the review has more than 393216 values that no rule reads, and escapes; make the Pod smaller";
+    let status: Value = serde_json::from_slice(&reply.body).expect("a Status");
+    assert_eq!(status["message"], says);
+}
+
+#[tokio::test]
 async fn a_length_over_the_limit_is_413_before_a_byte_is_read() {
     for length in [(1 << 20) + 1, 1 << 63, u64::MAX] {
         let body = Body::new(Declared(length));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use berth_core::{
     manifest::{Document, Manifest},
-    review::{Answer, review},
+    review::{Answer, Error, review},
     table::{AllocationTable, Settings, compile},
     view::View,
 };
@@ -28,16 +28,20 @@ pub struct Case {
 }
 
 impl Case {
-    /// Answers the review, and holds the answer against what it must be.
+    /// Answers the review, and holds what is said against what must be.
+    pub fn said(&self) -> Result<Answer<'_>, Error> {
+        let said = review(&self.body, &self.view);
+        let reason = match &said {
+            Ok(answer) => answer.decision.reason,
+            Err(error) => error.reason(),
+        };
+        assert_eq!(reason.as_str(), self.reason, "{}", self.name);
+        said
+    }
+
+    /// The answer to a review that has one.
     pub fn answer(&self) -> Answer<'_> {
-        let answer = review(&self.body, &self.view).expect("a review");
-        assert_eq!(
-            answer.decision.reason.as_str(),
-            self.reason,
-            "{}",
-            self.name
-        );
-        answer
+        self.said().expect("a review")
     }
 }
 
@@ -128,6 +132,9 @@ pub fn groups() -> Vec<(&'static str, Vec<(&'static str, Make)>)> {
                 hostile("30000-values", "PlacementContradiction", || values(30_000)),
                 hostile("30000-terms", "TooManyTerms", || terms(30_000)),
                 hostile("1000-terms", "PlacementContradiction", || terms(1_000)),
+                unread("10MB-of-escapes", "Placed", escapes),
+                unread("10MB-of-values", "BodyTooLarge", || list("\"\"")),
+                unread("10MB-of-keys", "BodyTooLarge", || keys("\"\\n\":1")),
             ],
         ),
     ]
@@ -161,6 +168,43 @@ fn hostile(name: &'static str, reason: &'static str, terms: fn() -> Value) -> (&
         }
     };
     (name, Box::new(make))
+}
+
+/// A Pod of as many bytes as a body may have by default, most of which no rule reads.
+fn unread(name: &'static str, reason: &'static str, part: fn() -> String) -> (&'static str, Make) {
+    let make = move || {
+        let review = request(&Shape::default(), "class-0");
+        let begin = "\"spec\":{";
+        assert_eq!(review.matches(begin).count(), 1, "the Pod's");
+        let body = review.replace(begin, &format!("{begin}{},", part()));
+        Case {
+            name: name.to_owned(),
+            body: body.into_bytes(),
+            view: compiled(&numbered(pair(0, 1_000).into_iter())),
+            reason,
+        }
+    };
+    (name, Box::new(make))
+}
+
+/// What leaves some room for the rest of a body of 10 MiB.
+const MOST_UNREAD: usize = 10_000_000;
+
+/// A string of escapes, each of which is followed by another character.
+fn escapes() -> String {
+    let each = r"\na";
+    format!("\"unread\":\"{}\"", each.repeat(MOST_UNREAD / each.len()))
+}
+
+/// A list of one value.
+fn list(value: &str) -> String {
+    let count = MOST_UNREAD / (value.len() + 1);
+    format!("\"unread\":[{}]", vec![value; count].join(","))
+}
+
+/// One field, again and again.
+fn keys(field: &str) -> String {
+    vec![field; MOST_UNREAD / (field.len() + 1)].join(",")
 }
 
 /// One term that allows so many nodes, none of them the pool's.

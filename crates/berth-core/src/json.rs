@@ -27,6 +27,13 @@ pub const ENTRIES: Bound = Bound {
     what: "entries in its lists and maps",
 };
 
+/// What may be passed over of a text, and unescaped: far more than a Pod has that can be stored, and few enough for some
+/// milliseconds.
+pub const STEPS: Bound = Bound {
+    most: 12 * ENTRIES.most,
+    what: "values that no rule reads, and escapes",
+};
+
 /// What can be read from JSON.
 pub trait Read<'a>: Sized {
     /// How many there may be in one list.
@@ -139,19 +146,17 @@ impl Error {
         &self.0.path
     }
 
-    /// Whether the text is no JSON, wherever it is read.
+    /// Whether nothing after it can be read, either: the text is no JSON, or there is too much of it.
     #[must_use]
-    pub fn is_of_grammar(&self) -> bool {
+    pub fn ends_reading(&self) -> bool {
         match self.0.problem {
             Problem::Ends
             | Problem::Expected(_)
             | Problem::Escape
             | Problem::Unescaped
             | Problem::Trailing => true,
-            Problem::Kind { .. }
-            | Problem::Duplicate(_)
-            | Problem::Surrogate
-            | Problem::TooMany(_) => false,
+            Problem::Kind { .. } | Problem::Duplicate(_) | Problem::Surrogate => false,
+            Problem::TooMany(bound) => bound == STEPS,
         }
     }
 

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    json::{self, Map, Problem, Text},
+    json::{self, Map, Problem, STEPS, Text},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
     outcome::{At, Denial, Reason, WARNINGS, Warning},
     patch,
@@ -29,7 +29,7 @@ pub use subject::{Owner, Subject};
 /// The API version of the reviews that are read and written.
 pub const API_VERSION: &str = "admission.k8s.io/v1";
 
-/// Why a body cannot be answered with a review; an HTTP 400, but for one.
+/// Why a body cannot be answered with a review; an HTTP 400, but for two.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Not text.
@@ -37,7 +37,10 @@ pub enum Error {
     NotUtf8(#[from] std::str::Utf8Error),
     /// Not JSON, or not of a review's shape.
     #[error("the body is not the JSON of an AdmissionReview: {0}")]
-    Json(#[from] json::Error),
+    Json(json::Error),
+    /// More than may be passed over; an HTTP 413.
+    #[error("the review has more than {} {}; make the Pod smaller", STEPS.most, STEPS.what)]
+    TooMuch,
     /// Something else.
     #[error(
         "the body is not an AdmissionReview of admission.k8s.io/v1 with a request: send what kube-apiserver sends"
@@ -57,7 +60,18 @@ impl Error {
     pub const fn reason(&self) -> Reason {
         match self {
             Self::NamespaceUnknown(_) => Reason::NamespaceUnknown,
+            Self::TooMuch => Reason::BodyTooLarge,
             Self::NotUtf8(_) | Self::Json(_) | Self::NotAReview | Self::Uid => Reason::BadReview,
+        }
+    }
+}
+
+impl From<json::Error> for Error {
+    fn from(error: json::Error) -> Self {
+        if *error.problem() == Problem::TooMany(STEPS) {
+            Self::TooMuch
+        } else {
+            Self::Json(error)
         }
     }
 }

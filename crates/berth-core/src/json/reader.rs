@@ -5,24 +5,28 @@ use std::borrow::Cow;
 use crate::shown;
 
 use super::{
-    ENTRIES, Error, Problem,
+    ENTRIES, Error, Problem, STEPS,
     skip::{self, At, COMMA_OR_END, plain, space},
 };
 
-/// A text, what is left of it, and how much of it may still be kept.
+/// A text, what is left of it, how much of it may still be kept, and how many steps may still be taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
     text: &'a str,
     rest: &'a [u8],
     room: usize,
+    steps: usize,
 }
 
 impl<'a> Reader<'a> {
     /// Reads from the start.
     pub(super) fn new(text: &'a str) -> Self {
-        let rest = text.as_bytes();
-        let room = ENTRIES.most;
-        Self { text, rest, room }
+        Self {
+            text,
+            rest: text.as_bytes(),
+            room: ENTRIES.most,
+            steps: STEPS.most,
+        }
     }
 
     /// How many more entries of lists and maps may be kept.
@@ -167,21 +171,21 @@ impl<'a> Reader<'a> {
     #[inline]
     pub fn skip(&mut self) -> Result<&'a str, Error> {
         let start = space(self.rest);
-        self.rest = skip::value(start)?;
+        self.rest = skip::value(start, &mut self.steps)?;
         Ok(self.between(start, self.rest))
     }
 
     /// Goes on behind a value that was begun at a place and could not be read, which stays sound JSON. What was kept of it
-    /// is not. The error is returned where it says that the text is no JSON.
+    /// is not. The error is returned where it ends all reading.
     #[cold]
     pub fn resume(&mut self, start: Self, error: &Error) -> Result<(), Error> {
-        if error.is_of_grammar() {
+        if error.ends_reading() {
             return Err(error.clone());
         }
         let fault = &error.0;
         let failed = self.text.len() - fault.left;
         let rest = self.text.as_bytes().get(failed..).unwrap_or_default();
-        self.rest = skip::resumed(rest, fault.at, fault.open.clone())?;
+        self.rest = skip::resumed(rest, fault.at, fault.open.clone(), &mut self.steps)?;
         self.room = start.room;
         Ok(())
     }
@@ -198,6 +202,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 return Ok(string);
             }
+            skip::step(&mut self.steps, 1, self.rest)?;
             string.push(self.escape()?);
             let start = self.rest;
             self.rest = plain(start);

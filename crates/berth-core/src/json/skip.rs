@@ -1,9 +1,10 @@
 //! What no rule reads: held to JSON's grammar (RFC 8259) like the rest, and passed over without recursion.
 //!
 //! Two things are not looked at: whether a key comes twice, and whether the escape of half a surrogate pair has its
-//! other half. Each function takes what is left of the text, and gives what is left after it.
+//! other half. Each function takes what is left of the text, and gives what is left after it. Each value is a step, of
+//! which some are left.
 
-use super::{Error, Problem};
+use super::{Error, Problem, STEPS};
 
 /// What comes after a value in a list.
 pub(super) const COMMA_OR_END: &str = "a comma or the end of the list";
@@ -23,36 +24,60 @@ pub(super) enum At {
 /// One bit for each byte of a word.
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 
+/// Takes steps from those that are left.
+#[inline]
+pub(super) fn step(steps: &mut usize, count: usize, rest: &[u8]) -> Result<(), Error> {
+    let Some(left) = steps.checked_sub(count) else {
+        return Err(Error::new(Problem::TooMany(STEPS), rest));
+    };
+    *steps = left;
+    Ok(())
+}
+
 /// Skips a value: mostly it is a string.
 #[inline]
-pub(super) fn value(rest: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn value<'t>(rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
     match rest {
-        [b'"', rest @ ..] => string(rest),
-        other => any(other),
+        [b'"', inside @ ..] => {
+            step(steps, 1, rest)?;
+            string(inside)
+        }
+        other => any(other, steps),
     }
 }
 
 /// Skips a value of any kind, however deep it nests.
-fn any(rest: &[u8]) -> Result<&[u8], Error> {
-    within(rest, Brackets::default(), false)
+fn any<'t>(rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
+    within(rest, Brackets::default(), false, steps)
 }
 
 /// Skips the rest of a value of which some brackets are open, from where reading it has failed.
-pub(super) fn resumed(rest: &[u8], at: At, open: Brackets) -> Result<&[u8], Error> {
+pub(super) fn resumed<'t>(
+    rest: &'t [u8],
+    at: At,
+    open: Brackets,
+    steps: &mut usize,
+) -> Result<&'t [u8], Error> {
     match at {
-        At::Value => within(rest, open, false),
-        At::ValuesEnd => within(rest, open, true),
+        At::Value => within(rest, open, false, steps),
+        At::ValuesEnd => within(rest, open, true, steps),
         At::Escape => match space(escaped(rest)?) {
-            [b':', value @ ..] => within(value, open, false),
-            rest => within(rest, open, true),
+            [b':', value @ ..] => within(value, open, false, steps),
+            rest => within(rest, open, true, steps),
         },
     }
 }
 
 /// Skips to the end of what is open, from a value on, or from the end of one.
-fn within(mut rest: &[u8], mut open: Brackets, mut after_value: bool) -> Result<&[u8], Error> {
+fn within<'t>(
+    mut rest: &'t [u8],
+    mut open: Brackets,
+    mut after_value: bool,
+    steps: &mut usize,
+) -> Result<&'t [u8], Error> {
     loop {
         if !after_value {
+            step(steps, 1, rest)?;
             rest = match space(rest) {
                 [b'"', rest @ ..] => string(rest)?,
                 [b'{', inside @ ..] => match space(inside) {
@@ -136,10 +161,21 @@ pub(super) fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
                 rest
             }
             [b'\\', ..] => return Err(Error::new(Problem::Escape, rest)),
-            [b' '..=255, ..] => plain(rest),
+            [b' '..=255, ..] => plain_after_escape(rest),
             _ => return Err(Error::new(Problem::Unescaped, rest)),
         }
     }
+}
+
+/// Skips bytes that stand for themselves between two escapes: there may be few, for which a word is too much.
+fn plain_after_escape(mut rest: &[u8]) -> &[u8] {
+    for _ in 0..8 {
+        match rest {
+            [b' '..=b'!' | b'#'..=b'[' | b']'..=255, more @ ..] => rest = more,
+            _ => return rest,
+        }
+    }
+    plain(rest)
 }
 
 const fn is_hex(byte: u8) -> bool {
