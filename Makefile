@@ -3,10 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-# `berth version` and the metrics tell it
-COMMIT ?= $(or $(shell git rev-parse HEAD 2>/dev/null),unknown)
-
-.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale fuzz lint fmt clippy deny scripts static certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,10 +74,20 @@ $(DENY):
 scripts:
 	@tools/lint
 
-static: ## build the image's binary for this machine: target/static/berth
-	BERTH_COMMIT="$(COMMIT)" RUSTFLAGS="-C target-feature=+crt-static" CARGO_PROFILE_RELEASE_STRIP=debuginfo cargo build --locked --release --bin berth \
-		--target "$$(rustc --print host-tuple)" --target-dir target/static
-	cp "target/static/$$(rustc --print host-tuple)/release/berth" target/static/berth
+static: ## build the binary that ships, for ARCH= amd64 or arm64 (this machine's): target/static/ARCH/berth
+	@tools/static $(ARCH)
+
+image: ## build the image for ARCHS= (amd64 arm64) as an OCI archive: target/image
+	@tools/image $(ARCHS)
+
+image-test: ## build the image for ARCHS= (amd64 arm64), and run what is in it
+	@tools/image-test $(ARCHS)
+
+release: ## lay out what a release publishes: target/dist (tools/release says what)
+	@tools/release
+
+release-test: release ## and test it
+	BERTH_RELEASE=target/dist cargo test --locked --test release
 
 certs: ## make a CA and a certificate for development in certs/dev, which git ignores
 	cargo run --locked --quiet -- certs dev --out certs/dev

@@ -47,6 +47,11 @@ impl Berth {
         Self::started(in_shell(limit), flags, |_| false).0
     }
 
+    /// The same, of another binary: what starts it.
+    pub fn within(command: Command, flags: &[&str]) -> Self {
+        Self::started(command, flags, |_| false).0
+    }
+
     /// Starts it on these addresses with a standard error that nobody can read, in a shell that has done this before,
     /// and waits until it listens.
     pub fn mute(
@@ -316,6 +321,16 @@ pub fn ends(command: &mut Command) -> (i32, String) {
     };
     let status = child.wait().expect("berth was started");
     (status.code().expect("a code"), text.expect("UTF-8"))
+}
+
+/// Runs a program to its end, and takes what it prints.
+pub fn prints(command: &mut Command) -> String {
+    let ran = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success(), "{command:?}: {said}");
+    String::from_utf8(ran.stdout).expect("text")
 }
 
 /// The most memory that a process has held, in MiB, as the kernel counts it.
