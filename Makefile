@@ -1,4 +1,4 @@
-# One target for each step of CI; .ci/run calls lint, test and skew.
+# One target for each step of CI; .ci/run calls lint, test, skew and image-test.
 CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
