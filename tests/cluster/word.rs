@@ -1,9 +1,22 @@
 //! A word at apply: what kubectl prints beside "created", and about what the API server asks.
 
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
 use berth_cluster::Cluster;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
-use crate::{cluster_without_gpus, eventually, objects::kubectl_creates};
+use crate::{
+    cluster_without_gpus, eventually,
+    objects::kubectl_creates,
+    replica::{apply, kubectl},
+};
 
 const LABEL: &str = "berth.dev/workload-class";
 
@@ -90,4 +103,64 @@ async fn nothing_is_said_or_asked_where_the_label_is_nowhere() {
     // those of `is_called`
     let mut results = words.map(|event| event["result"].clone());
     assert!(results.all(|result| result == "warned"), "{log}");
+}
+
+/// Berth is down: it takes a call and never answers, or its port is closed.
+#[tokio::test]
+async fn where_nobody_answers_about_a_word_what_is_applied_is_taken_all_the_same() {
+    let Some(cluster) = cluster_without_gpus().await else {
+        return;
+    };
+    let control_plane = cluster.homelab().control_plane();
+    let get = [
+        "get",
+        "validatingwebhookconfiguration",
+        "berth",
+        "-o",
+        "json",
+    ];
+    let shipped = kubectl(control_plane, &get).await;
+    let mut silent: Value = serde_json::from_str(&shipped).expect("JSON");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let name = format!("silent-{}", cluster.namespace());
+    silent["metadata"] = json!({"name": name});
+    for hook in silent["webhooks"].as_array_mut().expect("a list") {
+        let ca = hook["clientConfig"]["caBundle"].clone();
+        hook["clientConfig"] = json!({"url": format!("https://{address}/word"), "caBundle": ca});
+        let of_test = json!({"kubernetes.io/metadata.name": cluster.namespace()});
+        hook["namespaceSelector"] = json!({"matchLabels": of_test});
+    }
+    let calls = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&calls);
+    let takes = tokio::spawn(async move {
+        let mut held = Vec::new();
+        while let Ok((call, _)) = listener.accept().await {
+            counted.fetch_add(1, Ordering::Relaxed);
+            held.push(call);
+        }
+    });
+    apply(control_plane, &silent).await;
+    let misspelt = workload("Deployment", json!({}), json!({LABEL: "wisper"}));
+    let is_asked = async || {
+        said(&cluster, &misspelt).await;
+        (calls.load(Ordering::Relaxed) > 0).then_some(())
+    };
+    eventually(is_asked).await.expect("it is asked");
+    // less than the 10 s that a webhook has which says nothing of it
+    let began = Instant::now();
+    said(&cluster, &misspelt).await;
+    assert!(
+        began.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        began.elapsed()
+    );
+    takes.abort();
+    let _ = takes.await;
+    said(&cluster, &misspelt).await;
+    kubectl(
+        control_plane,
+        &["delete", "validatingwebhookconfiguration", &name],
+    )
+    .await;
 }
