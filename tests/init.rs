@@ -40,7 +40,7 @@ fn what_is_proposed_is_a_table_that_lint_finds_nothing_in() {
     let output = run(&["init", "-f", "-"], &nodes(&json!({"amd.com/gpu": "2"})));
     assert_eq!(output.status.code(), Some(0));
     let said = String::from_utf8_lossy(&output.stderr);
-    assert!(said.contains("1 pool of 1 Nodes"), "{said}");
+    assert!(said.contains("1 pool of 1 Node;"), "{said}");
     let folder = tempfile::tempdir().expect("a folder");
     let table = folder.path().join("table.yaml");
     std::fs::write(&table, &output.stdout).expect("written");
@@ -55,7 +55,11 @@ fn what_is_proposed_is_a_table_that_lint_finds_nothing_in() {
 #[test]
 fn without_a_gpu_or_a_node_there_is_no_table() {
     for (text, code, says) in [
-        (nodes(&json!({"cpu": "2"})), 1, "none of 1 Nodes has a GPU"),
+        (
+            nodes(&json!({"cpu": "2"})),
+            1,
+            "no GPU that a Pod can ask for, on 1 Node;",
+        ),
         (
             "{\"apiVersion\": \"v1\", \"kind\": \"Pod\"}".to_owned(),
             3,
@@ -76,4 +80,11 @@ fn without_a_gpu_or_a_node_there_is_no_table() {
     }
     let output = run(&["init", "-f", "/nowhere/x.json"], "");
     assert_eq!(output.status.code(), Some(3));
+    let output = run(&["init"], "");
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.contains("take the cluster's with --from-cluster"),
+        "{said}"
+    );
 }

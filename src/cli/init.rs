@@ -12,6 +12,7 @@ use kube::Api;
 
 use super::{
     cluster::ClusterOptions,
+    is_plugin,
     report::{Ended, Failure, print, tell},
 };
 use berth_manifests::{
@@ -48,12 +49,11 @@ pub(super) struct Init {
         short,
         long,
         value_name = "FILE|-",
-        required_unless_present = "from_cluster",
         conflicts_with = "from_cluster",
         help_heading = "Manifests"
     )]
     filename: Vec<PathBuf>,
-    /// Take the Nodes of the cluster that kubectl would ask
+    /// Take the Nodes of the cluster that kubectl would ask. The plugin `kubectl berth` does so where no file is given
     #[arg(long, help_heading = "Table")]
     from_cluster: bool,
     #[command(flatten)]
@@ -64,10 +64,16 @@ impl Init {
     pub(super) fn run(self) -> Result<Ended, Failure> {
         let nodes = self.nodes()?;
         if nodes.is_empty() {
-            return Err(Failure::unreadable(
-                "there is no Node; give what `kubectl get nodes -o json` prints",
-            ));
+            let none = match &*self.filename {
+                [] => "the cluster has no Node",
+                _ => "there is no Node; give what `kubectl get nodes -o json` prints",
+            };
+            return Err(Failure::unreadable(none));
         }
+        let all = match nodes.len() {
+            1 => "1 Node".to_owned(),
+            all => format!("{all} Nodes"),
+        };
         let Proposal {
             text,
             pools,
@@ -76,22 +82,20 @@ impl Init {
         remarks.iter().for_each(tell);
         if pools == 0 {
             tell(format_args!(
-                "none of {} Nodes has a GPU that a Pod can ask for; check that the vendor's device plugin runs: kubectl describe node NAME lists it under Allocatable",
-                nodes.len()
+                "no GPU that a Pod can ask for, on {all}; check that the vendor's device plugin runs: kubectl describe node NAME lists it under Allocatable"
             ));
             return Ok(Ended::Found);
         }
         print(text)?;
         tell(format_args!(
-            "{pools} {} of {} Nodes; rename the classes after your workloads, and look at what is not known",
-            if pools == 1 { "pool" } else { "pools" },
-            nodes.len()
+            "{pools} {} of {all}; rename the classes after your workloads, and look at what is not known",
+            if pools == 1 { "pool" } else { "pools" }
         ));
         Ok(Ended::Fine)
     }
 
     fn nodes(&self) -> Result<Vec<Node>, Failure> {
-        if self.from_cluster {
+        if self.from_cluster || (is_plugin() && self.filename.is_empty()) {
             let cluster = self.cluster.connect()?;
             let api: Api<v1::Node> = Api::all(cluster.client.clone());
             let nodes = cluster.list("Nodes", &api)?;
@@ -101,6 +105,11 @@ impl Init {
             return Err(Failure::usage(format_args!(
                 "{flag} is of use with --from-cluster alone; add it"
             )));
+        }
+        if self.filename.is_empty() {
+            return Err(Failure::usage(
+                "there are no Nodes; name a file with -f, or take the cluster's with --from-cluster",
+            ));
         }
         let mut nodes = Vec::new();
         for path in &self.filename {
