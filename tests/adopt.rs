@@ -7,6 +7,7 @@ use std::{
 };
 
 use berth_manifests::yaml;
+use serde_json::{Value, json};
 
 mod common;
 
@@ -91,6 +92,47 @@ fn what_stays_is_said_and_bad_input_has_a_next_step() {
     );
     let line = other.lines().count() + 1 + 12;
     assert!(diff.contains(&format!("\n@@ -{line},")), "{line}: {diff}");
+
+    // for a program
+    let (code, json, said) = adopt(&["-f", arg(&file), "-o", "json"]);
+    assert_eq!((code, &*said), (1, ""), "{json}");
+    let json: Value = serde_json::from_str(&json).expect("JSON");
+    assert_eq!(json["apiVersion"], "cli.berth.dev/v1alpha1");
+    assert_eq!(json["kind"], "Adoption");
+    let [other, vllm] = [&json["workloads"][0], &json["workloads"][1]];
+    assert_eq!(
+        (&other["outcome"], &other["class"]),
+        (&json!("kept"), &json!(null))
+    );
+    assert!(
+        other["why"]
+            .as_str()
+            .is_some_and(|it| it.starts_with("with class")),
+        "{other:#}"
+    );
+    let expected = json!({
+        "kind": "Deployment", "namespace": "ai", "name": "vllm", "outcome": "adopted", "class": "vllm",
+        "others": [], "pool": "strix-halo", "removed": vllm["removed"],
+    });
+    assert_eq!(vllm, &expected);
+    assert_eq!(vllm["removed"].as_array().map(Vec::len), Some(3));
+
+    // a class that there is not
+    fs::write(
+        &file,
+        text.replace(
+            "app: vllm\n    spec",
+            "berth.dev/workload-class: vlm\n    spec",
+        ),
+    )
+    .expect("written");
+    let (code, _, said) = adopt(&["-f", arg(&file)]);
+    assert_eq!(code, 1, "{said}");
+    assert!(
+        said.contains("Deployment/vllm in ai: stays as it is: its Pods are denied: "),
+        "{said}"
+    );
+    assert!(said.contains("did you mean \"vllm\"?"), "{said}");
 
     fs::write(&file, "a: [").expect("written");
     for (arguments, code, says) in [

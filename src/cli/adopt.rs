@@ -1,25 +1,19 @@
 //! `berth adopt`.
 
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{io, path::PathBuf};
 
-use anstream::stdout;
-use anstyle::{AnsiColor, Style};
 use clap::Args;
 use serde_json::Value;
 
 use super::{
-    diff::Diff,
     lint::nodes,
     namespace,
-    report::{ColorOption, Ended, Failure, for_output, show, tell},
+    report::{ColorOption, Ended, Failure, Format, print, show, tell, versioned},
     table::{Origin, TableOrigin},
 };
 use berth_core::view::View;
 use berth_manifests::{
-    adopt::{Adoption, Outcome, Same, Workload, adopt, text},
+    adopt::{Adoption, adopt, text},
     diagnostic::{Diagnostic, SourceText},
     documents,
     files::Depth,
@@ -27,10 +21,12 @@ use berth_manifests::{
     yaml,
 };
 
-mod live;
+use patch::Patch;
+use told::Told;
 
-const HEADER: Style = Style::new().bold();
-const HUNK: Style = AnsiColor::Cyan.on_default();
+mod live;
+mod patch;
+mod told;
 
 const MORE: &str = "\
 Examples:
@@ -38,6 +34,8 @@ Examples:
   berth adopt --table table.yaml -R -f manifests > adopt.diff
   # the table and the workloads of the cluster that kubectl would ask
   berth adopt --from-cluster -n ai
+  # what could become of each, for a program
+  berth adopt --from-cluster -A -o json
 
 Exit codes:
   0  each workload with a GPU names a class, or could
@@ -51,7 +49,8 @@ Exit codes:
 /// selectors, limits and runtime class to remove: the Pod has then the same GPUs, and may run on the same nodes. Nothing is
 /// applied.
 ///
-/// The diff goes to standard output, and a sentence for each workload to standard error.
+/// The diff goes to standard output, and a sentence for each workload to standard error; with -o json, the workloads go
+/// to standard output, and there is no diff.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Adopt {
@@ -78,6 +77,9 @@ pub(super) struct Adopt {
     /// labels select them. With --from-cluster, those of the cluster if none are given
     #[arg(long, value_name = "FILE|-")]
     nodes: Option<PathBuf>,
+    /// The form of the answer
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
     #[command(flatten)]
     color: ColorOption,
     #[command(flatten)]
@@ -89,11 +91,9 @@ struct Run<'v> {
     view: &'v View,
     namespace: &'v str,
     nodes: Option<&'v [Node]>,
-    /// The file whose name was printed, and how many lines it has more than before, so far.
-    file: Option<(PathBuf, isize)>,
-    found: usize,
-    adopted: usize,
-    kept: usize,
+    output: Format,
+    patch: Patch,
+    told: Told,
     unreadable: bool,
 }
 
@@ -113,10 +113,9 @@ impl Adopt {
             view: &view,
             namespace: &namespace,
             nodes: seen.as_ref().map(|it| &*it.nodes),
-            file: None,
-            found: 0,
-            adopted: 0,
-            kept: 0,
+            output: self.output,
+            patch: Patch::default(),
+            told: Told::default(),
             unreadable: false,
         };
         match &origin {
@@ -144,7 +143,7 @@ impl Run<'_> {
             .iter()
             .flat_map(|path| documents::sources(path, depth))
         {
-            self.file = None;
+            self.patch = Patch::default();
             let documents = source
                 .and_then(documents::Source::open)
                 .and_then(documents::Opened::documents);
@@ -182,120 +181,48 @@ impl Run<'_> {
             let Adoption { workloads, adopted } =
                 adopt(&root.to_json(), self.view, self.namespace, self.nodes);
             if let Some(adopted) = adopted {
-                self.show(source, &root, &adopted)?;
+                self.change(source, &root, &adopted)?;
             }
             for workload in workloads {
-                self.workload(&workload);
+                if self.output == Format::Text {
+                    tell(told::sentence(&workload));
+                }
+                self.told.workloads.push(workload.into());
             }
         }
         Ok(())
     }
 
-    /// Prints in what the text differs from one that means what it could.
-    fn show(&mut self, source: &SourceText, root: &yaml::Node, adopted: &Value) -> io::Result<()> {
+    /// The text of a document as it could be; none where the change cannot be written into it.
+    fn change(
+        &mut self,
+        source: &SourceText,
+        root: &yaml::Node,
+        adopted: &Value,
+    ) -> io::Result<()> {
         let Some(edited) = text(&source.text, root, adopted) else {
             let error = Diagnostic::error("the change cannot be written into this document");
             let error = error.with_help("write it without anchors, aliases and tags");
             self.unreadable(&error.at(source, root.locate("")));
             return Ok(());
         };
-        let mut out = stdout().lock();
-        let name = source.path.display().to_string();
-        let is_named = self
-            .file
-            .as_ref()
-            .is_some_and(|(path, _)| *path == source.path);
-        if !is_named {
-            let name = for_output(name.trim_start_matches('/'));
-            writeln!(
-                out,
-                "{HEADER}--- a/{name}{HEADER:#}\n{HEADER}+++ b/{name}{HEADER:#}"
-            )?;
-            self.file = Some((source.path.clone(), 0));
+        match self.output {
+            Format::Text => self.patch.print(source, &edited.text),
+            Format::Json => Ok(()),
         }
-        let Some((_, shift)) = &mut self.file else {
-            return Ok(());
-        };
-        let first = source.first_line - 1;
-        let diff = Diff::new(&source.text, &edited.text);
-        for hunk in diff.hunks() {
-            let (before, after) = (hunk.before(), hunk.after());
-            let start = (first + after.start).saturating_add_signed(*shift);
-            let (old, new) = (
-                range(first + before.start, before.len()),
-                range(start, after.len()),
-            );
-            writeln!(out, "{HUNK}@@ -{old} +{new} @@{HUNK:#}")?;
-            write!(out, "{}", hunk.lines(""))?;
-        }
-        let lines = |text: &str| isize::try_from(text.lines().count()).unwrap_or_default();
-        *shift += lines(&edited.text) - lines(&source.text);
-        out.flush()
-    }
-
-    fn workload(&mut self, workload: &Workload) {
-        self.found += 1;
-        let Workload {
-            kind,
-            namespace,
-            name,
-            outcome,
-        } = workload;
-        let subject = format!("{kind}/{name} in {namespace}");
-        let sentence = match outcome {
-            Outcome::Labelled(class) => format!("names class {class} already"),
-            Outcome::Kept(why) => {
-                self.kept += 1;
-                format!("stays as it is: {why}")
-            }
-            Outcome::Adopted(adopted) => {
-                self.adopted += 1;
-                let others = match &*adopted.others {
-                    [] => String::new(),
-                    others => format!(" (or {})", others.join(", ")),
-                };
-                let removed = match &*adopted.removed {
-                    [] => "nothing is needless".to_owned(),
-                    removed => format!("remove {}", removed.join(", ")),
-                };
-                let nodes = match adopted.same {
-                    Same::Everywhere => "it may run on the same nodes".to_owned(),
-                    Same::OfNodes(count) => format!(
-                        "it runs on the same of the Nodes that there are ({count}), and not on others that come with the labels written by hand"
-                    ),
-                };
-                let added = match &*adopted.added {
-                    "" => String::new(),
-                    added => format!("; berth adds to what is there: {added}"),
-                };
-                let (class, pool) = (&adopted.class, &adopted.pool);
-                format!("class {class}{others}, pool {pool}: {removed}; {nodes}{added}")
-            }
-        };
-        tell(format_args!("{subject}: {sentence}"));
     }
 
     fn ended(self) -> Result<Ended, Failure> {
-        tell(format_args!(
-            "{} with a GPU: {} could name a class, {} cannot",
-            self.found, self.adopted, self.kept
-        ));
+        match self.output {
+            Format::Text => tell(self.told.summary()),
+            Format::Json => print(versioned("Adoption", &self.told)?)?,
+        }
         if self.unreadable {
             return Err(Failure::told());
         }
-        Ok(if self.kept > 0 {
-            Ended::Found
-        } else {
-            Ended::Fine
+        Ok(match self.told.kept() {
+            0 => Ended::Fine,
+            _ => Ended::Found,
         })
-    }
-}
-
-/// Lines as the head of a hunk names them, after so many lines.
-fn range(start: usize, len: usize) -> String {
-    match len {
-        1 => (start + 1).to_string(),
-        0 => format!("{start},0"),
-        len => format!("{},{len}", start + 1),
     }
 }
