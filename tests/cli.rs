@@ -356,37 +356,3 @@ fn a_variable_that_is_empty_is_as_one_that_is_not_set() {
         "{said}"
     );
 }
-
-/// Without a cluster there is nothing to check: not the same as a check that failed.
-#[test]
-fn check_tells_a_kubeconfig_that_is_wrong_from_a_cluster_that_does_not_answer() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("kubeconfig");
-    let check = || {
-        let output = command()
-            .args(["check", "--kubeconfig", arg(&file)])
-            .output()
-            .expect("berth starts");
-        assert!(output.stdout.is_empty(), "{output:?}");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        (output.status.code(), said)
-    };
-    let (code, said) = check();
-    assert_eq!(code, Some(2), "{said}");
-    assert!(said.contains("No such file"), "{said}");
-    // a port that was free a moment ago
-    let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|it| it.local_addr());
-    let config = serde_json::json!({
-        "apiVersion": "v1", "kind": "Config", "current-context": "c",
-        "clusters": [{"name": "c", "cluster": {"server": format!("https://{}", free.expect("a port"))}}],
-        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-        "users": [{"name": "u", "user": {}}],
-    });
-    fs::write(&file, config.to_string()).expect("written");
-    let (code, said) = check();
-    assert_eq!(code, Some(3), "{said}");
-    assert!(
-        said.contains("is the cluster of the kubeconfig's context there?"),
-        "{said}"
-    );
-}

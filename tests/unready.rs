@@ -515,22 +515,6 @@ fn a_kubeconfig_that_cannot_be_used_ends_with_what_to_do() {
     is_in_plain_words(&shown, folder.path());
 }
 
-#[test]
-fn a_question_to_a_cluster_that_is_not_there_ends_with_what_to_do() {
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("kubeconfig");
-    write(&file, &kubeconfig("server: \"https://127.0.0.1:1\"", ""));
-    for question in [&["explain", "pod/x"][..], &["classes"]] {
-        let mut command = command();
-        command.args(question).args(["--kubeconfig", arg(&file)]);
-        let (code, shown) = ends(&mut command);
-        assert_eq!(code, 3, "{shown}");
-        let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-        let says = "is the cluster of the kubeconfig's context there?";
-        assert!(shown.contains(says), "{shown}");
-    }
-}
-
 /// What a server says that reads its table from a cluster, and cannot.
 fn from_cluster(flags: &[&str]) -> (i32, String) {
     let address = "127.0.0.1:0";

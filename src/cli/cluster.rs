@@ -25,6 +25,15 @@ use berth_server::sources::cluster;
 
 /// So many objects come in an answer.
 const PAGE: u32 = 500;
+/// The status of an answer: a right is missing.
+pub(super) const FORBIDDEN: u16 = 403;
+/// The status of an answer: there is no such object, or no such kind.
+pub(super) const NOT_FOUND: u16 = 404;
+/// The status of an answer: the API server does not know who asks.
+const UNAUTHORIZED: u16 = 401;
+/// What to do then.
+const LOG_IN: &str =
+    "log in again: the token or certificate of the kubeconfig's user is not accepted";
 
 /// How the cluster is reached.
 #[derive(Args, Clone, Debug, Default)]
@@ -95,28 +104,26 @@ impl ClusterOptions {
 }
 
 impl Unanswered {
-    fn of(what: &str, error: kube::Error) -> Self {
+    pub(super) fn of(what: &str, error: kube::Error) -> Self {
         Self {
             what: what.to_owned(),
             error: Box::new(error),
         }
     }
 
-    /// The status of the answer, if there was one: 403 is a right that is missing.
+    /// The status of the answer, if an API server gave one.
     pub(super) fn code(&self) -> Option<u16> {
-        match &*self.error {
-            kube::Error::Api(status) => Some(status.code),
-            _ => None,
-        }
+        cluster::status(&self.error).map(|status| status.code)
     }
 }
 
 impl From<Unanswered> for Failure {
     fn from(error: Unanswered) -> Self {
         Self::unreadable(match error.code() {
-            Some(404) => format!(
+            Some(NOT_FOUND) => format!(
                 "{error}; are berth's definitions installed? `berth crds | kubectl apply -f -`"
             ),
+            Some(UNAUTHORIZED) => format!("{error}; {LOG_IN}"),
             Some(_) => error.to_string(),
             None => format!("{error}; is the cluster of the kubeconfig's context there?"),
         })

@@ -15,7 +15,7 @@ use serde_json::json;
 
 use super::{
     SettingsOptions,
-    cluster::{Cluster, ClusterOptions, Unanswered},
+    cluster::{Cluster, ClusterOptions, FORBIDDEN, NOT_FOUND, Unanswered},
     is_plugin,
     report::{Failure, tell},
 };
@@ -33,8 +33,6 @@ use berth_manifests::{
     yaml,
 };
 
-const FORBIDDEN: u16 = 403;
-const NOT_FOUND: u16 = 404;
 const NO_OBJECT: &str =
     "the cluster has no GPUPool and no WorkloadClass; `berth init` proposes a first table";
 

@@ -10,22 +10,21 @@ use kube::{Api, Resource, api::PostParams};
 use serde::de::DeserializeOwned;
 
 use crate::cli::{
-    cluster::{Cluster, Unanswered},
+    cluster::{Cluster, FORBIDDEN, Unanswered},
     report::Failure,
 };
 use berth_core::check::{Right, Ruling, Seen, Unseen};
 use berth_server::sources::cluster::said;
 
-/// The API server's version. It may be asked by everybody: without it there is no cluster.
+/// The API server's version. Almost everybody may ask for it: without it there is no cluster, or it does not know who asks.
 pub(super) fn version(cluster: &Cluster) -> Result<Seen<(String, String)>, Failure> {
-    match cluster.wait(cluster.client.apiserver_version()) {
+    let asked = cluster.wait(cluster.client.apiserver_version());
+    match asked.map_err(|error| Unanswered::of("the API server's version", error)) {
         Ok(version) => Ok(Ok((version.major, version.minor))),
-        Err(error @ kube::Error::Api(_)) => Ok(Err(unseen("its version", &error))),
-        Err(error) => Err(Unanswered {
-            what: "the API server's version".to_owned(),
-            error: Box::new(error),
+        Err(unanswered) if unanswered.code() == Some(FORBIDDEN) => {
+            Ok(Err(unseen("its version", &unanswered.error)))
         }
-        .into()),
+        Err(unanswered) => Err(unanswered.into()),
     }
 }
 
@@ -33,7 +32,7 @@ pub(super) fn version(cluster: &Cluster) -> Result<Seen<(String, String)>, Failu
 pub(super) fn unseen(what: &str, error: &kube::Error) -> Unseen {
     let said = said(error);
     match error {
-        kube::Error::Api(status) if status.code == 403 => {
+        kube::Error::Api(status) if status.code == FORBIDDEN => {
             Unseen(format!("you may not read {what}: {said}"))
         }
         _ => Unseen(format!("{what}: {said}")),

@@ -61,7 +61,7 @@ mod forward;
 mod lease;
 mod status;
 
-pub use client::{ConnectError, connect, said};
+pub use client::{ConnectError, connect, said, status};
 pub use events::Events;
 pub use forward::{Advertised, Forward, is_forwarded};
 

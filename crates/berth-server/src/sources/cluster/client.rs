@@ -10,8 +10,9 @@ use std::{
 
 use kube::{
     Client, Config,
-    client::ClientBuilder,
+    client::{AuthError, ClientBuilder},
     config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError, LoadDataError},
+    core::Status,
 };
 use rustls::CertificateError;
 
@@ -25,6 +26,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Longer than a watch is quiet: the API server ends it after 50 s. A connection that says nothing for so long is dead,
 /// also one from the pool, on which a request would else wait until TCP gives up (fact 14).
 const SILENCE: Duration = Duration::from_secs(55);
+/// What kube makes of an answer that is an error and no `Status` of an API server.
+const NO_STATUS: &str = "Failed to parse error data";
+/// What an API server answers to a question about a kind whose definition it has not: no `Status`, but its own all the same.
+const NO_KIND: &str = "404 page not found";
 /// A single call is answered at once, or not at all.
 const ANSWER: Duration = Duration::from_secs(10);
 
@@ -57,7 +62,7 @@ pub enum ConnectError {
     )]
     NoCluster,
     /// The configuration cannot be used.
-    #[error("no client for the API server: {}; check the user, its certificate and its key", said(.0))]
+    #[error("no client for the API server: {}", of_client(.0))]
     Client(#[from] Box<kube::Error>),
 }
 
@@ -134,13 +139,54 @@ fn of_data(field: &str, error: &LoadDataError) -> String {
     }
 }
 
+/// What the API server answers, if it is one that does.
+#[must_use]
+pub fn status(error: &kube::Error) -> Option<&Status> {
+    match error {
+        kube::Error::Api(status) if status.reason != NO_STATUS || status.message == NO_KIND => {
+            Some(status)
+        }
+        _ => None,
+    }
+}
+
 /// What kube says, in a person's words: what the API server answers, else the cause below all others.
 #[must_use]
 pub fn said(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
+    match error {
+        kube::Error::Api(status) if status.message.contains('<') && status.reason == NO_STATUS => {
+            format!(
+                "an answer of status {} that is not an API server's",
+                status.code
+            )
+        }
+        kube::Error::Api(status) => status.message.trim_end_matches('.').to_owned(),
+        error => deepest(error, of_tls),
     }
-    deepest(error, of_tls)
+}
+
+/// What is wrong with the user of a kubeconfig, and what to do.
+fn of_client(error: &kube::Error) -> String {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if let Some(LoadDataError::ReadFile(error, path)) = error.downcast_ref() {
+            let (path, error) = (path.display(), plain(error));
+            return format!(
+                "{path}: {error}; check the path in the kubeconfig and its permissions"
+            );
+        }
+        if let Some(AuthError::AuthExecStart(error)) = error.downcast_ref() {
+            let error = plain(error);
+            return format!(
+                "the command by which the kubeconfig's user logs in (exec) does not start: {error}; install it, or check its path"
+            );
+        }
+        cause = error.source();
+    }
+    format!(
+        "{}; check the user, its certificate and its key",
+        said(error)
+    )
 }
 
 /// What an error of a connection to another replica says, in a person's words.
@@ -238,7 +284,7 @@ pub async fn connect(
 async fn of_environment(context: Option<&str>) -> Result<Config, ConnectError> {
     let found = match Kubeconfig::read() {
         // no file: as kubectl does in a Pod
-        Err(KubeconfigError::ReadConfig(..) | KubeconfigError::FindPath) if context.is_none() => {
+        Err(error) if context.is_none() && is_absent(&error) => {
             return Config::incluster().map_err(|_| ConnectError::NoCluster);
         }
         found => found,
@@ -254,6 +300,15 @@ async fn of_environment(context: Option<&str>) -> Result<Config, ConnectError> {
     config.map_err(|source| ConnectError::Found {
         source: Box::new(source),
     })
+}
+
+/// Whether there is no kubeconfig. One that cannot be read is there.
+fn is_absent(error: &KubeconfigError) -> bool {
+    match error {
+        KubeconfigError::ReadConfig(error, _) => error.kind() == io::ErrorKind::NotFound,
+        KubeconfigError::FindPath => true,
+        _ => false,
+    }
 }
 
 async fn config(options: &Options) -> Result<Config, ConnectError> {
