@@ -58,7 +58,7 @@ impl ClassesOfNamespace {
             .unwrap_or_else(|| cluster.namespace.clone());
         let reading = Reading::new(&cluster, self.settings.try_into()?);
         let label = reading.settings.class_label.clone();
-        let facts = reading.facts(&namespace)?;
+        let facts = reading.facts(Some(&namespace))?;
         let mut classes = explain::classes(&namespace, &facts);
         let mut sentence = None;
         if !facts.sees_classes {

@@ -1,15 +1,18 @@
 //! `berth explain`.
 
 use clap::Args;
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{Api, ResourceExt, core::DynamicObject};
+use k8s_openapi::api::core::v1::{Event, Namespace, Pod};
+use kube::{
+    Api, ResourceExt,
+    core::{DynamicObject, PartialObjectMeta},
+};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{
     SettingsOptions,
-    cluster::{Cluster, ClusterOptions},
-    facts::Reading,
+    cluster::{Cluster, ClusterOptions, NOT_FOUND},
+    facts::{Reading, no_namespace},
     namespace,
     report::{Ended, Failure, Format, print, versioned},
 };
@@ -89,7 +92,7 @@ impl Explain {
             Kind::Pod => question.of_pod(&name)?,
             Kind::Pool => question.of_pool(&name)?,
             Kind::Class => question.of_class(&name)?,
-            Kind::Workload(maker) => question.of_workload(maker, &name)?,
+            Kind::Workload(kind) => question.of_workload(kind, &name)?,
         };
         match self.output {
             Format::Text => print(text::of(&explanation))?,
@@ -104,10 +107,13 @@ impl Question<'_> {
         let api: Api<Pod> = self.api();
         let pod = match self.cluster.get("Pod", &api, name) {
             Ok(pod) => pod,
-            Err(error) if error.code() == Some(404) => return Err(self.missing("Pod", &api, name)),
+            Err(error) if error.code() == Some(NOT_FOUND) => {
+                return Err(self.missing("Pod", &api, name));
+            }
             Err(error) => return Err(error.into()),
         };
         let events = self.events_of(pod.metadata.uid.as_deref())?;
+        let events = events.unwrap_or_default();
         let made_by = self.template_of(&pod)?;
         let (namespace, facts) = self.facts()?;
         let before = template::before(&pod, made_by.as_ref());
@@ -115,7 +121,7 @@ impl Question<'_> {
     }
 
     fn of_pool(self, name: &str) -> Result<Explanation, Failure> {
-        let (_, facts) = self.facts()?;
+        let facts = self.reading.facts(None)?;
         if !facts.sees_pools {
             return Err(Failure::unreadable(facts.unread.join("; ")));
         }
@@ -131,7 +137,7 @@ impl Question<'_> {
     }
 
     fn facts(self) -> Result<(String, Facts), Failure> {
-        let facts = self.reading.facts(&self.namespace)?;
+        let facts = self.reading.facts(Some(&self.namespace))?;
         Ok((self.namespace, facts))
     }
 
@@ -142,16 +148,15 @@ impl Question<'_> {
         Api::namespaced(self.cluster.client.clone(), &self.namespace)
     }
 
-    /// The Events about an object.
-    fn events_of(&mut self, uid: Option<&str>) -> Result<Vec<Event>, Failure> {
+    /// The Events about an object; none where they may not be read.
+    fn events_of(&mut self, uid: Option<&str>) -> Result<Option<Vec<Event>>, Failure> {
         let api: Api<Event> = self.api();
         let fields = format!("involvedObject.uid={}", uid.unwrap_or_default());
         let mut events = Vec::new();
         let read = self
             .cluster
             .each("Events", &api, &fields, |it| events.push(it));
-        self.reading.or_unread(read)?;
-        Ok(events)
+        Ok(self.reading.or_unread(read)?.map(|()| events))
     }
 
     /// What made the Pod; none where nothing did that has a template, or where it may not be read.
@@ -163,7 +168,7 @@ impl Question<'_> {
             Api::namespaced_with(self.cluster.client.clone(), &self.namespace, &kind.resource);
         let what = &kind.resource.kind;
         match self.cluster.get(what, &api, &kind.name) {
-            Err(error) if error.code() == Some(404) => Ok(None),
+            Err(error) if error.code() == Some(NOT_FOUND) => Ok(None),
             read => self.reading.or_unread(read),
         }
     }
@@ -173,11 +178,16 @@ impl Question<'_> {
     where
         K: Clone + DeserializeOwned + std::fmt::Debug + ResourceExt,
     {
+        let namespace = &self.namespace;
+        let namespaces: Api<PartialObjectMeta<Namespace>> = Api::all(self.cluster.client.clone());
+        let of_name = self.cluster.get("Namespace", &namespaces, namespace);
+        if of_name.is_err_and(|error| error.code() == Some(NOT_FOUND)) {
+            return no_namespace(namespace, &[]);
+        }
         let mut names = Vec::new();
         let read = self
             .cluster
             .each(kind, api, "", |it| names.push(it.name_any()));
-        let namespace = &self.namespace;
         let meant = suggestion(name, names.iter().map(String::as_str));
         Failure::unreadable(match (read, meant) {
             (Ok(()), Some(meant)) => {

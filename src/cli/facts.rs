@@ -15,9 +15,10 @@ use kube::{
     core::{DynamicObject, PartialObjectMeta},
 };
 use serde::de::DeserializeOwned;
+use serde_json::json;
 
 use super::{
-    cluster::{Cluster, Unanswered},
+    cluster::{Cluster, FORBIDDEN, NOT_FOUND, Unanswered},
     report::Failure,
 };
 use berth_core::{
@@ -28,6 +29,7 @@ use berth_core::{
     labels::Namespaces,
     names::WEBHOOK,
     objects::compile_each,
+    suggestion::suggestion,
     table::{AllocationTable, Settings},
     validate::NamespaceLabels,
     view::View,
@@ -63,19 +65,43 @@ impl<'c> Reading<'c> {
     ) -> Result<Option<T>, Failure> {
         match answer {
             Ok(it) => Ok(Some(it)),
-            Err(error) if error.code() == Some(403) => {
-                self.unread.push(error.to_string());
+            Err(error) if error.code() == Some(FORBIDDEN) => {
+                self.note(error.to_string());
                 Ok(None)
             }
             Err(error) => Err(error.into()),
         }
     }
 
-    /// All that there is to read, for a namespace.
-    pub(super) fn facts(mut self, namespace: &str) -> Result<Facts, Failure> {
+    /// Notes what could not be read, once.
+    fn note(&mut self, sentence: String) {
+        if !self.unread.contains(&sentence) {
+            self.unread.push(sentence);
+        }
+    }
+
+    /// Objects of the table, which is not in the cluster where it is of files.
+    fn of_table(
+        &mut self,
+        answer: Result<Vec<DynamicObject>, Unanswered>,
+    ) -> Result<Option<Vec<DynamicObject>>, Failure> {
+        match answer {
+            Err(error) if error.code() == Some(NOT_FOUND) => {
+                let what = &error.what;
+                self.note(format!(
+                    "{what}: the cluster has no definition of them, so berth is not installed there, or its table is of files"
+                ));
+                Ok(None)
+            }
+            answer => self.or_unread(answer),
+        }
+    }
+
+    /// All that there is to read, for a namespace if the question is of one.
+    pub(super) fn facts(mut self, namespace: Option<&str>) -> Result<Facts, Failure> {
         let (pools, classes) = (self.cluster.pools(), self.cluster.classes());
-        let pools = self.or_unread(pools)?;
-        let classes = self.or_unread(classes)?;
+        let pools = self.of_table(pools)?;
+        let classes = self.of_table(classes)?;
         let of_pools = pools.as_deref().unwrap_or_default();
         let of_classes = classes.as_deref().unwrap_or_default();
         let compiled = compile_each(of_pools, of_classes, &self.settings);
@@ -109,15 +135,28 @@ impl<'c> Reading<'c> {
     }
 
     /// The labels of every namespace, else of the one that counts, else none.
-    fn namespaces(&mut self, namespace: &str) -> Result<Option<Namespaces>, Failure> {
+    fn namespaces(&mut self, namespace: Option<&str>) -> Result<Option<Namespaces>, Failure> {
         match self.cluster.namespaces() {
-            Ok(all) => return Ok(Some(all)),
-            Err(error) if error.code() == Some(403) => {}
+            Ok(all) => {
+                let names = all.names();
+                return match namespace.filter(|it| !names.contains(it)) {
+                    Some(missing) => Err(no_namespace(missing, &names)),
+                    None => Ok(Some(all)),
+                };
+            }
+            Err(error) if error.code() == Some(FORBIDDEN) => {}
             Err(error) => return Err(error.into()),
         }
+        let Some(namespace) = namespace else {
+            return Ok(None);
+        };
         let api: Api<PartialObjectMeta<Namespace>> = Api::all(self.cluster.client.clone());
-        let one = self.cluster.get("Namespace", &api, namespace);
-        let one = self.or_unread(one)?;
+        let one = match self.cluster.get("Namespace", &api, namespace) {
+            Err(error) if error.code() == Some(NOT_FOUND) => {
+                return Err(no_namespace(namespace, &[]));
+            }
+            answer => self.or_unread(answer)?,
+        };
         let labels = |it: PartialObjectMeta<Namespace>| it.metadata.labels.unwrap_or_default();
         Ok(one.map(|it| Namespaces::new([(namespace.to_owned(), labels(it))])))
     }
@@ -151,7 +190,7 @@ impl<'c> Reading<'c> {
             ));
         });
         // a server without them is an old one
-        if read.as_ref().err().and_then(Unanswered::code) != Some(404) {
+        if read.as_ref().err().and_then(Unanswered::code) != Some(NOT_FOUND) {
             self.or_unread(read)?;
         }
         counted.device_classes(provided);
@@ -173,10 +212,17 @@ impl<'c> Reading<'c> {
             });
         match read {
             Ok(()) => Ok(found),
-            Err(error) if error.code() == Some(403) => Ok(Webhook::Unread),
+            Err(error) if error.code() == Some(FORBIDDEN) => Ok(Webhook::Unread),
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// There is no such namespace: another one is meant, perhaps.
+pub(super) fn no_namespace(name: &str, names: &[&str]) -> Failure {
+    let meant = suggestion(name, names.iter().copied());
+    let meant = meant.map_or_else(String::new, |it| format!("; did you mean {it}?"));
+    Failure::unreadable(format_args!("there is no namespace {name}{meant}"))
 }
 
 /// When the spec of each pool was last written.
@@ -192,8 +238,40 @@ fn written(pools: &[DynamicObject]) -> BTreeMap<String, Timestamp> {
 
 fn statuses<S: DeserializeOwned>(objects: &[DynamicObject]) -> BTreeMap<String, S> {
     let status = |it: &DynamicObject| {
-        let status = S::deserialize(it.data.get("status")?).ok()?;
-        Some((it.metadata.name.clone()?, status))
+        let status = it.data.get("status")?;
+        // another berth's counts may be others: then its conditions say what there is to say
+        let conditions = || S::deserialize(json!({"conditions": status.get("conditions")}));
+        let status = S::deserialize(status).or_else(|_| conditions());
+        Some((it.metadata.name.clone()?, status.ok()?))
     };
     objects.iter().filter_map(status).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_another_berths_status_the_conditions_are_read() {
+        let condition = json!({
+            "type": "Ready", "status": "True", "reason": "Ready", "message": "it is",
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        });
+        let pool = |name: &str, status: serde_json::Value| {
+            let pool = json!({"metadata": {"name": name}, "status": status});
+            serde_json::from_value::<DynamicObject>(pool).expect("an object")
+        };
+        let pools = [
+            pool(
+                "a",
+                json!({"gpus": {"free": 1, "reserved": 2}, "conditions": [condition]}),
+            ),
+            pool("b", json!({})),
+            pool("c", json!({"gpus": "many", "conditions": "none"})),
+        ];
+        let read: BTreeMap<String, GPUPoolStatus> = statuses(&pools);
+        assert_eq!(read["a"].conditions[0].message, "it is");
+        assert!(read["b"].conditions.is_empty());
+        assert!(!read.contains_key("c"));
+    }
 }

@@ -343,9 +343,9 @@ async fn what_is_not_there_is_said_with_what_may_be_meant() {
             "there is no Pod whisper-2 in namespace default; did you mean whisper-1?",
         ),
         (
-            &["explain", "pod/other", "-n", "lab"],
+            &["explain", "pod/other"],
             3,
-            "there is no Pod other in namespace lab",
+            "there is no Pod other in namespace default",
         ),
         (&["explain", "pot/other"], 2, "did you mean"),
         (
@@ -384,7 +384,7 @@ async fn what_is_not_there_is_said_with_what_may_be_meant() {
         answered.contains("not read  GPUPools: gpupools.berth.dev is forbidden"),
         "{answered}"
     );
-    // an old berth: no definitions
+    // no table in the cluster: it is of files, or berth is not installed there
     stage
         .run(&[
             "delete",
@@ -393,7 +393,17 @@ async fn what_is_not_there_is_said_with_what_may_be_meant() {
             "workloadclasses.berth.dev",
         ])
         .await;
-    let (code, _, error) = berth(&admin, &["explain", "pod/whisper-1"]).await;
-    assert_eq!(code, Some(3), "{error}");
-    assert!(error.contains("berth crds | kubectl apply -f -"), "{error}");
+    let explained = concludes(&stage, "pod/whisper-1", "Running").await;
+    let no_table = "the cluster has no definition of them, so berth is not installed there, or its table is of files";
+    let unread = explained["unread"].as_array().expect("a list");
+    assert_eq!(unread.len(), 2, "{explained:#}");
+    for (unread, what) in unread.iter().zip(["GPUPools", "WorkloadClasses"]) {
+        assert_eq!(unread, &format!("{what}: {no_table}"));
+    }
+    for question in [&["explain", "pool/rtx-2070"][..], &["classes"]] {
+        let (code, _, error) = berth(&admin, question).await;
+        assert_eq!(code, Some(3), "{error}");
+        let error = error.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(error.contains(no_table), "{error}");
+    }
 }

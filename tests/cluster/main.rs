@@ -48,6 +48,7 @@ mod events;
 mod explain;
 mod explain_further;
 mod explain_page;
+mod explain_rollouts;
 mod explain_workloads;
 mod fields;
 mod footprint;

@@ -37,7 +37,7 @@ pub use holders::Holder;
 pub use pod::pod;
 pub use said::Said;
 pub use table::{class, pool};
-pub use workload::{Workload, workload, worst};
+pub use workload::{Maker, Workload, workload, worst};
 
 /// What was read of the cluster, as far as the rights of whoever asks go.
 #[derive(Debug)]

@@ -57,6 +57,10 @@ pub const DEVICE_CLASS_PREFIX: &str = "deviceclass.resource.kubernetes.io/";
 /// The label that every namespace has, with its name as the value.
 pub const NAMESPACE_NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
+/// How the keys of taints begin that Kubernetes sets and takes away by itself, while a node is not fit for Pods.
+pub const TAINTS_OF_KUBERNETES: [&str; 2] =
+    ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
+
 /// The namespaces that the webhook's configuration always excludes, so that a cluster starts without berth.
 pub const EXCLUDED_NAMESPACES: [&str; 2] = ["kube-system", "kube-node-lease"];
 

@@ -19,12 +19,12 @@ pub(super) enum Kind {
     Pod,
     Pool,
     Class,
-    Workload(Maker),
+    Workload(WorkloadKind),
 }
 
 /// What makes Pods.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Maker {
+pub(super) enum WorkloadKind {
     Deployment,
     ReplicaSet,
     StatefulSet,
@@ -33,7 +33,7 @@ pub(super) enum Maker {
     CronJob,
 }
 
-impl Maker {
+impl WorkloadKind {
     /// As kubectl calls it for short.
     pub(super) const fn short(self) -> &'static str {
         match self {
@@ -77,46 +77,55 @@ impl Maker {
     }
 }
 
-/// As kubectl takes them, in the singular mostly.
+/// As kubectl takes them, in the singular.
 const NAMES: &[(&str, Kind)] = &[
     ("pod", Kind::Pod),
-    ("pods", Kind::Pod),
     ("po", Kind::Pod),
     ("pool", Kind::Pool),
-    ("pools", Kind::Pool),
     ("gpool", Kind::Pool),
     ("gpupool", Kind::Pool),
     ("class", Kind::Class),
-    ("classes", Kind::Class),
     ("wclass", Kind::Class),
     ("workloadclass", Kind::Class),
-    ("deploy", Kind::Workload(Maker::Deployment)),
-    ("deployment", Kind::Workload(Maker::Deployment)),
-    ("deployments", Kind::Workload(Maker::Deployment)),
-    ("rs", Kind::Workload(Maker::ReplicaSet)),
-    ("replicaset", Kind::Workload(Maker::ReplicaSet)),
-    ("sts", Kind::Workload(Maker::StatefulSet)),
-    ("statefulset", Kind::Workload(Maker::StatefulSet)),
-    ("ds", Kind::Workload(Maker::DaemonSet)),
-    ("daemonset", Kind::Workload(Maker::DaemonSet)),
-    ("job", Kind::Workload(Maker::Job)),
-    ("jobs", Kind::Workload(Maker::Job)),
-    ("cj", Kind::Workload(Maker::CronJob)),
-    ("cronjob", Kind::Workload(Maker::CronJob)),
+    ("deploy", Kind::Workload(WorkloadKind::Deployment)),
+    ("deployment", Kind::Workload(WorkloadKind::Deployment)),
+    ("rs", Kind::Workload(WorkloadKind::ReplicaSet)),
+    ("replicaset", Kind::Workload(WorkloadKind::ReplicaSet)),
+    ("sts", Kind::Workload(WorkloadKind::StatefulSet)),
+    ("statefulset", Kind::Workload(WorkloadKind::StatefulSet)),
+    ("ds", Kind::Workload(WorkloadKind::DaemonSet)),
+    ("daemonset", Kind::Workload(WorkloadKind::DaemonSet)),
+    ("job", Kind::Workload(WorkloadKind::Job)),
+    ("cj", Kind::Workload(WorkloadKind::CronJob)),
+    ("cronjob", Kind::Workload(WorkloadKind::CronJob)),
 ];
+
+/// The kind of a word, which may be a plural.
+fn known(word: &str) -> Option<Kind> {
+    let of = |word: &str| NAMES.iter().find(|(name, _)| *name == word);
+    let singular = || {
+        ["s", "es"]
+            .into_iter()
+            .find_map(|end| of(word.strip_suffix(end)?))
+    };
+    of(word).or_else(singular).map(|(_, kind)| *kind)
+}
 
 impl FromStr for ObjectName {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let Some((kind, name)) = text.split_once('/') else {
-            return Err(format!("name its kind, too, as in pod/{text}"));
+            return Err(match text {
+                "" => "name what to explain, as in pod/NAME".to_owned(),
+                kind if known(kind).is_some() => format!("name the object, too, as in {kind}/NAME"),
+                name => format!("name its kind, too, as in pod/{name}"),
+            });
         };
         // as `kubectl get -o name` prints it: deployment.apps/llm
         let word = kind.to_ascii_lowercase();
         let word = word.split('.').next().unwrap_or_default();
-        let found = NAMES.iter().find(|(known, _)| *known == word);
-        let Some((_, kind)) = found else {
+        let Some(kind) = known(word) else {
             let meant = suggestion(word, NAMES.iter().map(|(name, _)| *name));
             let meant = meant.map(|it| format!("; did you mean {it}/{name}?"));
             return Err(format!(
@@ -128,12 +137,12 @@ impl FromStr for ObjectName {
         };
         if !berth_core::syntax::is_dns_subdomain(name) {
             return Err(
-                "not the name of an object: use only lower-case letters, digits, - and ."
+                "not the name of an object: use at most 253 lower-case letters, digits, - and ."
                     .to_owned(),
             );
         }
         Ok(Self {
-            kind: *kind,
+            kind,
             name: name.to_owned(),
         })
     }
@@ -148,13 +157,29 @@ mod tests {
         let read = |text: &str| text.parse::<ObjectName>();
         let pod = read("po/whisper-1").expect("a Pod");
         assert_eq!((pod.kind, &*pod.name), (Kind::Pod, "whisper-1"));
-        let deployment = read("deployment.apps/whisper").expect("a Deployment");
-        assert_eq!(deployment.kind, Kind::Workload(Maker::Deployment));
+        for (text, kind) in [
+            (
+                "deployment.apps/whisper",
+                Kind::Workload(WorkloadKind::Deployment),
+            ),
+            (
+                "DaemonSets/whisper",
+                Kind::Workload(WorkloadKind::DaemonSet),
+            ),
+            ("workloadclasses.berth.dev/whisper", Kind::Class),
+            ("gpupools/whisper", Kind::Pool),
+        ] {
+            assert_eq!(read(text).map(|it| it.kind), Ok(kind), "{text}");
+        }
         for (text, said) in [
             ("whisper", "as in pod/whisper"),
             ("pot/whisper", "did you mean"),
             ("deploi/whisper", "did you mean deploy/whisper?"),
             ("secret/x", "not one that berth explains"),
+            ("foo/x", "not one that berth explains; use pod, deploy,"),
+            ("deploy", "name the object, too, as in deploy/NAME"),
+            ("pods", "name the object, too, as in pods/NAME"),
+            ("", "as in pod/NAME"),
             ("pod/A b", "not the name of an object"),
             ("pod/", "not the name of an object"),
         ] {

@@ -1,13 +1,18 @@
 //! What makes Pods: it is followed to those that make them for it, their Events, and its Pods.
 
-use k8s_openapi::api::core::v1::{Event, Pod};
-use kube::{Api, core::DynamicObject};
-use serde_json::Value;
+use std::cmp::Reverse;
 
-use super::{Question, explained, object::Maker, template};
-use crate::cli::{cluster::Unanswered, report::Failure};
+use k8s_openapi::{
+    api::core::v1::{Event, Pod},
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use kube::{Api, core::DynamicObject};
+use serde_json::{Value, json};
+
+use super::{Question, explained, object::WorkloadKind as Kind, template};
+use crate::cli::{cluster::NOT_FOUND, facts::UNFINISHED, report::Failure};
 use berth_core::{
-    explain::{self, Explanation, Facts, Workload, worst},
+    explain::{self, Explanation, Facts, Maker, Workload, worst},
     review,
 };
 use berth_manifests::dry_run;
@@ -17,63 +22,56 @@ const MAKERS: usize = 10;
 
 impl Question<'_> {
     /// Explains what makes Pods.
-    pub(super) fn of_workload(mut self, kind: Maker, name: &str) -> Result<Explanation, Failure> {
+    pub(super) fn of_workload(mut self, kind: Kind, name: &str) -> Result<Explanation, Failure> {
         let api = self.dynamic(kind);
         let object = match self.cluster.get(kind.kind(), &api, name) {
             Ok(object) => object,
-            Err(error) if error.code() == Some(404) => {
+            Err(error) if error.code() == Some(NOT_FOUND) => {
                 return Err(self.missing(kind.kind(), &api, name));
             }
             Err(error) => return Err(error.into()),
         };
         let makers = self.makers(kind, &object)?;
-        let mut workload = Workload {
-            object: format!("{}/{name}", kind.short()),
-            namespace: self.namespace.clone(),
-            wanted: wanted(kind, &object.data),
-            rests: rests(kind, &object.data, makers.is_empty()),
-            pods: self.pods_of(&makers)?,
-            ..Workload::default()
-        };
-        for (kind, maker) in &makers {
-            let events = self.events_of(maker.metadata.uid.as_deref())?;
-            let name = maker.metadata.name.clone().unwrap_or_default();
-            workload.makers.push((format!("{kind}/{name}"), events));
-        }
-        let pod = worst(&workload.pods).cloned();
+        let objects = makers.as_deref().unwrap_or_default();
+        let pods = self.pods_of(objects)?;
+        let pod = pods.as_deref().and_then(worst).cloned();
         let events: Vec<Event> = match &pod {
-            Some(pod) => self.events_of(pod.metadata.uid.as_deref())?,
+            Some(pod) => self
+                .events_of(pod.metadata.uid.as_deref())?
+                .unwrap_or_default(),
             None => Vec::new(),
         };
         let before = template_in(kind, &object.data).map(|template| {
             let made = pod.clone().unwrap_or_default();
             template::of_template(template, &made)
         });
+        let told = self.told_of(objects, pods.as_deref())?;
         let (namespace, facts) = self.facts()?;
         let label = facts.view.table.class_label();
-        let labels = |metadata: &Value| {
-            metadata
-                .pointer("/labels")
-                .and_then(|it| it.get(label))
-                .is_some()
+        let has_label = |labels: Option<&Value>| labels.is_some_and(|it| it.get(label).is_some());
+        let on_template = before
+            .as_ref()
+            .and_then(|it| it.pointer("/metadata/labels"));
+        let on_itself = object.metadata.labels.as_ref().map(|it| json!(it));
+        let workload = Workload {
+            object: format!("{}/{name}", kind.short()),
+            namespace: namespace.clone(),
+            rests: rests(kind, &object.data, makers.as_deref()),
+            is_fixed: kind == Kind::Job,
+            has_label_beside_template: has_label(on_itself.as_ref()) && !has_label(on_template),
+            makers: makers.is_some().then_some(told),
+            pods,
+            review: before
+                .as_ref()
+                .and_then(|it| reviewed(it, &namespace, &facts)),
         };
-        let on_template = before.as_ref().is_some_and(|it| labels(&it["metadata"]));
-        let on_itself = object
-            .metadata
-            .labels
-            .as_ref()
-            .is_some_and(|it| it.contains_key(label));
-        workload.has_label_beside_template = on_itself && !on_template;
-        workload.review = before
-            .as_ref()
-            .and_then(|it| reviewed(it, &namespace, &facts));
         let of_pod = pod.map(|pod| explained(&pod, &events, before, &namespace, &facts));
         let mut told = explain::workload(&workload, of_pod, facts.now);
         told.unread.clone_from(&facts.unread);
         Ok(told)
     }
 
-    fn dynamic(&self, kind: Maker) -> Api<DynamicObject> {
+    fn dynamic(&self, kind: Kind) -> Api<DynamicObject> {
         Api::namespaced_with(
             self.cluster.client.clone(),
             &self.namespace,
@@ -81,95 +79,138 @@ impl Question<'_> {
         )
     }
 
-    /// Who makes the Pods: itself, or what it has made for that, the newest first.
+    /// Who makes the Pods: itself, or what it has made for that; first those that should have some, and the newest of
+    /// these. None where they may not be read.
     fn makers(
         &mut self,
-        kind: Maker,
+        kind: Kind,
         object: &DynamicObject,
-    ) -> Result<Vec<(&'static str, DynamicObject)>, Failure> {
+    ) -> Result<Option<Vec<(Kind, DynamicObject)>>, Failure> {
         let Some(through) = kind.through() else {
-            return Ok(vec![(kind.kind(), object.clone())]);
+            return Ok(Some(vec![(kind, object.clone())]));
         };
         let api = self.dynamic(through);
         let mut all = Vec::new();
         let what = format!("{}s", through.kind());
         let read = self.cluster.each(&what, &api, "", |it: DynamicObject| {
-            if is_of(
-                it.metadata.owner_references.as_deref(),
-                object.metadata.uid.as_deref(),
-            ) {
-                all.push((through.kind(), it));
+            if is_of(&it.metadata, object.metadata.uid.as_deref()) {
+                all.push((through, it));
             }
         });
-        self.reading.or_unread(read)?;
-        all.sort_by_key(|(_, it)| {
+        let read = self.reading.or_unread(read)?;
+        all.sort_by_key(|(kind, it)| {
             let created = it.metadata.creation_timestamp.as_ref().map(|it| it.0);
-            std::cmp::Reverse(created)
+            Reverse((wanted(*kind, &it.data) > Some(0), created))
         });
         all.truncate(MAKERS);
-        Ok(all)
+        Ok(read.map(|()| all))
     }
 
-    /// The Pods of these that are not finished.
-    fn pods_of(&mut self, makers: &[(&str, DynamicObject)]) -> Result<Vec<Pod>, Failure> {
+    /// The Pods of these that are not finished; none where they may not be read.
+    fn pods_of(&mut self, makers: &[(Kind, DynamicObject)]) -> Result<Option<Vec<Pod>>, Failure> {
         let api: Api<Pod> = self.api();
         let mut pods = Vec::new();
-        let read: Result<(), Unanswered> =
-            self.cluster
-                .each("Pods", &api, crate::cli::facts::UNFINISHED, |it: Pod| {
-                    let owners = it.metadata.owner_references.as_deref();
-                    let mut makers = makers.iter();
-                    if makers.any(|(_, maker)| is_of(owners, maker.metadata.uid.as_deref())) {
-                        pods.push(it);
-                    }
-                });
-        self.reading.or_unread(read)?;
-        Ok(pods)
+        let read = self.cluster.each("Pods", &api, UNFINISHED, |it: Pod| {
+            let mut makers = makers.iter();
+            if makers.any(|(_, maker)| is_of(&it.metadata, maker.metadata.uid.as_deref())) {
+                pods.push(it);
+            }
+        });
+        Ok(self.reading.or_unread(read)?.map(|()| pods))
+    }
+
+    /// What is told of those who make the Pods: how many they should have and have, and their Events.
+    fn told_of(
+        &mut self,
+        makers: &[(Kind, DynamicObject)],
+        pods: Option<&[Pod]>,
+    ) -> Result<Vec<Maker>, Failure> {
+        let told = makers.iter().map(|(kind, maker)| {
+            let uid = maker.metadata.uid.as_deref();
+            let name = maker.metadata.name.as_deref().unwrap_or_default();
+            let its = pods.map(|pods| pods.iter().filter(|it| is_of(&it.metadata, uid)).count());
+            Ok(Maker {
+                object: format!("{}/{name}", kind.kind()),
+                wanted: wanted(*kind, &maker.data),
+                has: its.map_or_else(|| made(*kind, &maker.data), |its| its as u64),
+                events: self.events_of(uid)?,
+            })
+        });
+        told.collect()
     }
 }
 
-type Owners<'o> = Option<&'o [k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference]>;
-
-fn is_of(owners: Owners<'_>, uid: Option<&str>) -> bool {
-    let mut owners = owners.unwrap_or_default().iter();
+fn is_of(metadata: &ObjectMeta, uid: Option<&str>) -> bool {
+    let mut owners = metadata.owner_references.iter().flatten();
     owners.any(|it| it.controller == Some(true) && Some(&*it.uid) == uid)
 }
 
-fn template_in(kind: Maker, data: &Value) -> Option<&Value> {
+fn template_in(kind: Kind, data: &Value) -> Option<&Value> {
     data.pointer(match kind {
-        Maker::CronJob => "/spec/jobTemplate/spec/template",
+        Kind::CronJob => "/spec/jobTemplate/spec/template",
         _ => "/spec/template",
     })
 }
 
+fn number(data: &Value, field: &str) -> Option<u64> {
+    data.pointer(field).and_then(Value::as_u64)
+}
+
 /// How many Pods it should have.
-fn wanted(kind: Maker, data: &Value) -> Option<u64> {
-    let number = |field: &str| data.pointer(field).and_then(Value::as_u64);
+fn wanted(kind: Kind, data: &Value) -> Option<u64> {
     match kind {
-        Maker::DaemonSet => number("/status/desiredNumberScheduled"),
-        Maker::CronJob => None,
-        Maker::Job => {
-            let parallel = number("/spec/parallelism").unwrap_or(1);
-            let done = number("/status/succeeded").unwrap_or(0);
-            let rest = number("/spec/completions").map(|all| all.saturating_sub(done));
+        Kind::DaemonSet => number(data, "/status/desiredNumberScheduled"),
+        Kind::CronJob => None,
+        Kind::Job if is_suspended(data) || ended(data).is_some() => Some(0),
+        Kind::Job => {
+            let parallel = number(data, "/spec/parallelism").unwrap_or(1);
+            let done = number(data, "/status/succeeded").unwrap_or(0);
+            let rest = number(data, "/spec/completions").map(|all| all.saturating_sub(done));
             Some(rest.map_or(parallel, |rest| rest.min(parallel)))
         }
-        _ => Some(number("/spec/replicas").unwrap_or(1)),
+        _ => Some(number(data, "/spec/replicas").unwrap_or(1)),
     }
 }
 
+/// How many Pods it has, as its controller wrote.
+fn made(kind: Kind, data: &Value) -> u64 {
+    let field = match kind {
+        Kind::DaemonSet => "/status/currentNumberScheduled",
+        Kind::Job => "/status/active",
+        _ => "/status/replicas",
+    };
+    number(data, field).unwrap_or(0)
+}
+
+fn is_suspended(data: &Value) -> bool {
+    data.pointer("/spec/suspend") == Some(&Value::Bool(true))
+}
+
 /// Why it makes no Pod now.
-fn rests(kind: Maker, data: &Value, has_no_maker: bool) -> Option<String> {
-    if data.pointer("/spec/suspend") == Some(&Value::Bool(true)) {
+fn rests(kind: Kind, data: &Value, makers: Option<&[(Kind, DynamicObject)]>) -> Option<String> {
+    if is_suspended(data) {
         return Some("it is suspended (spec.suspend)".to_owned());
     }
     match kind {
-        Maker::CronJob if has_no_maker => Some("it has no Job now".to_owned()),
-        Maker::DaemonSet if wanted(kind, data) == Some(0) => {
+        Kind::CronJob => last_job(makers?),
+        Kind::DaemonSet if wanted(kind, data) == Some(0) => {
             Some("no node matches its template".to_owned())
         }
-        Maker::Job => ended(data),
+        Kind::Job => ended(data).map(|how| format!("it {how}")),
         _ => (wanted(kind, data) == Some(0)).then(|| "it has 0 replicas".to_owned()),
+    }
+}
+
+/// What became of the last Job, if none makes Pods now.
+fn last_job(jobs: &[(Kind, DynamicObject)]) -> Option<String> {
+    let Some((_, last)) = jobs.first() else {
+        return Some("it has no Job now".to_owned());
+    };
+    let name = last.metadata.name.as_deref().unwrap_or_default();
+    // those that should have Pods are the first
+    match ended(&last.data) {
+        Some(how) => Some(format!("its last Job, job/{name}, {how}")),
+        None => is_suspended(&last.data).then(|| format!("its Job, job/{name}, is suspended")),
     }
 }
 
@@ -181,8 +222,8 @@ fn ended(data: &Value) -> Option<String> {
         .iter()
         .filter(|it| it["status"] == "True")
         .find_map(|it| match it["type"].as_str() {
-            Some("Complete") => Some("it is done".to_owned()),
-            Some("Failed") => Some(format!("it has failed: {}", text(it, "message"))),
+            Some("Complete") => Some("is done".to_owned()),
+            Some("Failed") => Some(format!("has failed: {}", text(it, "message"))),
             _ => None,
         })
 }

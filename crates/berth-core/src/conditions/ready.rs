@@ -4,6 +4,7 @@ use super::{Finding, Sight};
 use crate::{
     api::GPUPoolSpec,
     fleet::{Example, PoolSurvey},
+    names::TAINTS_OF_KUBERNETES,
     objects::Judged,
 };
 
@@ -69,14 +70,16 @@ fn without_gpus(survey: &PoolSurvey, resource: &str) -> Finding {
             ),
         )
     } else if survey.undeclared.count > 0 {
-        (
-            "UndeclaredTaint",
-            format!(
-                "{} has the taint {}, which the pool does not declare: add it to the pool's taints, or remove it from the node",
-                nodes(&survey.undeclared),
-                survey.undeclared.taint
-            ),
-        )
+        let taint = &survey.undeclared.taint;
+        let is_own = TAINTS_OF_KUBERNETES.iter().any(|it| taint.starts_with(it));
+        let fix = if is_own {
+            "it goes when the node is fit for Pods again"
+        } else {
+            "add it to the pool's taints, or remove it from the node"
+        };
+        let on = nodes(&survey.undeclared);
+        let message = format!("{on} has the taint {taint}, which the pool does not declare: {fix}");
+        ("UndeclaredTaint", message)
     } else if survey.cordoned.count > 0 {
         (
             "Cordoned",

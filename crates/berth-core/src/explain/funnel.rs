@@ -12,8 +12,8 @@ use crate::{
 
 /// So many Pods that have a pool's GPUs are named.
 const NAMED: usize = 8;
-/// What the node controller puts on a node that is not ready.
-const NOT_READY: (&str, &str, &str) = ("node.kubernetes.io/not-ready", "", "NoExecute");
+/// What the node controller puts on a node that is not ready. What else it puts there, every Pod tolerates for a time.
+const NOT_READY: (&str, &str, &str) = ("node.kubernetes.io/not-ready", "", "NoSchedule");
 /// What it puts on a node that is cordoned.
 const UNSCHEDULABLE: (&str, &str, &str) = ("node.kubernetes.io/unschedulable", "", "NoSchedule");
 

@@ -9,7 +9,7 @@ use super::{
     room::{free, may_grow, no_free_gpu},
     waiting::pools_gone,
 };
-use crate::{fleet::SeenNode, selector::Operator, table::Pool};
+use crate::{fleet::SeenNode, names::TAINTS_OF_KUBERNETES, selector::Operator, table::Pool};
 
 /// So many names are listed.
 const NAMED: usize = 5;
@@ -164,6 +164,9 @@ fn own_constraints(subject: &Subject<'_>, funnel: &Funnel, nodes: &[&Left]) -> F
                 .push(changed_since(funnel, at, subject.facts.now));
             found
         }
+        None if subject.is_of("DaemonSet") => found.advise(Advice::text(
+            "its DaemonSet makes a Pod for each node that its template allows: give the template a nodeSelector for the pool's nodes alone",
+        )),
         None => found.advise(Advice::text(
             "change the nodeSelector or node affinity of the Pod's template, or the node's label",
         )),
@@ -185,6 +188,12 @@ fn untolerated(subject: &Subject<'_>, funnel: &Funnel, nodes: &[&Left]) -> Found
     let what = format!("has the taint {taint}, which the Pod does not tolerate");
     let many = format!("have a taint that the Pod does not tolerate, as {taint}");
     let found = Found::new(Why::UntoleratedTaint, lost(funnel, nodes, &what, &many));
+    if TAINTS_OF_KUBERNETES.iter().any(|it| taint.starts_with(it)) {
+        return found.advise(Advice::command(
+            format!("kubectl describe node {first}"),
+            "says why: Kubernetes sets the taint while a node is not fit for Pods",
+        ));
+    }
     let declared = subject.facts.pool(&funnel.pool);
     let declared = declared.is_some_and(|pool| {
         pool.taints.iter().any(|it| {

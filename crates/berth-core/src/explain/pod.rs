@@ -2,6 +2,7 @@
 
 use k8s_openapi::{
     api::core::v1::{ContainerState, Event, Pod},
+    apimachinery::pkg::apis::meta::v1::OwnerReference,
     jiff::Timestamp,
 };
 
@@ -121,7 +122,10 @@ impl<'p> Subject<'p> {
     fn conclude(&self, funnels: &[super::Funnel]) -> Found {
         let phase = self.phase();
         if matches!(phase, "Succeeded" | "Failed") {
-            return Found::new(Why::Finished, format!("the Pod has ended: {phase}"));
+            let said = self.pod.status.iter();
+            let said = said.flat_map(|it| [&it.reason, &it.message]).flatten();
+            let said: String = said.map(|it| format!(": {it}")).collect();
+            return Found::new(Why::Finished, format!("the Pod has ended: {phase}{said}"));
         }
         if let Some(node) = &self.seen.node {
             return self.on_node(node);
@@ -164,22 +168,21 @@ impl<'p> Subject<'p> {
             [] => "no GPU".to_owned(),
             some => some.join(", "),
         };
+        let waits = waiting_container(self.pod);
         let mut found = if self.phase() == "Running" {
             let since = started.map(|at| format!(" for {}", age(at, self.facts.now)));
             let since = since.unwrap_or_default();
-            let nothing = if self.seen.pools.is_some() {
-                ". Nothing to explain"
-            } else {
-                ""
+            let rest = match &waits {
+                Some(waits) => format!("; {waits}"),
+                None if self.seen.pools.is_some() => ". Nothing to explain".to_owned(),
+                None => String::new(),
             };
             Found::new(
                 Why::Running,
-                format!("Running on {node}{since}, with {gpus}{nothing}"),
+                format!("Running on {node}{since}, with {gpus}{rest}"),
             )
         } else {
-            let why = self
-                .container_waits()
-                .unwrap_or_else(|| "its containers do not run yet".to_owned());
+            let why = waits.unwrap_or_else(|| "its containers do not run yet".to_owned());
             Found::new(
                 Why::Starting,
                 format!("it has node {node}, with {gpus}, and does not wait for a GPU: {why}"),
@@ -188,11 +191,24 @@ impl<'p> Subject<'p> {
         if self.seen.is_leaving {
             found.remarks.push("it is being deleted".to_owned());
         }
-        if let Some(unplaced) = self.unplaced().filter(|it| it.reason == Why::NeverSeen) {
+        found.remarks.extend(self.lost_node(node));
+        if let Some(unplaced) = self.unplaced() {
             found.remarks.push(unplaced.sentence);
             found.advice = unplaced.advice;
         }
         found
+    }
+
+    /// Why what the status says may be old: nobody on its node reports.
+    fn lost_node(&self, name: &str) -> Option<String> {
+        let nodes = &self.facts.counted.as_ref()?.nodes;
+        match nodes.iter().find(|it| it.name == name) {
+            Some(node) if node.is_ready => None,
+            Some(_) => Some(format!(
+                "node {name} is not ready, so its Pods may not run any more"
+            )),
+            None => Some(format!("node {name} is not in the cluster any more")),
+        }
     }
 
     /// What it asks for of what the table calls a GPU, as `1 of nvidia.com/gpu`.
@@ -214,22 +230,6 @@ impl<'p> Subject<'p> {
         let mut containers = containers.filter(|it| limit(it));
         let container = containers.next();
         container.map_or_else(String::new, |it| format!(" in container {}", it.name))
-    }
-
-    fn container_waits(&self) -> Option<String> {
-        let status = self.pod.status.as_ref()?;
-        let init = status.init_container_statuses.iter().flatten();
-        let mut all = init.chain(status.container_statuses.iter().flatten());
-        all.find_map(|it| {
-            let waiting = it
-                .state
-                .as_ref()
-                .and_then(|it: &ContainerState| it.waiting.as_ref())?;
-            let reason = waiting.reason.as_deref().unwrap_or("it waits");
-            let message = waiting.message.as_ref();
-            let message = message.map_or_else(String::new, |it| format!(" ({it})"));
-            Some(format!("container {}: {reason}{message}", it.name))
-        })
     }
 
     fn gated(&self, funnels: &[super::Funnel]) -> Found {
@@ -268,12 +268,20 @@ impl<'p> Subject<'p> {
             "kubectl -n {} delete pod {}",
             self.seen.namespace, self.name
         );
-        let owners = self.pod.metadata.owner_references.iter().flatten();
-        let mut controllers = owners.filter(|it| it.controller == Some(true));
-        match controllers.next() {
+        match self.controller() {
             Some(owner) => Advice::command(command, format!("its {} makes another", owner.kind)),
             None => Advice::command(command, "then create it again: nobody else does"),
         }
+    }
+
+    fn controller(&self) -> Option<&OwnerReference> {
+        let owners = self.pod.metadata.owner_references.iter().flatten();
+        owners.into_iter().find(|it| it.controller == Some(true))
+    }
+
+    /// Whether its controller is of a kind.
+    pub(super) fn is_of(&self, kind: &str) -> bool {
+        self.controller().is_some_and(|it| it.kind == kind)
     }
 
     /// What the scheduler found, in its words.
@@ -281,4 +289,21 @@ impl<'p> Subject<'p> {
         let (_, message) = by_scheduler(self.pod)?;
         Some(message)
     }
+}
+
+/// The first of its containers that waits, and what for.
+pub(super) fn waiting_container(pod: &Pod) -> Option<String> {
+    let status = pod.status.as_ref()?;
+    let init = status.init_container_statuses.iter().flatten();
+    let mut all = init.chain(status.container_statuses.iter().flatten());
+    all.find_map(|it| {
+        let waiting = it
+            .state
+            .as_ref()
+            .and_then(|it: &ContainerState| it.waiting.as_ref())?;
+        let reason = waiting.reason.as_deref().unwrap_or("it waits");
+        let message = waiting.message.as_ref();
+        let message = message.map_or_else(String::new, |it| format!(" ({it})"));
+        Some(format!("container {}: {reason}{message}", it.name))
+    })
 }

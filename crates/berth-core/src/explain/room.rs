@@ -58,9 +58,9 @@ pub(super) fn no_free_gpu(funnel: &Funnel, own: Option<&str>) -> Found {
             scaled.push(command);
         }
     }
-    found
-        .advice
-        .push(Advice::text("or wait until one of them ends"));
+    let or = if found.advice.is_empty() { "" } else { "or " };
+    let wait = format!("{or}wait until one of them ends");
+    found.advice.push(Advice::text(wait));
     found.remarks.extend(may_grow(funnel));
     found
 }

@@ -78,6 +78,12 @@ fn of_pools(name: &str, facts: &Facts) -> Explanation {
         .and_then(|it| it.spec.as_ref());
     let pools = spec.iter().flat_map(|it| &it.pools);
     let gpus = spec.and_then(|it| it.gpus?.default).unwrap_or(1);
+    if !facts.sees_pools {
+        let ready = ready(facts.statuses.classes.get(name).map(|it| &*it.conditions));
+        let said = ready.map_or_else(String::new, |it| format!("; berth wrote: {}", it.message));
+        let sentence = format!("the pools of class {name} could not be read{said}");
+        return Explanation::new(Why::Unknown, sentence);
+    }
     let mut told: Vec<Explanation> = pools.map(|it| usable(&it.name, gpus, facts)).collect();
     if told.is_empty() {
         return Explanation::new(Why::Unknown, "its pools could not be read");
@@ -98,7 +104,7 @@ fn of_pools(name: &str, facts: &Facts) -> Explanation {
 fn usable(name: &str, gpus: u32, facts: &Facts) -> Explanation {
     let status = facts.statuses.pools.get(name);
     let conditions = status.iter().flat_map(|it| &it.conditions);
-    let ready = conditions.clone().find(|it| it.type_ == "Ready");
+    let ready = ready(status.map(|it| &*it.conditions));
     let funnel = facts.pool_funnel(name, gpus);
     let free = status.and_then(|it| it.gpus);
     let mut told = match ready {
@@ -119,14 +125,22 @@ fn usable(name: &str, gpus: u32, facts: &Facts) -> Explanation {
                 (told.advice, told.remarks) = (found.advice, found.remarks);
                 told
             }
-            (_, Some(free)) => Explanation::new(
-                Why::Ready,
-                format!(
-                    "pool {name} has {} of {} free, less what Pods wait for",
-                    free.free,
-                    counted(free.allocatable)
-                ),
-            ),
+            (funnel, Some(free)) => {
+                let how = match funnel {
+                    Some(_) => "less what Pods wait for",
+                    None => "as berth counted last",
+                };
+                // what is free on each node, the counts do not say
+                let has_none = funnel.is_none() && free.free < gpus.into();
+                Explanation::new(
+                    if has_none { Why::NoFreeGpu } else { Why::Ready },
+                    format!(
+                        "pool {name} has {} of {} free, {how}",
+                        free.free,
+                        counted(free.allocatable)
+                    ),
+                )
+            }
             (_, None) => Explanation::new(Why::Ready, format!("pool {name}: {}", ready.message)),
         },
     };
@@ -140,6 +154,10 @@ fn usable(name: &str, gpus: u32, facts: &Facts) -> Explanation {
     told.remarks.extend(bad.map(|it| it.message.clone()));
     told.pools.extend(funnel);
     told
+}
+
+fn ready(conditions: Option<&[Condition]>) -> Option<&Condition> {
+    conditions?.iter().find(|it| it.type_ == "Ready")
 }
 
 fn why(ready: &Condition) -> Why {

@@ -1,10 +1,11 @@
+use kube_core::DynamicObject;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::{
     fleet::{NodeView, PodView},
-    manifest::Document,
+    manifest::{Document, Manifest},
     objects::compile_each,
     table::Settings,
     testing::{class, pool, table},
@@ -21,6 +22,15 @@ fn documents() -> Vec<Document> {
         class("c", &["p"], json!({"gpus": {"max": 4}})),
         class("both", &["p", "q"], json!({})),
     ]
+}
+
+/// A document as an object of the cluster.
+fn object(document: &Document) -> DynamicObject {
+    let object = match &document.manifest {
+        Manifest::Pool(pool) => serde_json::to_value(pool),
+        Manifest::Class(class) => serde_json::to_value(class),
+    };
+    serde_json::from_value(object.expect("JSON")).expect("an object")
 }
 
 /// What one may see of these Nodes and Pods.
@@ -378,6 +388,179 @@ fn a_pod_that_was_bound_meanwhile_is_not_kept_from_its_node_by_itself() {
     let facts = facts(&nodes, &[bound]);
     let explained = pod(&serde_json::from_value(ours).expect("a Pod"), &[], &facts);
     assert_eq!(explained.reason, Why::Starting, "{explained:#?}");
+}
+
+#[test]
+fn a_pod_on_a_node_is_told_with_what_is_wrong_there() {
+    let nodes = [
+        node("n1", "p", 1, json!({})),
+        node(
+            "n2",
+            "p",
+            1,
+            json!({"status": {"conditions": [{"type": "Ready", "status": "False"}]}}),
+        ),
+    ];
+    let crashes = json!({"status": {"containerStatuses": [{
+        "name": "main", "image": "x", "imageID": "", "ready": false, "restartCount": 3,
+        "state": {"waiting": {"reason": "CrashLoopBackOff", "message": "back-off 5m0s"}},
+    }]}});
+    let no_class = json!({"metadata": {
+        "labels": {"berth.dev/workload-class": null, "berth.dev/workload-clas": "c"}, "annotations": null,
+    }});
+    for (on, change, sentence, remark) in [
+        (
+            "n1",
+            json!({}),
+            "Running on n1, with 1 of amd.com/gpu in container main. Nothing to explain",
+            None,
+        ),
+        (
+            "n1",
+            crashes,
+            "Running on n1, with 1 of amd.com/gpu in container main; container main: CrashLoopBackOff (back-off 5m0s)",
+            None,
+        ),
+        (
+            "n1",
+            no_class,
+            "Running on n1, with 1 of amd.com/gpu in container main",
+            Some(
+                "berth leaves it alone: it has no label berth.dev/workload-class; is berth.dev/workload-clas meant to be it?",
+            ),
+        ),
+        (
+            "n2",
+            json!({}),
+            "Running on n2, with 1 of amd.com/gpu in container main. Nothing to explain",
+            Some("node n2 is not ready, so its Pods may not run any more"),
+        ),
+        (
+            "n3",
+            json!({}),
+            "Running on n3, with 1 of amd.com/gpu in container main. Nothing to explain",
+            Some("node n3 is not in the cluster any more"),
+        ),
+    ] {
+        let mut ours = runs("x", on, 1);
+        merge(&mut ours, change);
+        without_nulls(&mut ours);
+        let explained = explain(&nodes, &[], &ours);
+        assert_eq!(explained.reason, Why::Running, "{explained:#?}");
+        assert_eq!(explained.conclusion, sentence);
+        assert_eq!(explained.remarks.first().map(String::as_str), remark);
+    }
+    let failed = json!({"status": {
+        "phase": "Failed", "reason": "UnexpectedAdmissionError", "message": "Allocate failed",
+    }});
+    let explained = explain(&nodes, &[], &waits(1, failed));
+    let sentence = "the Pod has ended: Failed: UnexpectedAdmissionError: Allocate failed";
+    assert_eq!(explained.conclusion, sentence);
+}
+
+#[test]
+fn a_taint_of_kubernetes_is_told_as_what_it_stands_for() {
+    let taint = |key: &str, effect: &str| json!({"key": format!("node.kubernetes.io/{key}"), "effect": effect});
+    let tainted = |ready: &str, taints: Value| {
+        let change = json!({
+            "spec": {"taints": taints},
+            "status": {"conditions": [{"type": "Ready", "status": ready}]},
+        });
+        [node("n1", "p", 1, change)]
+    };
+    // what every Pod has, by an admission plugin of the API server
+    let for_a_time = |key: &str| {
+        json!({
+            "key": format!("node.kubernetes.io/{key}"), "operator": "Exists", "effect": "NoExecute",
+            "tolerationSeconds": 300,
+        })
+    };
+    let own = json!({"key": "only", "operator": "Equal", "value": "gpu", "effect": "NoSchedule"});
+    let tolerations = json!([own, for_a_time("not-ready"), for_a_time("unreachable")]);
+    let ours = waits(1, json!({"spec": {"tolerations": tolerations}}));
+    let not_ready = json!([
+        taint("not-ready", "NoSchedule"),
+        taint("not-ready", "NoExecute")
+    ]);
+    for (nodes, reason) in [
+        (tainted("False", not_ready), Why::NotReady),
+        (
+            tainted("True", json!([taint("disk-pressure", "NoSchedule")])),
+            Why::UntoleratedTaint,
+        ),
+    ] {
+        let explained = explain(&nodes, &[], &ours);
+        assert_eq!(explained.reason, reason, "{explained:#?}");
+        // nobody takes such a taint away by hand
+        let commands: Vec<&str> = explained
+            .advice
+            .iter()
+            .map(|it| it.command.as_str())
+            .collect();
+        assert_eq!(commands, ["kubectl describe node n1"], "{explained:#?}");
+    }
+}
+
+#[test]
+fn a_pod_of_a_daemon_set_on_a_node_beside_the_pool_is_told_what_its_template_lacks() {
+    let nodes = [node("n1", "p", 1, json!({}))];
+    let on_other = json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["n2"]}]},
+    ]}}});
+    let owner = json!([{"apiVersion": "apps/v1", "kind": "DaemonSet", "name": "d", "uid": "d", "controller": true}]);
+    let change = json!({"metadata": {"ownerReferences": owner}, "spec": {"affinity": on_other}});
+    let explained = explain(&nodes, &[], &waits(1, change));
+    assert_eq!(explained.reason, Why::OwnConstraints, "{explained:#?}");
+    let text = &explained.advice[0].text;
+    assert!(text.contains("give the template a nodeSelector"), "{text}");
+}
+
+#[test]
+fn of_a_pool_and_a_class_berths_own_count_is_told_where_nobody_may_count() {
+    let mut facts = facts(&[], &[]);
+    facts.counted = None;
+    let documents = documents();
+    let pools = [object(&documents[0])];
+    let classes = [object(&documents[2])];
+    facts.compiled = compile_each(&pools, &classes, &Settings::default());
+    for (free, reason, sentence) in [
+        (
+            0,
+            Why::NoFreeGpu,
+            "pool p has 0 of 2 GPUs free, as berth counted last",
+        ),
+        (
+            1,
+            Why::Ready,
+            "pool p has 1 of 2 GPUs free, as berth counted last",
+        ),
+    ] {
+        let status = json!({
+            "gpus": {"allocatable": 2, "allocated": 2 - free, "waiting": 0, "free": free},
+            "conditions": [{
+                "type": "Ready", "status": "True", "reason": "Ready", "message": "it is",
+                "lastTransitionTime": "1970-01-01T00:00:00Z",
+            }],
+        });
+        let status = serde_json::from_value(status).expect("a status");
+        facts.statuses.pools.insert("p".to_owned(), status);
+        for told in [super::pool("p", &facts), super::class("c", "ai", &facts)] {
+            let told = told.expect("it is there");
+            assert_eq!((told.reason, &*told.conclusion), (reason, sentence));
+        }
+    }
+    // an old berth wrote no conditions
+    facts
+        .statuses
+        .pools
+        .insert("p".to_owned(), crate::api::GPUPoolStatus::default());
+    let told = super::pool("p", &facts).expect("it is there");
+    assert_eq!(told.reason, Why::Unknown, "{told:#?}");
+
+    facts.sees_pools = false;
+    let told = super::class("c", "ai", &facts).expect("it is there");
+    assert_eq!(told.reason, Why::Unknown, "{told:#?}");
+    assert_eq!(told.conclusion, "the pools of class c could not be read");
 }
 
 #[test]

@@ -107,7 +107,7 @@ fn not_counted(subject: &Subject<'_>) -> Found {
         "the scheduler has not said anything",
         |_| "the scheduler found no node, and says why below",
     );
-    let mut sentence = format!("{said}; how many GPUs are free, you may not see");
+    let mut sentence = format!("{said}; how many GPUs are free could not be read");
     if !written.is_empty() {
         sentence = format!("{}; {said}", written.join(", "));
     }
