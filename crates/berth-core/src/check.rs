@@ -11,6 +11,7 @@ mod lease;
 mod nodes;
 mod preparation;
 mod rights;
+mod service;
 mod table;
 mod webhook;
 mod word;
@@ -20,11 +21,12 @@ pub use certificate::{Bundle, Presented, Replica, certificates, revisions};
 pub use definitions::definitions;
 pub use dry_run::{Answer, dry_run};
 pub use guard::{Policy, guard};
-pub use install::{Endpoint, Install, Service, deployment, service};
+pub use install::{Install, deployment};
 pub use lease::{Holder, lease};
 pub use nodes::pools;
 pub use preparation::{CERT_MANAGER, Foreign, NEEDED_TO_INSTALL, preparation};
 pub use rights::{Account, Carrier, Right, Ruling, asked, rights};
+pub use service::{Endpoint, Service, service};
 pub use table::objects;
 pub use webhook::{Expected, HOOK, NAMESPACE_HOOK, configuration};
 pub use word::{WORD_HOOK, Word, word};
@@ -116,8 +118,17 @@ impl Check {
 
     /// It works, and somebody should know.
     pub fn warned(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self::found(Outcome::Warned, what, found)
+    }
+
+    /// It is as it was found.
+    pub(crate) fn found(
+        outcome: Outcome,
+        what: impl Into<String>,
+        found: impl Into<String>,
+    ) -> Self {
         Self {
-            outcome: Outcome::Warned,
+            outcome,
             found: Some(found.into()),
             ..Self::passed(what)
         }
@@ -125,11 +136,7 @@ impl Check {
 
     /// It does not work.
     pub fn failed(what: impl Into<String>, found: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::Failed,
-            found: Some(found.into()),
-            ..Self::passed(what)
-        }
+        Self::found(Outcome::Failed, what, found)
     }
 
     /// The same with a command to paste.

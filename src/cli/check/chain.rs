@@ -18,7 +18,7 @@ use super::{
     replicas::{Lead, bundle, leads, replicas},
     word,
 };
-use crate::cli::cluster::Cluster;
+use crate::cli::cluster::{Cluster, NOT_FOUND};
 use berth_core::{
     check::{self, Account, Carrier, Category, Check, Expected, Holder, Outcome, Seen, Unseen},
     fleet::NodeView,
@@ -221,17 +221,18 @@ impl Facts<'_> {
     fn nodes(&self) -> Category {
         let nodes: Seen<Vec<NodeView>> = asking::everywhere(self.cluster, "Nodes");
         let nodes = nodes.map(|all| all.iter().map(NodeView::seen).collect());
-        // an old cluster has none
-        let classes: Seen<Vec<DeviceClass>> = asking::everywhere(self.cluster, "DeviceClasses");
-        let classes = classes.unwrap_or_default().into_iter();
-        let classes: Vec<(String, Option<String>)> = classes
-            .map(|it| {
-                (
-                    it.name_any(),
-                    it.spec.and_then(|it| it.extended_resource_name),
-                )
-            })
-            .collect();
+        let what = "DeviceClasses";
+        let classes: Api<DeviceClass> = Api::all(self.cluster.client.clone());
+        let classes = match self.cluster.list(what, &classes) {
+            // an old cluster has none
+            Err(unanswered) if unanswered.code() == Some(NOT_FOUND) => Ok(Vec::new()),
+            classes => classes.map_err(|unanswered| asking::unseen(what, &unanswered.error)),
+        };
+        let resource = |it: DeviceClass| {
+            let name = it.name_any();
+            (name, it.spec.and_then(|it| it.extended_resource_name))
+        };
+        let classes = classes.map(|all| all.into_iter().map(resource).collect());
         Category::new(
             "berth-nodes",
             check::pools(&self.compiled, &nodes, &classes),

@@ -14,9 +14,13 @@ const NVIDIA_PLUGIN: &str = "nvidia.com/gpu.deploy.device-plugin";
 
 impl OfPool<'_> {
     pub(super) fn provider(&self) -> Option<&str> {
-        let mut all = self.provided.iter();
+        let mut all = self.provided();
         all.find(|(resource, _)| resource == self.resource())
             .map(|(_, class)| class.as_str())
+    }
+
+    fn provided(&self) -> impl DoubleEndedIterator<Item = &(String, String)> {
+        self.provided.iter().flatten()
     }
 
     /// Nodes that take Pods and offer no GPU of the pool's resource.
@@ -32,21 +36,21 @@ impl OfPool<'_> {
         let what = format!("{}: its Nodes offer {}", self.name, self.resource());
         let offer = if empty.len() == 1 { "offers" } else { "offer" };
         let found = format!("{} {offer} none", named(&empty));
+        if let Err(why) = self.provided {
+            let found = format!("{found}, and whether DRA does, nobody said: {why}");
+            return Some(Check::skipped(what, found));
+        }
+        let outcome = self.without(|it| offers(it, self.resource()) == 0);
+        let bad = |found: String| Check::found(outcome, what, found);
         if let Some(other) = self.other(first) {
             let found = format!("{found}, and {other} instead: the name that its driver gives");
             let operation = self.renames(other);
-            return Some(
-                Check::failed(what, found)
-                    .run(patch(&format!("gpupool {}", self.name), &operation)),
-            );
+            return Some(bad(found).run(patch(&format!("gpupool {}", self.name), &operation)));
         }
         if let Some((class, resource)) = self.by_dra() {
             let found = format!("{found}; DRA offers {resource} (DeviceClass {class})");
             let operation = self.renames(resource);
-            return Some(
-                Check::failed(what, found)
-                    .run(patch(&format!("gpupool {}", self.name), &operation)),
-            );
+            return Some(bad(found).run(patch(&format!("gpupool {}", self.name), &operation)));
         }
         let off = first.labels.get(NVIDIA_PLUGIN).filter(|it| *it == "false");
         if off.is_some() && self.resource().starts_with("nvidia.com/") {
@@ -56,15 +60,13 @@ impl OfPool<'_> {
                 "kubectl label node {} {NVIDIA_PLUGIN}=true --overwrite",
                 listed(&empty)
             );
-            return Some(Check::failed(what, found).run(command));
+            return Some(bad(found).run(command));
         }
         let command = format!(
             "kubectl get pods -A -o wide --field-selector spec.nodeName={}",
             shell(&first.name)
         );
-        Some(
-            Check::failed(what, format!("{found}: does the device plugin run there?")).run(command),
-        )
+        Some(bad(format!("{found}: does the device plugin run there?")).run(command))
     }
 
     /// Gives the pool this resource. An alias cannot be the pool's own resource: where it is one, the two names change places.
@@ -100,7 +102,7 @@ impl OfPool<'_> {
             let words: Vec<&str> = class.rsplit('.').take(2).collect();
             words == vendor
         };
-        let mut all = self.provided.iter();
+        let mut all = self.provided();
         let (resource, class) =
             all.rfind(|(_, class)| of_vendor(class) && class.starts_with("gpu."))?;
         Some((class, resource))

@@ -7,10 +7,8 @@ use crate::{
     api::{Taint, TaintEffect},
     check::{Check, patch, shell},
     fleet::SeenNode,
+    names::TAINTS_OF_KUBERNETES,
 };
-
-/// How taints begin that Kubernetes sets and takes away by itself.
-const OWN: [&str; 2] = ["node.kubernetes.io/", "node.cloudprovider.kubernetes.io/"];
 
 impl OfPool<'_> {
     /// Nodes with a taint that keeps the pool's own Pods away.
@@ -21,6 +19,7 @@ impl OfPool<'_> {
         }
         taints.sort();
         taints.dedup();
+        let outcome = self.without(|node| node.taints.iter().any(|it| self.keeps_away(it)));
         let check = |taint: &(String, String, String)| {
             let nodes: Vec<&SeenNode> =
                 self.open().filter(|it| it.taints.contains(taint)).collect();
@@ -32,8 +31,8 @@ impl OfPool<'_> {
                 "{} {has} the taint {text}, which the pool does not declare",
                 named(&nodes)
             );
-            let check = Check::failed(what, found);
-            if OWN.iter().any(|own| key.starts_with(own)) {
+            let check = Check::found(outcome, what, found);
+            if TAINTS_OF_KUBERNETES.iter().any(|it| key.starts_with(it)) {
                 return check.advise(format!(
                     "Kubernetes sets it while a node is not fit for Pods: kubectl describe node {}",
                     listed(&nodes)

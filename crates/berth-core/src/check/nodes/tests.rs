@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::{
     check::{Outcome, Unseen},
+    names::HOSTNAME_LABEL,
     objects::compile_each,
     table::Settings,
     validate::NamespaceLabels,
@@ -53,6 +54,18 @@ fn checks(
     nodes: Vec<SeenNode>,
     classes: &[(&str, Option<&str>)],
 ) -> Vec<Check> {
+    let classes = classes
+        .iter()
+        .map(|(name, resource)| ((*name).to_owned(), resource.map(str::to_owned)))
+        .collect();
+    checks_with(pool, nodes, &Ok(classes))
+}
+
+fn checks_with(
+    pool: DynamicObject,
+    nodes: Vec<SeenNode>,
+    classes: &Seen<Vec<(String, Option<String>)>>,
+) -> Vec<Check> {
     let settings = Settings {
         namespaces: NamespaceLabels::All,
         ..Settings::default()
@@ -64,11 +77,7 @@ fn checks(
     .expect("an object");
     let compiled = compile_each(&[pool], &[class], &settings);
     assert_eq!(compiled.pools[0].refusal, None);
-    let classes: Vec<_> = classes
-        .iter()
-        .map(|(name, resource)| ((*name).to_owned(), resource.map(str::to_owned)))
-        .collect();
-    pools(&Ok(compiled), &Ok(nodes), &classes)
+    pools(&Ok(compiled), &Ok(nodes), classes)
 }
 
 /// The one check there is.
@@ -280,6 +289,50 @@ fn a_pool_that_may_grow_needs_no_node_and_what_is_not_readable_is_skipped() {
     assert_eq!(found[0].outcome, Outcome::Passed);
     assert!(found[0].what.contains("may bring 8 GPUs"), "{found:?}");
     let compiled = compile_each(&[pool(json!({}))], &[], &Settings::default());
-    let unseen = pools(&Ok(compiled), &Err(Unseen("no right".to_owned())), &[]);
+    let unseen = pools(
+        &Ok(compiled),
+        &Err(Unseen("no right".to_owned())),
+        &Ok(Vec::new()),
+    );
     assert_eq!(unseen[0].outcome, Outcome::Skipped);
+}
+
+#[test]
+fn what_another_node_of_the_pool_has_is_a_warning() {
+    // the pool has both
+    let other = || SeenNode {
+        labels: khelben().labels,
+        ..node("drizzt", &[DEDICATED], &[("amd.com/gpu", 1)])
+    };
+    let tainted = |key: &str, mut node: SeenNode| {
+        let taint = (key.to_owned(), String::new(), "NoExecute".to_owned());
+        node.taints.push(taint);
+        node
+    };
+    let mut empty = other();
+    empty.allocatable.clear();
+    for (nodes, outcomes) in [
+        (vec![khelben(), empty], &[Outcome::Warned][..]),
+        (vec![khelben(), tainted("a", other())], &[Outcome::Warned]),
+        // each by another taint: none is left
+        (
+            vec![tainted("a", khelben()), tainted("b", other())],
+            &[Outcome::Failed, Outcome::Failed],
+        ),
+    ] {
+        let checks = checks(pool(json!({})), nodes, &[]);
+        let found: Vec<Outcome> = checks.iter().map(|it| it.outcome).collect();
+        assert_eq!(found, outcomes, "{checks:#?}");
+    }
+}
+
+#[test]
+fn who_may_not_read_the_device_classes_does_not_hear_that_a_node_offers_nothing() {
+    let mut empty = khelben();
+    empty.allocatable.clear();
+    let unread = Err(Unseen("you may not read DeviceClasses".to_owned()));
+    let checks = checks_with(pool(json!({})), vec![empty], &unread);
+    assert_eq!(checks[0].outcome, Outcome::Skipped, "{checks:#?}");
+    let checks = checks_with(pool(json!({})), vec![khelben()], &unread);
+    assert_eq!(checks[0].outcome, Outcome::Passed, "{checks:#?}");
 }
