@@ -141,7 +141,9 @@ impl Check {
         if let Hint::Run(command) = hint
             && !flags.is_empty()
         {
-            *command = command.replace("kubectl ", &format!("kubectl {flags} "));
+            for program in ["kubectl", "berth guard"] {
+                *command = command.replace(&format!("{program} "), &format!("{program} {flags} "));
+            }
         }
     }
 }

@@ -3,11 +3,12 @@
 use clap::{Args, ValueEnum};
 
 use super::{
-    TableOptions, namespace,
+    namespace,
     report::{Ended, Failure, print, tell},
+    table::TableOrigin,
 };
 use berth_core::{names::EXCLUDED_NAMESPACES, syntax};
-use berth_manifests::{guard, table_files::TableFiles, yaml};
+use berth_manifests::{guard, yaml};
 
 const MORE: &str = "\
 Examples:
@@ -15,6 +16,8 @@ Examples:
   berth guard --table table.yaml | kubectl apply -f -
   # then deny
   berth guard --table table.yaml --action deny | kubectl apply -f -
+  # of the table of the cluster that kubectl would ask
+  berth guard --from-cluster --action deny | kubectl apply -f -
   # leave out a namespace whose agents tolerate every taint
   berth guard --table t.yaml --exempt-namespace gpu-operator
 
@@ -41,7 +44,7 @@ pub(super) struct Guard {
     #[arg(long, value_name = "NAME", default_value = "berth-guard", value_parser = object)]
     name: String,
     #[command(flatten)]
-    table: TableOptions,
+    table: TableOrigin,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -56,14 +59,16 @@ fn object(text: &str) -> Result<String, String> {
     if syntax::is_dns_subdomain(text) {
         Ok(text.to_owned())
     } else {
-        Err("not the name of an object: use only lower-case letters, digits, - and .".to_owned())
+        Err(
+            "not the name of an object: use at most 253 lower-case letters, digits, - and ."
+                .to_owned(),
+        )
     }
 }
 
 impl Guard {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let files = TableFiles::try_from(self.table)?;
-        let (documents, table) = files.load_with_documents()?;
+        let (documents, table) = self.table.named()?.documents()?;
         let mut exempt: Vec<String> = EXCLUDED_NAMESPACES.map(str::to_owned).into();
         exempt.push("berth".to_owned());
         exempt.extend(self.exempt_namespace);

@@ -1,6 +1,6 @@
 //! Where the table of a command comes from: files, or the objects of a cluster.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, sync::Arc};
 
 use clap::Args;
 use k8s_openapi::api::{
@@ -21,9 +21,10 @@ use super::{
 };
 use berth_core::{
     labels::Namespaces,
+    manifest::Document,
     names::{GROUP, VERSION},
     objects::{Compiled, Judged},
-    table::Settings,
+    table::{AllocationTable, Settings},
     view::View,
 };
 use berth_manifests::{
@@ -112,6 +113,20 @@ impl Origin {
         }
     }
 
+    /// The table and the manifests that it is of. Of a cluster's, it is said what is not in it.
+    pub(super) fn documents(&self) -> Result<(Vec<Document>, Arc<AllocationTable>), Failure> {
+        match self {
+            Self::Files(files) => {
+                let (documents, table) = files.load_with_documents()?;
+                Ok((documents, Arc::new(table)))
+            }
+            Self::Cluster(cluster, settings) => {
+                let compiled = compiled(cluster, settings)?;
+                Ok((compiled.documents(), compiled.table))
+            }
+        }
+    }
+
     /// What lint says of the table, held against what was seen; if nothing was, against the Nodes of its own cluster.
     pub(super) fn lint(&self, seen: Option<Seen>) -> Result<Report, Failure> {
         match self {
@@ -121,17 +136,19 @@ impl Origin {
     }
 }
 
-fn view(cluster: &Cluster, settings: &Settings, namespace: Option<&str>) -> Result<View, Failure> {
-    let Compiled {
-        table,
-        pools,
-        classes,
-    } = cluster.compiled(settings).map_err(unanswered)?;
-    if pools.is_empty() && classes.is_empty() {
+/// The cluster's table; it is said what is not in it.
+fn compiled(cluster: &Cluster, settings: &Settings) -> Result<Compiled, Failure> {
+    let compiled = cluster.compiled(settings).map_err(unanswered)?;
+    if compiled.pools.is_empty() && compiled.classes.is_empty() {
         tell(NO_OBJECT);
     }
-    left_out("GPUPool", &pools);
-    left_out("WorkloadClass", &classes);
+    left_out("GPUPool", &compiled.pools);
+    left_out("WorkloadClass", &compiled.classes);
+    Ok(compiled)
+}
+
+fn view(cluster: &Cluster, settings: &Settings, namespace: Option<&str>) -> Result<View, Failure> {
+    let table = compiled(cluster, settings)?.table;
     let namespaces = namespaces(cluster, namespace)?;
     Ok(View::from(table).with_namespaces(namespaces))
 }

@@ -114,6 +114,7 @@ async fn preview_lint_and_test_say_of_the_clusters_table_what_they_say_of_its_fi
     assert!(served.is_some());
     run(&kubeconfig, &["lint"]).ended(0, "no GPUPool and no WorkloadClass");
     run(&kubeconfig, &preview).ended(1, "no GPUPool and no WorkloadClass");
+    run(&kubeconfig, &["guard"]).ended(3, "there is nothing to guard");
 
     homelab(&control_plane).await;
     let table = path("examples/homelab.yaml");
@@ -121,6 +122,21 @@ async fn preview_lint_and_test_say_of_the_clusters_table_what_they_say_of_its_fi
     let of_cluster = run(&kubeconfig, &preview).ended(0, "");
     assert_eq!(of_cluster.json(), of_files.json());
     assert_eq!(of_cluster.json()["pods"][0]["pool"], "strix-halo");
+
+    let guard = ["guard", "--action", "deny"];
+    let of_files = run_without_cluster(&[&guard[..], &["--table", arg(&table)]].concat());
+    let of_cluster = run(&kubeconfig, &guard).ended(0, "");
+    assert!(of_cluster.data.contains("ValidatingAdmissionPolicyBinding"));
+    // the revision is that of the table as berth serves it from there
+    let rest = |ran: &Ran| {
+        let lines = ran.data.lines();
+        let rest: Vec<String> = lines
+            .filter(|it| !it.contains("berth.dev/table: "))
+            .map(str::to_owned)
+            .collect();
+        rest
+    };
+    assert_eq!(rest(&of_cluster), rest(&of_files));
 
     the_table_is_held_against_the_nodes(&control_plane, &kubeconfig).await;
     let cases = path("examples/cases/homelab");
@@ -261,6 +277,8 @@ async fn a_bad_object_is_left_out_and_found(control_plane: &ControlPlane, kubeco
     let previewed = run(kubeconfig, &["preview", "-o", "json", "-f", arg(&pod)]);
     let previewed = previewed.ended(1, "not in the cluster's table: WorkloadClass typo: ");
     assert_eq!(previewed.json()["pods"][0]["reason"], "ClassNotReady");
+    let guard = run(kubeconfig, &["guard"]);
+    guard.ended(0, "not in the cluster's table: WorkloadClass typo: ");
     for object in ["gpupool/typo", "workloadclass/typo"] {
         kubectl(control_plane, &["delete", object]).await;
     }
@@ -396,6 +414,12 @@ async fn workloads_of_the_cluster_are_adopted_and_nothing_is_applied() {
             assert!(adopted.data.contains(line), "{line}: {}", adopted.data);
         }
     }
+    let adopted = run(&kubeconfig, &["adopt", "-n", "ai", "-o", "json"])
+        .ended(0, "")
+        .json();
+    assert_eq!(adopted["kind"], "Adoption");
+    let vllm = &adopted["workloads"][0];
+    assert_eq!([&vllm["name"], &vllm["class"]], ["vllm", "vllm"]);
     run(&kubeconfig, &["adopt"]).ended(0, "0 with a GPU: 0 could name a class, 0 cannot");
     assert_eq!(kubectl(&control_plane, &get).await, before);
 }

@@ -86,6 +86,25 @@ pub fn compile_each<'o>(
     }
 }
 
+impl Compiled {
+    /// The manifests of what is accepted.
+    #[must_use]
+    pub fn documents(&self) -> Vec<Document> {
+        let pools = self.pools.iter().filter(|it| it.refusal.is_none());
+        let pools =
+            pools.filter_map(|it| Some(Manifest::Pool(GPUPool::new(&it.name, it.spec.clone()?))));
+        let classes = self.classes.iter().filter(|it| it.refusal.is_none());
+        let classes = classes.filter_map(|it| {
+            let class = WorkloadClass::new(&it.name, it.spec.clone()?);
+            Some(Manifest::Class(class))
+        });
+        let manifests = pools.chain(classes).enumerate();
+        manifests
+            .map(|(origin, manifest)| Document { origin, manifest })
+            .collect()
+    }
+}
+
 /// Every object of one kind, sorted by name.
 fn read_all<'o, S: DeserializeOwned>(
     objects: impl IntoIterator<Item = &'o DynamicObject>,

@@ -8,10 +8,8 @@ use serde_json::{Value, json};
 
 use super::{asking, chain::Facts};
 use berth_core::{
-    api::{GPUPool, WorkloadClass},
     check::{Policy, Seen},
-    manifest::{Document, Manifest},
-    names::GROUP,
+    names::{CLASS_LABEL, GROUP, NAMESPACE_NAME_LABEL},
     objects::Compiled,
 };
 use berth_manifests::guard;
@@ -32,6 +30,7 @@ impl Facts<'_> {
             return Ok(Vec::new());
         }
         let compiled = self.compiled.as_ref().map_err(Clone::clone)?;
+        let label = &self.installation.flags.settings.class_label;
         let policy = |it: &ValidatingAdmissionPolicy| {
             let name = it.name_any();
             let mut of_policy = bindings.iter().map(|it| &it.spec);
@@ -40,6 +39,8 @@ impl Facts<'_> {
                 revision: it.annotations()[&annotation].clone(),
                 is_current: is_current(compiled, &json!(it)),
                 actions: binding.map(|it| it.validation_actions.clone()),
+                exempt: exempt(&json!(it)),
+                class_label: Some(label.clone()).filter(|it| it != CLASS_LABEL),
                 name,
             }
         };
@@ -47,28 +48,26 @@ impl Facts<'_> {
     }
 }
 
+/// The namespaces that a guard leaves out.
+fn exempt(policy: &Value) -> Vec<String> {
+    let expressions = policy.pointer("/spec/matchConstraints/namespaceSelector/matchExpressions");
+    let expressions = expressions.and_then(Value::as_array).into_iter().flatten();
+    let of_names =
+        expressions.filter(|it| it["key"] == NAMESPACE_NAME_LABEL && it["operator"] == "NotIn");
+    let names = of_names.filter_map(|it| it["values"].as_array()).flatten();
+    names
+        .filter_map(|it| it.as_str().map(str::to_owned))
+        .collect()
+}
+
 /// Whether a guard of the table as it is would say the same. The namespaces that it leaves out are a person's choice.
 fn is_current(compiled: &Compiled, policy: &Value) -> bool {
-    let pools = compiled.pools.iter().filter(|it| it.refusal.is_none());
-    let pools =
-        pools.filter_map(|it| Some(Manifest::Pool(GPUPool::new(&it.name, it.spec.clone()?))));
-    let classes = compiled.classes.iter().filter(|it| it.refusal.is_none());
-    let classes = classes.filter_map(|it| {
-        Some(Manifest::Class(WorkloadClass::new(
-            &it.name,
-            it.spec.clone()?,
-        )))
-    });
-    let manifests = pools.chain(classes).enumerate();
-    let documents: Vec<Document> = manifests
-        .map(|(origin, manifest)| Document { origin, manifest })
-        .collect();
     let options = guard::Options {
         name: String::new(),
         action: guard::Action::Warn,
         exempt: Vec::new(),
     };
-    let Ok([now, _]) = guard::render(&documents, &compiled.table, &options) else {
+    let Ok([now, _]) = guard::render(&compiled.documents(), &compiled.table, &options) else {
         return false;
     };
     ["variables", "validations"]

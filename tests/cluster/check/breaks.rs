@@ -151,7 +151,6 @@ pub(super) const BREAKS: &[Break] = &[
         how: r#"berth guard --table examples/homelab.yaml | kubectl apply -f - && echo '{"apiVersion":"berth.dev/v1alpha1","kind":"WorkloadClass","metadata":{"name":"second"},"spec":{"pools":[{"name":"rtx-2070"}]}}' | kubectl apply -f -"#,
         line: "the guard is in force and as the table",
         found: "policy berth-guard was made from table ",
-        fix: Some("kubectl delete workloadclass second"),
         ..BREAK
     },
     Break {
@@ -159,7 +158,7 @@ pub(super) const BREAKS: &[Break] = &[
         line: "the guard is in force and as the table",
         found: "policy berth-guard has no binding",
         // from here on there is none
-        fix: Some("kubectl delete validatingadmissionpolicy berth-guard"),
+        fix: Some("kubectl delete validatingadmissionpolicy/berth-guard workloadclass/second"),
         ..BREAK
     },
     // these change the table
