@@ -102,12 +102,18 @@ impl Operator {
         ] {
             operator.shell(line).await;
         }
-        let serving = operator.serve().await;
+        let account = "system:serviceaccount:berth:berth";
+        let kubeconfig = operator
+            .control_plane()
+            .kubeconfig_without_rights(account)
+            .expect("a file");
+        let table = ["--table-source=cluster", "--kubeconfig", arg(&kubeconfig)];
+        let serving = operator.serve(&table).await;
         Some((operator, serving))
     }
 
-    /// A process with the installed certificate, as the installed ServiceAccount.
-    async fn serve(&self) -> Serving {
+    /// A process with the installed certificate, and these flags for its table.
+    pub(super) async fn serve(&self, table: &[&str]) -> Serving {
         let folder = arg(self.folder.path());
         for file in ["tls.crt", "tls.key"] {
             let escaped = file.replace('.', r"\.");
@@ -116,14 +122,11 @@ impl Operator {
             ))
             .await;
         }
-        let account = "system:serviceaccount:berth:berth";
-        let kubeconfig = self.control_plane().kubeconfig_without_rights(account);
-        let flags = [
-            "--table-source=cluster".to_owned(),
-            format!("--kubeconfig={}", kubeconfig.expect("a file").display()),
+        let mut flags = vec![
             format!("--tls-cert={folder}/tls.crt"),
             format!("--tls-key={folder}/tls.key"),
         ];
+        flags.extend(table.iter().map(|it| (*it).to_owned()));
         let berth = Path::new(env!("CARGO_BIN_EXE_berth"));
         let serving = Serving::start(self.control_plane(), berth, &flags).await;
         serving.unwrap_or_else(|error| panic!("{error}"))
