@@ -269,6 +269,7 @@ fn pod(dice: &mut Dice) -> SeenPod {
     let (node, nominated) = (node_name(dice), node_name(dice));
     SeenPod {
         uid: uid(dice),
+        name: "x".to_owned(),
         namespace: dice.pick(&["ai", "ai", "ai", "lab"]).to_owned(),
         owner: dice.pick(&OWNERS).to_owned(),
         class: if dice.percent(5) {

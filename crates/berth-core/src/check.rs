@@ -23,7 +23,7 @@ pub use dry_run::{Answer, dry_run};
 pub use guard::{Policy, guard};
 pub use install::{Install, deployment};
 pub use lease::{Holder, lease};
-pub use nodes::pools;
+pub use nodes::{pool, pools};
 pub use preparation::{CERT_MANAGER, Foreign, NEEDED_TO_INSTALL, preparation};
 pub use rights::{Account, Carrier, Right, Ruling, asked, rights};
 pub use service::{Endpoint, Service, service};

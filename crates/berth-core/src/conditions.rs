@@ -54,6 +54,18 @@ pub struct Counts {
 }
 
 impl Counts {
+    /// What is counted of a pool.
+    #[must_use]
+    pub fn pool(&self, name: &str) -> Option<&PoolSurvey> {
+        self.pools.get(name)
+    }
+
+    /// The Pods of a class.
+    #[must_use]
+    pub fn class(&self, name: &str) -> Option<PodCounts> {
+        self.classes.get(name).copied()
+    }
+
     /// The counts of these objects; none until the fleet has seen all of the cluster.
     #[must_use]
     pub fn of(fleet: &Fleet, compiled: &Compiled) -> Option<Self> {
@@ -87,12 +99,21 @@ struct Turning<'t> {
     now: &'t Time,
 }
 
-/// A condition's value: the status, the reason and the message.
+/// A condition's value.
 #[derive(Clone, Debug, Eq, PartialEq)]
-struct Finding {
-    status: &'static str,
-    reason: &'static str,
-    message: String,
+pub struct Finding {
+    /// `True`, `False` or `Unknown`.
+    pub status: &'static str,
+    /// The word for it, which stays the same.
+    pub reason: &'static str,
+    /// It in a sentence.
+    pub message: String,
+}
+
+/// Whether a Pod could run in a pool when a GPU is free.
+#[must_use]
+pub fn readiness(pool: &Judged<GPUPoolSpec>, sight: Sight<'_>) -> Finding {
+    ready::of_pool(pool, sight, sight.survey(&pool.name))
 }
 
 /// The status that each object should have. What the conditions were before tells which of them turn; the time is theirs.
@@ -100,10 +121,7 @@ struct Finding {
 pub fn statuses(compiled: &Compiled, sight: Sight<'_>, before: &Statuses, now: &Time) -> Statuses {
     let (mut pools, mut ready) = (BTreeMap::new(), BTreeMap::new());
     for pool in &compiled.pools {
-        let survey = match sight {
-            Sight::Counted(counts) => counts.pools.get(&pool.name),
-            Sight::NotSynced | Sight::Off => None,
-        };
+        let survey = sight.survey(&pool.name);
         let finding = ready::of_pool(pool, sight, survey);
         let turning = Turning {
             before: before.pools.get(&pool.name).map(|it| &*it.conditions),
@@ -124,6 +142,15 @@ pub fn statuses(compiled: &Compiled, sight: Sight<'_>, before: &Statuses, now: &
     Statuses {
         pools,
         classes: classes.collect(),
+    }
+}
+
+impl<'f> Sight<'f> {
+    fn survey(self, pool: &str) -> Option<&'f PoolSurvey> {
+        match self {
+            Self::Counted(counts) => counts.pools.get(pool),
+            Self::NotSynced | Self::Off => None,
+        }
     }
 }
 

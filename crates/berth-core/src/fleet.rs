@@ -19,6 +19,7 @@ use crate::{
     table::{AllocationTable, Group},
 };
 use interner::Interner;
+use names::PodNames;
 use nodes::Node;
 use pods::{Pod, Reach, Uid};
 use pools::PoolRule;
@@ -27,13 +28,17 @@ pub(crate) use pools::{Set, SetId};
 pub(crate) mod counted;
 mod demand;
 mod interner;
+mod names;
 mod nodes;
+mod occupancy;
 mod pods;
 mod pools;
 mod seen;
 mod survey;
 
 pub use counted::Histogram;
+pub use names::PodName;
+pub use occupancy::{Holding, NodeState, Occupancy, OccupiedNode};
 pub use seen::{
     ContainerView, NodeSpecView, NodeStatusView, NodeView, PodSpecView, PodStatusView, PodView,
     ResourcesView, SeenNode, SeenPod, Tolerated,
@@ -100,6 +105,8 @@ pub struct Fleet {
     pods: HashMap<Uid, Pod>,
     /// The node on which room is made for a Pod that waits.
     nominated: HashMap<Uid, u32>,
+    /// Kept for who shows them alone.
+    pod_names: Option<PodNames>,
     classes: HashMap<Arc<str>, PodCounts>,
     device_classes: Vec<(String, Option<String>)>,
     pools: Vec<PoolRule>,
@@ -123,6 +130,7 @@ impl Fleet {
             nodes: HashMap::new(),
             pods: HashMap::new(),
             nominated: HashMap::new(),
+            pod_names: None,
             classes: HashMap::new(),
             device_classes: Vec::new(),
             pools: Vec::new(),
@@ -133,6 +141,15 @@ impl Fleet {
         };
         fleet.count_by_table();
         fleet
+    }
+
+    /// The same, which also keeps the names of the Pods that it counts, up to a bound.
+    #[must_use]
+    pub fn with_pod_names(self) -> Self {
+        Self {
+            pod_names: Some(PodNames::default()),
+            ..self
+        }
     }
 
     /// The same cluster, counted by another table. It looks at every node, so it is made beside the one in force.
@@ -246,17 +263,7 @@ impl Fleet {
     #[must_use]
     pub fn offer(&self, node: &str, resource: &str) -> Offer {
         let node = self.names.find(node).and_then(|id| self.nodes.get(&id));
-        let of = |node: &Node| {
-            let resource = self.names.find(resource)?;
-            let bound = node.numbers(resource);
-            let all = node.numbers_with_nominated(resource);
-            Some(Offer {
-                allocatable: bound.allocatable,
-                allocated: bound.allocated,
-                nominated: all.allocated - bound.allocated,
-                free: all.free(),
-            })
-        };
+        let of = |node: &Node| Some(node.offer(self.names.find(resource)?));
         node.and_then(of).unwrap_or_default()
     }
 
@@ -306,6 +313,12 @@ impl Fleet {
         set.pools
             .iter()
             .filter_map(|pool| self.pools.get(*pool as usize))
+    }
+
+    /// Every DeviceClass, by name, with the extended resource that it provides besides that of its own name.
+    #[must_use]
+    pub fn device_classes(&self) -> &[(String, Option<String>)] {
+        &self.device_classes
     }
 
     /// Marks the sets whose resource a DeviceClass provides.

@@ -68,6 +68,13 @@ impl Ledger {
         }
     }
 
+    /// The same, which also keeps the names of the Pods that it counts, up to a bound.
+    #[must_use]
+    pub fn with_pod_names(self) -> Self {
+        let fleet = self.fleet.with_pod_names();
+        Self { fleet, ..self }
+    }
+
     /// What is seen of the cluster.
     #[must_use]
     pub const fn fleet(&self) -> &Fleet {

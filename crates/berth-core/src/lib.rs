@@ -45,6 +45,7 @@ pub mod patch;
 pub mod outcome;
 pub mod remarks;
 
+pub mod board;
 pub mod check;
 pub mod explain;
 

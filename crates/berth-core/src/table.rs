@@ -82,6 +82,8 @@ pub struct Pool {
     pub taints: Vec<Taint>,
     /// How many GPUs an autoscaler may bring the pool to, if it may grow.
     pub max_gpus: Option<u64>,
+    /// How many Pods share one GPU: where it is more than one, the resource counts shares.
+    pub sharers: u32,
 }
 
 /// What a workload class gets.

@@ -7,7 +7,7 @@ use crate::{
     names::DEVICE_CLASS_PREFIX,
     objects::{Compiled, Judged},
     selector::Requirement,
-    table::Pool,
+    table::{AllocationTable, Pool},
 };
 
 mod absent;
@@ -46,29 +46,38 @@ pub fn pools(
         Ok(nodes) => nodes,
         Err(why) => return vec![Check::skipped(what, why)],
     };
+    let accepted = compiled.pools.iter().filter(|it| it.refusal.is_none());
+    accepted
+        .flat_map(|it| pool(it, &compiled.table, nodes, device_classes))
+        .collect()
+}
+
+/// One accepted pool against the Nodes.
+#[must_use]
+pub fn pool(
+    judged: &Judged<GPUPoolSpec>,
+    table: &AllocationTable,
+    nodes: &[SeenNode],
+    device_classes: &Seen<Vec<(String, Option<String>)>>,
+) -> Vec<Check> {
+    let mut pools = table.pools().iter();
+    let pool = pools.find(|it| it.name == judged.name);
+    let (Some(pool), Some(spec)) = (pool, &judged.spec) else {
+        return Vec::new();
+    };
     let provided = device_classes.as_deref().map(provided);
     let provided = provided.map_err(Clone::clone);
-    let accepted = compiled.pools.iter().filter(|it| it.refusal.is_none());
-    let found = |judged: &Judged<GPUPoolSpec>| {
-        let pool = compiled
-            .table
-            .pools()
-            .iter()
-            .find(|it| it.name == judged.name)?;
-        let selected = nodes
-            .iter()
-            .filter(|node| selects(&pool.requirements, node));
-        let of_pool = OfPool {
-            name: &pool.name,
-            spec: judged.spec.as_ref()?,
-            pool,
-            nodes: selected.collect(),
-            all: nodes,
-            provided: &provided,
-        };
-        Some(of_pool.checks())
+    let selected = nodes.iter();
+    let selected = selected.filter(|node| selects(&pool.requirements, node));
+    let of_pool = OfPool {
+        name: &pool.name,
+        spec,
+        pool,
+        nodes: selected.collect(),
+        all: nodes,
+        provided: &provided,
     };
-    accepted.filter_map(found).flatten().collect()
+    of_pool.checks()
 }
 
 fn provided(device_classes: &[(String, Option<String>)]) -> Vec<(String, String)> {

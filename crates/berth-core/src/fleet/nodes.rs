@@ -36,7 +36,7 @@ pub(super) struct Spec {
     /// Sorted by key.
     pub(super) labels: Box<[(u32, u32)]>,
     pub(super) taints: Box<[NodeTaint]>,
-    allocatable: Box<[(u32, u32)]>,
+    pub(super) allocatable: Box<[(u32, u32)]>,
     pub(super) is_ready: bool,
     pub(super) is_cordoned: bool,
 }

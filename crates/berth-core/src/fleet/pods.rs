@@ -13,16 +13,16 @@ pub(super) struct Uid([u32; 4]);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pod {
     /// The node that it is bound to, where it asks for something.
-    node: u32,
-    demand: u32,
-    reach: u32,
-    state: State,
+    pub(super) node: u32,
+    pub(super) demand: u32,
+    pub(super) reach: u32,
+    pub(super) state: State,
     is_listed: bool,
 }
 
 /// How far a Pod is.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum State {
+pub(super) enum State {
     /// It has a node, and its GPUs until it is gone.
     Bound,
     /// The scheduler looks for a node.
@@ -56,6 +56,10 @@ impl Fleet {
                 pod.node = self.node_id(node);
             }
             self.pods.insert(uid, pod);
+            let names = self.pod_names.as_mut();
+            if let Some(names) = names.filter(|_| !seen.demand.is_empty()) {
+                names.put(uid, seen);
+            }
             self.count_pod(pod, true);
             let nominated = seen
                 .nominated
@@ -72,6 +76,9 @@ impl Fleet {
         let Some(pod) = self.pods.remove(&uid) else {
             return;
         };
+        if let Some(names) = &mut self.pod_names {
+            names.remove(uid);
+        }
         if let Some(node) = self.nominated.remove(&uid) {
             self.use_by(
                 pod,

@@ -115,6 +115,8 @@ pub struct SeenPod {
     pub uid: String,
     /// The namespace.
     pub namespace: String,
+    /// The name.
+    pub name: String,
     /// What told it from others before it had a uid; as [`Pod::owner`](crate::pod::Pod::owner) says.
     pub owner: String,
     /// The class that it names or its namespace does, unless it opts out.
@@ -181,6 +183,7 @@ impl PodView {
         Some(SeenPod {
             uid: meta.uid.clone().unwrap_or_default(),
             namespace: meta.namespace.clone().unwrap_or_default(),
+            name: meta.name.clone().unwrap_or_default(),
             owner: self.owner().to_owned(),
             class: class.filter(|_| !opts_out).map(str::to_owned),
             pools: annotation(POOL_ANNOTATION),

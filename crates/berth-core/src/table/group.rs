@@ -102,6 +102,7 @@ impl Pool {
             requirements: requirements(pool),
             taints: spec.taints.clone(),
             max_gpus: spec.autoscaling.map(|it| u64::from(it.max_gpus)),
+            sharers: spec.sharers(),
         }
     }
 }
