@@ -70,6 +70,7 @@ impl Server {
             limits,
             events: None,
             forward: None,
+            board: None,
         });
         Self {
             router,
@@ -811,6 +812,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
             limits: LIMITS,
             events: None,
             forward: None,
+            board: None,
         }),
         ..Server::new()
     };

@@ -43,6 +43,7 @@ impl Server {
                 max_in_flight: 4,
             },
             forward: None,
+            board: None,
             events: None,
         });
         (Self { router, metrics }, state)

@@ -46,6 +46,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         },
         events: None,
         forward: None,
+        board: None,
     })
 });
 

@@ -14,6 +14,7 @@ use berth_manifests::table_files::TableFiles;
 use serde_json::{Value, json};
 
 pub mod bounds;
+pub mod browser;
 pub mod client;
 pub mod overlays;
 pub mod process;

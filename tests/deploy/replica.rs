@@ -102,6 +102,7 @@ async fn admin_status(path: &str) -> u16 {
     let admin = Admin {
         state: Arc::default(),
         metrics: Arc::default(),
+        board: None,
     };
     let mut request = Request::get(path).body(Body::empty()).expect("a request");
     let peer = ConnectInfo(SocketAddr::from(([127, 0, 0, 1], 1)));

@@ -226,6 +226,26 @@ fn the_issuer_and_the_times_of_the_certificate_are_values() {
 }
 
 #[test]
+fn who_may_see_the_board_is_a_value() {
+    for (board, flag) in [
+        ("loopback", None),
+        ("all", Some("--board=all")),
+        ("off", Some("--board=off")),
+    ] {
+        let Some(objects) = rendered(&json!({"board": board})) else {
+            return;
+        };
+        let deployment = find(&objects, "Deployment", "berth");
+        let arguments = &deployment["spec"]["template"]["spec"]["containers"][0]["args"];
+        let arguments = arguments.as_array().expect("a list").iter();
+        let mut of_board = arguments
+            .filter_map(Value::as_str)
+            .filter(|it| it.starts_with("--board"));
+        assert_eq!(of_board.next(), flag);
+    }
+}
+
+#[test]
 fn the_monitor_is_as_often_and_as_relabelled_as_the_values_say() {
     let relabel = json!([{"targetLabel": "cluster", "replacement": "a"}]);
     let values = json!({"prometheus": {"enabled": true, "interval": "10s", "relabelings": relabel, "metricRelabelings": relabel}});

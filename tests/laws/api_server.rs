@@ -244,6 +244,7 @@ fn serve() -> (u16, String) {
         },
         events: None,
         forward: None,
+        board: None,
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();

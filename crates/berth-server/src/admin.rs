@@ -1,4 +1,4 @@
-//! The admin port: health, metrics, and the table for who is on the machine. Plain HTTP.
+//! The admin port: health, metrics, and for who is on the machine the table and the board. Plain HTTP.
 
 use std::{
     io,
@@ -20,6 +20,7 @@ use tokio::{runtime, sync::oneshot};
 
 use crate::{
     accept::{self, Gate, Meters},
+    board::{self, Board},
     metrics::Metrics,
     state::ServerState,
 };
@@ -38,6 +39,8 @@ pub struct Admin {
     pub state: Arc<ServerState>,
     /// The metrics.
     pub metrics: Arc<Metrics>,
+    /// The page for people, where there is one.
+    pub board: Option<Board>,
 }
 
 /// Serves on a thread of its own, so that who asks whether berth lives is answered however much there is to review.
@@ -57,6 +60,9 @@ pub fn serve(
         .name("admin".to_owned())
         .spawn(move || {
             let served = runtime.block_on(async {
+                if let Some(board) = &admin.board {
+                    tokio::spawn(board.clone().keep(Arc::clone(&admin.state)));
+                }
                 let services = gate.services(router(admin));
                 let server = limits.server(listener, gate, handle)?;
                 server.serve(services).await
@@ -69,12 +75,15 @@ pub fn serve(
 
 /// The routes. They need the peer's address.
 pub fn router(admin: Admin) -> Router {
+    let board = admin.board.clone();
+    let board = board.map(|board| board::routes(board, Arc::clone(&admin.state)));
     Router::new()
         .route("/livez", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(metrics))
         .route("/debug/table", get(table))
         .with_state(admin)
+        .merge(board.unwrap_or_default())
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {
@@ -157,6 +166,7 @@ mod tests {
         let admin = Admin {
             state: Arc::default(),
             metrics: Arc::default(),
+            board: None,
         };
         let time = Duration::from_secs(10);
         let limits = accept::Limits {

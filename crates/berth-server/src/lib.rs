@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   files ─▶ watch ─▶ sources ─▶ state ─▶ webhook ─▶ berth_core::review
-//!                        └─────▶ metrics ─▶ admin
+//!                        └─────▶ metrics ─▶ admin ◀─ board ◀─ sources, webhook
 //! ```
 //!
 //! [`accept`] and [`tls`] say who may connect, [`drain`] how the server ends, and [`telemetry`] has the log. Flags stand
@@ -11,6 +11,7 @@ pub mod server;
 
 pub mod accept;
 pub mod admin;
+pub mod board;
 pub mod drain;
 pub mod state;
 pub mod tls;

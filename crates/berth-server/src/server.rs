@@ -20,6 +20,7 @@ use tokio::{
 use crate::{
     accept::{self, Bounded, Gate, Meters},
     admin::{self, Admin},
+    board::{self, Board},
     drain::{self, Signals},
     metrics::Metrics,
     process,
@@ -52,7 +53,7 @@ pub struct Options {
         value_parser = socket_address
     )]
     pub bind: SocketAddr,
-    /// Where health, metrics and the table are shown
+    /// Where health, metrics, the table and the board are shown
     #[arg(
         long,
         env = "BERTH_ADMIN_BIND",
@@ -61,6 +62,9 @@ pub struct Options {
         value_parser = socket_address
     )]
     pub admin_bind: SocketAddr,
+    /// Whether there is a board.
+    #[command(flatten, next_help_heading = "Addresses")]
+    pub board: board::Options,
     /// What a server does with its table.
     #[command(flatten)]
     pub table: sources::files::Options,
@@ -153,6 +157,7 @@ impl TableSource {
         served: Served,
         state: Arc<ServerState>,
         metrics: Arc<Metrics>,
+        board: Option<Board>,
     ) -> Result<Following, Error> {
         Ok(match self {
             Self::Files(table) => Following::Files(sources::files::follow(
@@ -163,7 +168,7 @@ impl TableSource {
                 watch::POLL,
             )?),
             Self::Cluster(options, settings) => {
-                let following = cluster::follow(&options, settings, served, state, metrics);
+                let following = cluster::follow(&options, settings, served, state, metrics, board);
                 Following::Cluster(following.await?)
             }
         })
@@ -220,6 +225,7 @@ struct Parts {
 /// A server that answers on both ports.
 struct Serving {
     state: Arc<ServerState>,
+    board: Option<Board>,
     /// The table and the certificate, as long as they are followed.
     table: Following,
     certificate: Watch,
@@ -262,6 +268,7 @@ impl Serving {
         let bound = Bound::new(&options)?;
         tls.write_ca()?;
         let state = Arc::new(ServerState::default());
+        let board = Board::new(options.board);
         let limits = options.connections;
         let ports = Ports {
             addresses: bound.addresses()?,
@@ -281,6 +288,7 @@ impl Serving {
         let shown = Admin {
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
+            board: board.clone(),
         };
         // first, since it says why the others do not serve
         let admin = admin::serve(bound.admin, shown, limits, ports.admin.clone())?;
@@ -294,6 +302,7 @@ impl Serving {
                 reached,
                 Arc::clone(&state),
                 Arc::clone(&metrics),
+                board.clone(),
             )
             .await?;
         let routes = webhook::router(Webhook {
@@ -303,12 +312,14 @@ impl Serving {
             limits: options.requests,
             events: table.events(),
             forward: table.forward(),
+            board: board.clone(),
         });
         let certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
         let server = limits.server(bound.webhook, acceptor, ports.webhook.clone())?;
         let webhook = tokio::spawn(server.serve(gate.services(routes)));
         Ok(Self {
             state,
+            board,
             table,
             certificate,
             parts: Parts { webhook, admin },
@@ -346,6 +357,7 @@ impl Serving {
             "draining: answers go on, and ask for a new connection"
         );
         self.state.drain();
+        self.board.iter().for_each(Board::end);
         let Self {
             parts,
             ports,

@@ -32,6 +32,7 @@ use tokio::{
 
 use crate::{
     accept::{Occupant, at_least_one},
+    board::Board,
     duration,
     metrics::Metrics,
     sources::cluster::{Events, Forward, is_forwarded},
@@ -121,6 +122,8 @@ pub struct Webhook {
     pub events: Option<Events>,
     /// The way to the replica that chooses between pools for all; none without a cluster, or where it is not known.
     pub forward: Option<Forward>,
+    /// Who shows the last decisions; none without a board.
+    pub board: Option<Board>,
 }
 
 /// What is asked, by the path of the request.
@@ -378,6 +381,9 @@ impl Service {
         telemetry::reviewed(answer, &warnings, revision, elapsed);
         if let Some(events) = &self.webhook.events {
             events.tell(answer, revision);
+        }
+        if let Some(board) = &self.webhook.board {
+            board.decided(answer);
         }
     }
 

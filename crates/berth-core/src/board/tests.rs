@@ -204,7 +204,7 @@ fn what_is_wrong_is_said_with_what_to_do() {
     let said = board.wrong.shown.iter();
     let said: Vec<_> = said
         .map(|it| {
-            let hint = it.hint.as_ref().map(|hint| hint.text());
+            let hint = it.hint.as_ref().map(crate::check::Hint::text);
             (&*it.what, it.is_failure, hint.unwrap_or_default())
         })
         .collect();

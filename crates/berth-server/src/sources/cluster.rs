@@ -3,7 +3,8 @@
 //! ```text
 //!   GPUPool, WorkloadClass, Namespace ─▶ contact ─▶ objects ─▶ Publisher ─▶ view
 //!   Node, Pod, DeviceClass ───────────▶ contact ─▶ picture ───────────────▶ view.live
-//!                                 objects, picture ─▶ board ─▶ status ─▶ the API server
+//!                                objects, picture ─▶ drafts ─▶ status ─▶ the API server
+//!                                objects, picture ─▶ board
 //!   Lease ────────────────────────────▶ contact ─▶ lease ────────┘
 //!                             status, webhook ─▶ events ─────────▶ the API server
 //!                                     webhook ─▶ forward ────────▶ the replica that holds the Lease
@@ -26,6 +27,7 @@ use tokio::{sync::mpsc, task::JoinSet};
 use self::{
     client::Clients,
     contact::Contact,
+    drafts::Drafts,
     lease::{Release, Standing},
     objects::{News, Objects},
     picture::Picture,
@@ -33,6 +35,7 @@ use self::{
 };
 use super::Publisher;
 use crate::{
+    board::Board,
     metrics::Metrics,
     state::ServerState,
     tls::{self, peer::Peers},
@@ -41,6 +44,7 @@ use crate::{
 use berth_core::{
     api::{GPUPool, WorkloadClass},
     names,
+    objects::Compiled,
     syntax::is_dns_subdomain,
     table::Settings,
     validate::NamespaceLabels,
@@ -54,8 +58,8 @@ mod kept;
 mod objects;
 mod picture;
 
-mod board;
 mod calls;
+mod drafts;
 mod events;
 mod forward;
 mod lease;
@@ -171,6 +175,37 @@ pub struct Served {
     pub tls: tls::Options,
 }
 
+/// Who shows what is seen, and is told of it.
+#[derive(Clone, Debug)]
+struct Shown {
+    /// None with `--status off`.
+    drafts: Option<Arc<Drafts>>,
+    /// None with `--board off`.
+    board: Option<Board>,
+}
+
+impl Shown {
+    /// These objects are in force.
+    fn put(&self, compiled: &Arc<Compiled>) {
+        if let Some(drafts) = &self.drafts {
+            drafts.put(Arc::clone(compiled));
+        }
+        if let Some(board) = &self.board {
+            board.put(Arc::clone(compiled));
+        }
+    }
+
+    /// Something was seen that may be shown.
+    fn change(&self) {
+        if let Some(drafts) = &self.drafts {
+            drafts.change();
+        }
+        if let Some(board) = &self.board {
+            board.change();
+        }
+    }
+}
+
 impl Following {
     /// Who tells the Pods' owners; none with `--events off`.
     pub(crate) fn events(&self) -> Option<Events> {
@@ -208,6 +243,7 @@ pub async fn follow(
     served: Served,
     state: Arc<ServerState>,
     metrics: Arc<Metrics>,
+    board: Option<Board>,
 ) -> Result<Following, Error> {
     let settings = Settings {
         namespaces: NamespaceLabels::All,
@@ -215,7 +251,7 @@ pub async fn follow(
     };
     let clients = Clients::connect(options, &metrics).await?;
     let mut tasks = JoinSet::new();
-    let board = match options.status {
+    let drafts = match options.status {
         Switch::On => Some(Arc::default()),
         Switch::Off => None,
     };
@@ -224,7 +260,10 @@ pub async fn follow(
             &mut tasks,
             &clients,
             &settings,
-            board.clone(),
+            Shown {
+                drafts: drafts.clone(),
+                board: board.clone(),
+            },
             Arc::clone(&state),
             &metrics,
         )),
@@ -235,7 +274,7 @@ pub async fn follow(
         Switch::Off => None,
     };
     let (mut lease, mut forwarding) = (None, None);
-    if let Some(board) = &board {
+    if let Some(drafts) = &drafts {
         if options.advertise.is_some() && options.forward_ca.is_none() {
             tracing::warn!(
                 "--advertise without --forward-ca: others ask this replica to choose between pools, and it asks nobody; \
@@ -251,7 +290,7 @@ pub async fn follow(
         });
         let writer = Writer {
             client: clients.calls.clone(),
-            board: Arc::clone(board),
+            drafts: Arc::clone(drafts),
             counted,
             held: standing.held,
             manager: options.lease.clone(),
@@ -263,7 +302,8 @@ pub async fn follow(
     }
     let (forward, files) = forwarding.transpose()?.unzip();
     let publisher = Publisher::new(state, Arc::clone(&metrics));
-    let objects = Objects::new(settings, Arc::clone(&metrics), publisher, picture, board);
+    let shown = Shown { drafts, board };
+    let objects = Objects::new(settings, Arc::clone(&metrics), publisher, picture, shown);
     watch_table(&mut tasks, &clients, objects, &metrics);
     Ok(Following {
         _tasks: tasks,

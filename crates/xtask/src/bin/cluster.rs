@@ -8,7 +8,7 @@ use std::{
     time::Instant,
 };
 
-use berth_cluster::{Certificate, ControlPlane, Homelab, Options, Setup, Source, homelab, until};
+use berth_cluster::{Certificate, Homelab, Options, Setup, Source, homelab, until};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use kube::{Api, Client, ResourceExt, api::ListParams, runtime::watcher};
 use tokio::signal::unix::{SignalKind, signal};
@@ -84,7 +84,7 @@ async fn start() -> Result<Homelab, Box<dyn Error>> {
     let pods = running(&client).await?;
     eprintln!("up after {:.0} s\n", began.elapsed().as_secs_f64());
     print!("{}", table(&client, &pods).await?);
-    next(control_plane, &setup.berth)?;
+    next(&homelab, &setup.berth)?;
     Ok(homelab)
 }
 
@@ -150,12 +150,18 @@ fn gpu(pod: &Pod) -> Option<String> {
 }
 
 /// What to try, in another terminal.
-fn next(control_plane: &ControlPlane, berth: &Path) -> Result<(), berth_cluster::Error> {
+fn next(homelab: &Homelab, berth: &Path) -> Result<(), berth_cluster::Error> {
+    let control_plane = homelab.control_plane();
+    let board = homelab.webhook().serving.admin;
     let kubeconfig = control_plane.kubeconfig()?;
     let kubectl = control_plane.parts().path("kubectl")?;
     println!(
         "
-The nodes are played by kwok: a Pod is placed and counted as in any cluster, and runs nothing. In another terminal:
+The nodes are played by kwok: a Pod is placed and counted as in any cluster, and runs nothing.
+
+The board, with every GPU and who has it: http://{board}/
+
+In another terminal:
 
   export KUBECONFIG={kubeconfig}
   alias kubectl={kubectl} berth={berth}

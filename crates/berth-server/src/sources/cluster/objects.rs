@@ -10,12 +10,7 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{
-    board::{Board, Kind},
-    contact::Seen,
-    kept::Kept,
-    picture::Picture,
-};
+use super::{Shown, contact::Seen, drafts::Kind, kept::Kept, picture::Picture};
 use crate::{metrics::Metrics, sources::Publisher};
 use berth_core::{
     labels::{Labels, Namespaces},
@@ -52,8 +47,7 @@ pub(super) struct Objects {
     metrics: Arc<Metrics>,
     publisher: Publisher,
     picture: Option<Picture>,
-    /// None with `--status off`.
-    board: Option<Arc<Board>>,
+    shown: Shown,
     pools: Kept<DynamicObject>,
     classes: Kept<DynamicObject>,
     namespaces: Kept<Labels>,
@@ -70,14 +64,14 @@ impl Objects {
         metrics: Arc<Metrics>,
         publisher: Publisher,
         picture: Option<Picture>,
-        board: Option<Arc<Board>>,
+        shown: Shown,
     ) -> Self {
         Self {
             settings,
             metrics,
             publisher,
             picture,
-            board,
+            shown,
             pools: Kept::default(),
             classes: Kept::default(),
             namespaces: Kept::default(),
@@ -132,8 +126,8 @@ impl Objects {
     }
 
     fn show(&self, kind: Kind, seen: &Seen<DynamicObject>) {
-        if let Some(board) = &self.board {
-            board.see(kind, seen);
+        if let Some(drafts) = &self.shown.drafts {
+            drafts.see(kind, seen);
         }
     }
 
@@ -190,8 +184,8 @@ impl Objects {
             live,
         };
         self.publisher.take::<Infallible>(Ok(Some(view)));
-        if let (Some(board), Some(compiled)) = (&self.board, compiled) {
-            board.put(compiled);
+        if let Some(compiled) = &compiled {
+            self.shown.put(compiled);
         }
     }
 

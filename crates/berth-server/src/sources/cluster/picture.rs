@@ -19,8 +19,7 @@ use tokio::{
 };
 
 use super::{
-    WAITING,
-    board::Board,
+    Shown, WAITING,
     client::Clients,
     config,
     contact::{Contact, Seen},
@@ -35,9 +34,9 @@ use berth_core::{
     objects::Compiled,
     table::{AllocationTable, Settings, compile},
 };
-use shown::Shown;
+use gauges::Gauges;
 
-mod shown;
+mod gauges;
 
 /// So long a replica that starts waits for Nodes and Pods; then every pool counts as having room.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -81,8 +80,8 @@ pub(super) enum Count {
 /// The task that counts.
 struct Counting {
     counted: Arc<Counted>,
-    /// Told of every change; none with `--status off`.
-    board: Option<Arc<Board>>,
+    /// Told of every change.
+    shown: Shown,
     state: Arc<ServerState>,
     class_label: String,
     device_classes: BTreeMap<String, Option<String>>,
@@ -94,7 +93,7 @@ pub(super) fn start(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
     settings: &Settings,
-    board: Option<Arc<Board>>,
+    shown: Shown,
     state: Arc<ServerState>,
     metrics: &Arc<Metrics>,
 ) -> Picture {
@@ -114,16 +113,25 @@ pub(super) fn start(
         News::DeviceClass,
     ));
     let (empty, _) = compile(&[], settings);
+    let ledger = Ledger::new(Arc::new(empty));
+    let ledger = match shown.board {
+        Some(_) => ledger.with_pod_names(),
+        None => ledger,
+    };
     let counted = Arc::new(Counted {
-        ledger: Mutex::new(Ledger::new(Arc::new(empty))),
+        ledger: Mutex::new(ledger),
         began: Instant::now(),
         metrics: Arc::clone(metrics),
     });
-    tasks.spawn(Shown::default().run(Arc::clone(&counted), Arc::clone(metrics)));
+    if let Some(board) = &shown.board {
+        let counted = Arc::clone(&counted);
+        board.look_by(move || counted.ledger().fleet().clone());
+    }
+    tasks.spawn(Gauges::default().run(Arc::clone(&counted), Arc::clone(metrics)));
     let (say, synced) = watch::channel(false);
     let counting = Counting {
         counted: Arc::clone(&counted),
-        board,
+        shown,
         state,
         class_label: settings.class_label.clone(),
         device_classes: BTreeMap::new(),
@@ -231,9 +239,7 @@ impl Counting {
     }
 
     fn show(&self) {
-        if let Some(board) = &self.board {
-            board.change();
-        }
+        self.shown.change();
     }
 
     fn apply(&self, change: &Change) {

@@ -17,8 +17,8 @@ use tokio::{
 };
 
 use super::{
-    board::{Board, Draft, Object, status_of},
     calls::{Failure, Told, backoff, call},
+    drafts::{Draft, Drafts, Object, status_of},
     events::Events,
     lease::Held,
     picture::Counted,
@@ -40,7 +40,7 @@ const LONGEST: Duration = Duration::from_mins(1);
 /// Who writes.
 pub(super) struct Writer {
     pub(super) client: Client,
-    pub(super) board: Arc<Board>,
+    pub(super) drafts: Arc<Drafts>,
     /// None with `--live off`.
     pub(super) counted: Option<Arc<Counted>>,
     pub(super) held: Held,
@@ -86,18 +86,18 @@ impl Writer {
             sleep(PAUSE).await;
             match due {
                 Some(due) => tokio::select! {
-                    () = self.board.changed() => {}
+                    () = self.drafts.changed() => {}
                     () = sleep_until(due) => {}
                 },
-                None => self.board.changed().await,
+                None => self.drafts.changed().await,
             }
         }
     }
 
     /// Writes what is due, and says when the next will be.
     async fn round(&self, history: &mut History) -> Result<Option<Instant>, JoinError> {
-        let (board, counted) = (Arc::clone(&self.board), self.counted.clone());
-        let drafts = spawn_blocking(move || board.drafts(counted.as_deref())).await?;
+        let (drafts, counted) = (Arc::clone(&self.drafts), self.counted.clone());
+        let drafts = spawn_blocking(move || drafts.to_write(counted.as_deref())).await?;
         let mut drafts: Vec<(Instant, Draft)> = drafts
             .into_iter()
             .filter_map(|draft| Some((history.due(&draft)?, draft)))
@@ -135,7 +135,7 @@ impl Writer {
         match answer {
             Ok((left, uid)) => {
                 self.tell(&object, uid, [&found, &status]);
-                self.board.wrote(object.clone(), left.clone());
+                self.drafts.wrote(object.clone(), left.clone());
                 history.succeeds(object, status, left);
                 Ok(())
             }

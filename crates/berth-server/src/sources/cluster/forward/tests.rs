@@ -371,6 +371,7 @@ async fn gpus_are_taken_by_the_holder_and_here_only_if_it_does_not_answer() {
         },
         events: None,
         forward: Some(follower.forward.clone()),
+        board: None,
     });
     let answer = async |class, forwarded| {
         let answer = routes.clone().oneshot(pod(class, forwarded)).await;

@@ -16,12 +16,12 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// What is shown.
 #[derive(Debug, Default)]
-pub(super) struct Shown {
+pub(super) struct Gauges {
     pools: BTreeMap<String, Numbers>,
     expired: u64,
 }
 
-impl Shown {
+impl Gauges {
     /// Shows it from now on.
     pub(super) async fn run(mut self, counted: Arc<Counted>, metrics: Arc<Metrics>) {
         let mut tick = interval(EVERY);
@@ -122,9 +122,9 @@ mod tests {
     #[test]
     fn a_pool_is_shown_once_all_is_listed_and_until_it_is_gone() {
         let metrics = Metrics::default();
-        let mut shown = Shown::default();
+        let mut shown = Gauges::default();
         let mut ledger = ledger(&["a"]);
-        let text = |shown: &mut Shown, ledger: &Ledger| {
+        let text = |shown: &mut Gauges, ledger: &Ledger| {
             shown.show(numbers(ledger), 3, &metrics);
             metrics.text().expect("text")
         };

@@ -47,7 +47,7 @@ pub(super) struct Draft {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Board {
+pub(super) struct Drafts {
     known: Mutex<Known>,
     changed: Notify,
 }
@@ -76,7 +76,7 @@ impl Kind {
     }
 }
 
-impl Board {
+impl Drafts {
     /// Takes what a watch has shown of the statuses.
     pub(super) fn see(&self, kind: Kind, seen: &Seen<DynamicObject>) {
         let status = |object: &DynamicObject| status_of(object);
@@ -108,7 +108,7 @@ impl Board {
 
     /// The statuses that are to be written as things are. There are none while the GPUs are counted by another table than the one in
     /// force: then a change follows.
-    pub(super) fn drafts(&self, counted: Option<&Counted>) -> Vec<Draft> {
+    pub(super) fn to_write(&self, counted: Option<&Counted>) -> Vec<Draft> {
         let known = self.known().clone();
         let Some(compiled) = &known.compiled else {
             return Vec::new();
