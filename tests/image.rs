@@ -170,8 +170,8 @@ fn the_image_is_one_binary_and_says_what_it_is() {
         return;
     };
     let images = layout.images();
-    let names: BTreeSet<&str> = images.iter().map(|image| &*image.architecture).collect();
-    assert_eq!(names.len(), images.len(), "each architecture once");
+    let architectures: BTreeSet<&str> = images.iter().map(|image| &*image.architecture).collect();
+    assert_eq!(architectures.len(), images.len(), "each architecture once");
     for image in &images {
         let held: Vec<_> = fs::read_dir(image.root.path()).expect("a root").collect();
         assert_eq!(held.len(), 1, "{held:?}");
