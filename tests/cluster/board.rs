@@ -117,10 +117,10 @@ async fn the_board_shows_each_pod_in_its_cell_within_two_seconds_and_whatever_it
         picture(&browser, "board-narrow.png", 380, "dark", 1000).await;
     }
 
-    // as long as a name may be
-    let long = "whisper-".repeat(40)[..252].to_owned() + "z";
+    // as long as a name may be, and without a place to break
+    let long = format!("whisperer{}", "x".repeat(244));
     create(&pods, &long, "whisper").await;
-    browser.until(&has("waiting", "whisper-whisper")).await;
+    browser.until(&has("waiting", "whispererxxx")).await;
     fits(&browser, 380).await;
     fits(&browser, 1280).await;
     assert_eq!(browser.console().await, Vec::<String>::new());

@@ -1,4 +1,4 @@
-//! Chromium as people have it, driven by WebDriver: the little of that protocol that a page needs. A library of it brings
+//! Chromium as people have it, driven by `WebDriver`: the little of that protocol that a page needs. A library of it brings
 //! 22 crates, and what is asked here most is Chromium's own: widths, dark, scripts off, the console.
 
 use std::{
@@ -20,7 +20,8 @@ pub struct Browser {
     address: SocketAddr,
     client: reqwest::Client,
     session: String,
-    _folder: TempDir,
+    /// Where it keeps what it writes.
+    folder: TempDir,
 }
 
 /// Where chromedriver is. None where it cannot be installed, which the script says.
@@ -63,9 +64,9 @@ impl Browser {
             address,
             client: client.expect("a client"),
             session: String::new(),
-            _folder: folder,
+            folder,
         };
-        let profile = format!("--user-data-dir={}", browser._folder.path().display());
+        let profile = format!("--user-data-dir={}", browser.folder.path().display());
         let arguments = [
             "--headless=new",
             // as root, as CI is
