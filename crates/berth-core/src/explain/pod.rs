@@ -124,8 +124,12 @@ impl<'p> Subject<'p> {
         if matches!(phase, "Succeeded" | "Failed") {
             let said = self.pod.status.iter();
             let said = said.flat_map(|it| [&it.reason, &it.message]).flatten();
-            let said: String = said.map(|it| format!(": {it}")).collect();
-            return Found::new(Why::Finished, format!("the Pod has ended: {phase}{said}"));
+            let said: Vec<&str> = [phase]
+                .into_iter()
+                .chain(said.map(String::as_str))
+                .collect();
+            let sentence = format!("the Pod has ended: {}", said.join(": "));
+            return Found::new(Why::Finished, sentence);
         }
         if let Some(node) = &self.seen.node {
             return self.on_node(node);
