@@ -132,7 +132,7 @@ pub fn groups() -> Vec<(&'static str, Vec<(&'static str, Make)>)> {
                 hostile("30000-values", "PlacementContradiction", || values(30_000)),
                 hostile("30000-terms", "TooManyTerms", || terms(30_000)),
                 hostile("1000-terms", "PlacementContradiction", || terms(1_000)),
-                unread("10MB-of-escapes", "Placed", escapes),
+                unread("10MB-of-escapes", "BodyTooLarge", escapes),
                 unread("10MB-of-values", "BodyTooLarge", || list("\"\"")),
                 unread("10MB-of-keys", "BodyTooLarge", || keys("\"\\n\":1")),
             ],

@@ -29,9 +29,9 @@ const MORE: &str = "\
 Examples:
   berth bench --table table.yaml --review examples/reviews/vllm.json
   # figures for a program
-  berth bench --table table.yaml --review review.json --seconds 30 -o json >before.json
+  berth bench --table table.yaml --review review.json -o json >before.json
   # after a change of the table, the machine or berth
-  berth bench --table table.yaml --review review.json --seconds 30 --compare before.json
+  berth bench --table table.yaml --review review.json --compare before.json
 
 Exit codes:
   0  it was measured

@@ -27,12 +27,15 @@ pub const ENTRIES: Bound = Bound {
     what: "entries in its lists and maps",
 };
 
-/// What may be passed over of a text, and unescaped: far more than a Pod has that can be stored, and few enough for some
-/// milliseconds.
+/// What a text may have of values that no rule reads and of escapes, in steps: an escape is one, and a value [`VALUE`]. That
+/// is more than a Pod has that can be stored, and few enough for some milliseconds.
 pub const STEPS: Bound = Bound {
-    most: 12 * ENTRIES.most,
-    what: "values that no rule reads, and escapes",
+    most: 48 * ENTRIES.most,
+    what: "steps over values that no rule reads and escapes",
 };
+
+/// A value takes as long as so many escapes.
+pub const VALUE: usize = 4;
 
 /// What can be read from JSON.
 pub trait Read<'a>: Sized {

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    json::{self, Map, Problem, STEPS, Text},
+    json::{self, Map, Problem, STEPS, Text, VALUE},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
     outcome::{At, Denial, Reason, WARNINGS, Warning},
     patch,
@@ -39,7 +39,7 @@ pub enum Error {
     #[error("the body is not the JSON of an AdmissionReview: {0}")]
     Json(json::Error),
     /// More than may be passed over; an HTTP 413.
-    #[error("the review has more than {} {}; make the Pod smaller", STEPS.most, STEPS.what)]
+    #[error("the review has too many values ({} at most, besides those that a rule reads) or escapes ({}); make the Pod smaller", STEPS.most / VALUE, STEPS.most)]
     TooMuch,
     /// Something else.
     #[error(

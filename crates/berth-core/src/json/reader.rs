@@ -9,6 +9,9 @@ use super::{
     skip::{self, At, COMMA_OR_END, plain, space},
 };
 
+/// A key with an escape is so many steps: it is copied, which takes longer, and no Pod has one.
+const OWNED_KEY: usize = 64;
+
 /// A text, what is left of it, how much of it may still be kept, and how many steps may still be taken.
 #[derive(Clone, Copy, Debug)]
 pub struct Reader<'a> {
@@ -144,6 +147,9 @@ impl<'a> Reader<'a> {
                 return Err(self.error(Problem::Expected("a colon")));
             };
             self.rest = rest;
+            if let Cow::Owned(_) = key {
+                skip::step(&mut self.steps, OWNED_KEY, rest)?;
+            }
             field(self, key).map_err(|error| error.within(true))?;
             if !self.goes_on(b'}')? {
                 return Ok(());
@@ -193,7 +199,7 @@ impl<'a> Reader<'a> {
     /// The rest of a string that begins so, and goes on with an escape.
     #[cold]
     fn escaped(&mut self, start: &str) -> Result<String, Error> {
-        let end = skip::escaped(self.rest)?;
+        let end = skip::escaped(self.rest, &mut self.steps)?;
         // no escape is shorter than what it stands for
         let mut string = String::with_capacity(start.len() + self.rest.len() - end.len());
         string.push_str(start);
@@ -202,7 +208,6 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 return Ok(string);
             }
-            skip::step(&mut self.steps, 1, self.rest)?;
             string.push(self.escape()?);
             let start = self.rest;
             self.rest = plain(start);

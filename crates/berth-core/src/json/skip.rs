@@ -1,10 +1,10 @@
 //! What no rule reads: held to JSON's grammar (RFC 8259) like the rest, and passed over without recursion.
 //!
 //! Two things are not looked at: whether a key comes twice, and whether the escape of half a surrogate pair has its
-//! other half. Each function takes what is left of the text, and gives what is left after it. Each value is a step, of
-//! which some are left.
+//! other half. Each function takes what is left of the text, and gives what is left after it. Each value and each escape
+//! takes steps, of which some are left.
 
-use super::{Error, Problem, STEPS};
+use super::{Error, Problem, STEPS, VALUE};
 
 /// What comes after a value in a list.
 pub(super) const COMMA_OR_END: &str = "a comma or the end of the list";
@@ -39,8 +39,8 @@ pub(super) fn step(steps: &mut usize, count: usize, rest: &[u8]) -> Result<(), E
 pub(super) fn value<'t>(rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
     match rest {
         [b'"', inside @ ..] => {
-            step(steps, 1, rest)?;
-            string(inside)
+            step(steps, VALUE, rest)?;
+            string(inside, steps)
         }
         other => any(other, steps),
     }
@@ -61,7 +61,7 @@ pub(super) fn resumed<'t>(
     match at {
         At::Value => within(rest, open, false, steps),
         At::ValuesEnd => within(rest, open, true, steps),
-        At::Escape => match space(escaped(rest)?) {
+        At::Escape => match space(escaped(rest, steps)?) {
             [b':', value @ ..] => within(value, open, false, steps),
             rest => within(rest, open, true, steps),
         },
@@ -77,14 +77,14 @@ fn within<'t>(
 ) -> Result<&'t [u8], Error> {
     loop {
         if !after_value {
-            step(steps, 1, rest)?;
+            step(steps, VALUE, rest)?;
             rest = match space(rest) {
-                [b'"', rest @ ..] => string(rest)?,
+                [b'"', rest @ ..] => string(rest, steps)?,
                 [b'{', inside @ ..] => match space(inside) {
                     [b'}', rest @ ..] => rest,
                     fields => {
                         open.push(true);
-                        rest = key(fields)?;
+                        rest = key(fields, steps)?;
                         continue;
                     }
                 },
@@ -110,7 +110,11 @@ fn within<'t>(
             let object = open.innermost();
             match space(rest) {
                 [b',', more @ ..] => {
-                    rest = if object { key(space(more))? } else { more };
+                    rest = if object {
+                        key(space(more), steps)?
+                    } else {
+                        more
+                    };
                     break;
                 }
                 [b'}', more @ ..] if object => rest = more,
@@ -126,44 +130,54 @@ fn within<'t>(
 
 /// Skips a key and its colon.
 #[inline]
-fn key(rest: &[u8]) -> Result<&[u8], Error> {
+fn key<'t>(rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
     let [b'"', rest @ ..] = rest else {
         return Err(Error::new(Problem::Expected("a key"), rest));
     };
-    match space(string(rest)?) {
+    match space(string(rest, steps)?) {
         [b':', rest @ ..] => Ok(rest),
         other => Err(Error::new(Problem::Expected("a colon"), other)),
     }
 }
 
 /// Skips a string from its first character on.
-fn string(rest: &[u8]) -> Result<&[u8], Error> {
+fn string<'t>(rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
     match plain(rest) {
         [b'"', rest @ ..] => Ok(rest),
-        other => escaped(other),
+        other => escaped(other, steps),
     }
 }
 
 /// Skips the rest of a string that goes on with an escape. After one there is often another, or the end.
 #[cold]
-pub(super) fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
+pub(super) fn escaped<'t>(mut rest: &'t [u8], steps: &mut usize) -> Result<&'t [u8], Error> {
     loop {
         rest = match rest {
             [b'"', rest @ ..] => return Ok(rest),
-            [
-                b'\\',
-                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
-                rest @ ..,
-            ] => rest,
-            [b'\\', b'u', a, b, c, d, rest @ ..]
-                if is_hex(*a) && is_hex(*b) && is_hex(*c) && is_hex(*d) =>
-            {
-                rest
+            [b'\\', ..] => {
+                step(steps, 1, rest)?;
+                one_escape(rest)?
             }
-            [b'\\', ..] => return Err(Error::new(Problem::Escape, rest)),
             [b' '..=255, ..] => plain_after_escape(rest),
             _ => return Err(Error::new(Problem::Unescaped, rest)),
         }
+    }
+}
+
+#[inline]
+fn one_escape(rest: &[u8]) -> Result<&[u8], Error> {
+    match rest {
+        [
+            b'\\',
+            b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+            rest @ ..,
+        ] => Ok(rest),
+        [b'\\', b'u', a, b, c, d, rest @ ..]
+            if is_hex(*a) && is_hex(*b) && is_hex(*c) && is_hex(*d) =>
+        {
+            Ok(rest)
+        }
+        _ => Err(Error::new(Problem::Escape, rest)),
     }
 }
 
@@ -171,12 +185,25 @@ pub(super) fn escaped(mut rest: &[u8]) -> Result<&[u8], Error> {
 fn plain_after_escape(mut rest: &[u8]) -> &[u8] {
     for _ in 0..8 {
         match rest {
-            [b' '..=b'!' | b'#'..=b'[' | b']'..=255, more @ ..] => rest = more,
+            [byte, more @ ..] if PLAIN[*byte as usize] => rest = more,
             _ => return rest,
         }
     }
     plain(rest)
 }
+
+/// Whether a byte stands for itself in a string.
+const PLAIN: [bool; 256] = {
+    let mut plain = [true; 256];
+    let mut byte = 0;
+    while byte < b' ' as usize {
+        plain[byte] = false;
+        byte += 1;
+    }
+    plain[b'"' as usize] = false;
+    plain[b'\\' as usize] = false;
+    plain
+};
 
 const fn is_hex(byte: u8) -> bool {
     byte.is_ascii_hexdigit()

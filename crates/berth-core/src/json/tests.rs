@@ -369,7 +369,7 @@ fn nesting_of_any_depth_is_skipped() {
 
 #[test]
 fn of_what_is_passed_over_or_unescaped_there_is_a_bound_beyond_which_nothing_is_read() {
-    let most = STEPS.most;
+    let (most, escapes) = (STEPS.most / VALUE, STEPS.most);
     let fits = |text: &str| match parse::<Sample<'_>>(text) {
         Ok(_) => true,
         Err(error) => {
@@ -386,12 +386,25 @@ fn of_what_is_passed_over_or_unescaped_there_is_a_bound_beyond_which_nothing_is_
         (format!("{{\"there\":{}}}", list(most)), false),
         (format!("{{{}}}", keys(most)), true),
         (format!("{{{}}}", keys(most + 1)), false),
-        (format!("{{\"text\":\"{}\"}}", "\\n".repeat(most)), true),
+        (format!("{{\"text\":\"{}\"}}", "\\n".repeat(escapes)), true),
         (
-            format!("{{\"text\":\"{}\"}}", "\\n".repeat(most + 1)),
+            format!("{{\"text\":\"{}\"}}", "\\n".repeat(escapes + 1)),
             false,
         ),
-        (format!("{{\"x\":\"{}\"}}", "\\n".repeat(2 * most)), true),
+        (
+            format!("{{\"x\":\"{}\"}}", "\\na".repeat(escapes - VALUE)),
+            true,
+        ),
+        (format!("{{\"x\":\"{}\"}}", "\\na".repeat(escapes)), false),
+        // a key with an escape is 65
+        (
+            format!("{{\"te\\u0078t\":\"{}\"}}", "\\n".repeat(escapes - 65)),
+            true,
+        ),
+        (
+            format!("{{\"te\\u0078t\":\"{}\"}}", "\\n".repeat(escapes - 64)),
+            false,
+        ),
         (
             format!("{{\"x\":{},\"there\":{}}}", list(most / 2), list(most / 2)),
             false,
@@ -403,7 +416,10 @@ fn of_what_is_passed_over_or_unescaped_there_is_a_bound_beyond_which_nothing_is_
 
 #[test]
 fn after_an_error_the_bound_of_what_is_passed_over_is_the_same() {
-    let long = format!("{{\"text\":1,\"x\":[{}]}}", vec!["1"; STEPS.most].join(","));
+    let long = format!(
+        "{{\"text\":1,\"x\":[{}]}}",
+        vec!["1"; STEPS.most / VALUE].join(",")
+    );
     let mut reader = Reader::new(&long);
     let start = reader;
     let error = Sample::read(&mut reader).expect_err("a number is no text");
