@@ -158,7 +158,10 @@ pub(super) fn escaped<'t>(mut rest: &'t [u8], steps: &mut usize) -> Result<&'t [
                 step(steps, 1, rest)?;
                 one_escape(rest)?
             }
-            [b' '..=255, ..] => plain_after_escape(rest),
+            [b' '..=255, ..] => {
+                step(steps, 1, rest)?;
+                plain_after_escape(rest)
+            }
             _ => return Err(Error::new(Problem::Unescaped, rest)),
         }
     }

@@ -392,17 +392,20 @@ fn of_what_is_passed_over_or_unescaped_there_is_a_bound_beyond_which_nothing_is_
             false,
         ),
         (
-            format!("{{\"x\":\"{}\"}}", "\\na".repeat(escapes - VALUE)),
+            format!("{{\"x\":\"{}\"}}", "\\na".repeat((escapes - VALUE) / 2)),
             true,
         ),
-        (format!("{{\"x\":\"{}\"}}", "\\na".repeat(escapes)), false),
-        // a key with an escape is 65
+        (
+            format!("{{\"x\":\"{}\"}}", "\\na".repeat(escapes / 2)),
+            false,
+        ),
+        // such a key is 66
+        (
+            format!("{{\"te\\u0078t\":\"{}\"}}", "\\n".repeat(escapes - 66)),
+            true,
+        ),
         (
             format!("{{\"te\\u0078t\":\"{}\"}}", "\\n".repeat(escapes - 65)),
-            true,
-        ),
-        (
-            format!("{{\"te\\u0078t\":\"{}\"}}", "\\n".repeat(escapes - 64)),
             false,
         ),
         (
