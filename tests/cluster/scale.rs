@@ -40,6 +40,7 @@ const GONE: &str = r#"{"type": "ERROR", "object": {"kind": "Status", "apiVersion
 struct Played {
     nodes: usize,
     pods: usize,
+    pod: fn(usize, usize) -> Value,
     ends: watch::Receiver<u32>,
 }
 
@@ -71,7 +72,7 @@ impl Played {
         let plural = uri.path().rsplit('/').next().unwrap_or_default();
         let (count, object): (usize, fn(usize, usize) -> Value) = match plural {
             "nodes" => (self.nodes, node),
-            "pods" => (self.pods, pod),
+            "pods" => (self.pods, self.pod),
             "gpupools" => (1, pool),
             "workloadclasses" => (1, class),
             "namespaces" | "deviceclasses" => (0, pool),
@@ -154,6 +155,13 @@ fn class(_: usize, _: usize) -> Value {
     })
 }
 
+/// As large as the annotations of a Pod may be.
+fn large_pod(i: usize, nodes: usize) -> Value {
+    let mut pod = pod(i, nodes);
+    pod["metadata"]["annotations"] = json!({"example.com/what-else": padding(256_000)});
+    pod
+}
+
 /// A kubeconfig for a server without TLS.
 fn kubeconfig(server: SocketAddr) -> tempfile::NamedTempFile {
     let config = json!({
@@ -179,7 +187,13 @@ async fn has(berth: &Berth, line: &str) {
 async fn footprint_of_ten_thousand_nodes_and_a_hundred_thousand_pods_is_bounded() {
     let (nodes, pods) = (times(500, 10_000), times(5_000, 100_000));
     let (end, ends) = watch::channel(0);
-    let server = Played { nodes, pods, ends }.serve().await;
+    let played = Played {
+        nodes,
+        pods,
+        pod,
+        ends,
+    };
+    let server = played.serve().await;
     let file = kubeconfig(server);
     let began = Instant::now();
     let berth = Berth::serve(&[
@@ -214,4 +228,35 @@ async fn footprint_of_ten_thousand_nodes_and_a_hundred_thousand_pods_is_bounded(
         assert!(steady < STEADY && after < STEADY, "{steady}, {after} MiB");
         assert!(peak_after < PEAK, "{peak_after} MiB");
     }
+}
+
+/// Anybody who may create Pods may fill their annotations. 256 MiB is the limit of the chart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn footprint_of_pods_with_all_the_annotations_that_they_may_have_is_bounded() {
+    let pods = 600;
+    let (_end, ends) = watch::channel(0);
+    let played = Played {
+        nodes: 10,
+        pods,
+        pod: large_pod,
+        ends,
+    };
+    let file = kubeconfig(played.serve().await);
+    let berth = Berth::serve(&[
+        "--table-source=cluster",
+        "--kubeconfig",
+        arg(file.path()),
+        "--tls-self-signed",
+        "--status=off",
+        "--events=off",
+        "--drain-period=0s",
+    ]);
+    let allocated = format!(
+        "berth_pool_gpus{{pool=\"all\",state=\"allocated\"}} {}\n",
+        pods.div_ceil(ONE_OF)
+    );
+    has(&berth, &allocated).await;
+    let peak = berth.peak_memory();
+    println!("{pods} Pods of 256 kB: {peak} MiB at most");
+    assert!(peak < PEAK, "{peak} MiB");
 }

@@ -30,6 +30,18 @@ pub struct PodView {
     pub status: PodStatusView,
 }
 
+impl PodView {
+    /// The same without what is not counted and may be large: who wrote which field, and annotations but one.
+    #[must_use]
+    pub fn slim(mut self) -> Self {
+        self.metadata.managed_fields = None;
+        if let Some(annotations) = &mut self.metadata.annotations {
+            annotations.retain(|key, _| key == POOL_ANNOTATION);
+        }
+        self
+    }
+}
+
 /// A Pod's spec, as far as it is counted.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -44,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const UNFINISHED: &str = "status.phase!=Succeeded,status.phase!=Failed";
 /// A Node is large: its images and conditions.
 const NODES_IN_A_PAGE: u32 = 250;
+/// A Pod may be larger: its annotations alone may have 256 KiB, and whoever may create Pods can fill them.
+const PODS_IN_A_PAGE: u32 = 50;
 
 /// What comes to the task that counts.
 enum News {
@@ -88,6 +90,17 @@ struct Counting {
     synced: watch::Sender<bool>,
 }
 
+/// What waits to be counted is small, whatever a Pod's author writes into it.
+fn slim(seen: Seen<PodView>) -> News {
+    News::Pod(seen.map(|event| match event {
+        Event::Apply(pod) => Event::Apply(pod.slim()),
+        Event::Delete(pod) => Event::Delete(pod.slim()),
+        Event::InitApply(pod) => Event::InitApply(pod.slim()),
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+    }))
+}
+
 /// Watches, and counts.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
@@ -104,8 +117,8 @@ pub(super) fn start(
     let classes = Api::all(client.clone());
     let pages = config().page_size(NODES_IN_A_PAGE);
     tasks.spawn(contact("Node").follow(nodes, pages, news.clone(), News::Node));
-    let unfinished = config().fields(UNFINISHED);
-    tasks.spawn(contact("Pod").follow(pods, unfinished, news.clone(), News::Pod));
+    let unfinished = config().fields(UNFINISHED).page_size(PODS_IN_A_PAGE);
+    tasks.spawn(contact("Pod").follow(pods, unfinished, news.clone(), slim));
     tasks.spawn(contact("DeviceClass").optional().follow(
         classes,
         config(),
