@@ -104,13 +104,14 @@ impl Figures {
             micros(self.scan_ns),
             self.ratio_scan,
         );
-        text.push_str(&match self.idiom_ns.zip(self.ratio_idiom) {
+        let usual = match self.idiom_ns.zip(self.ratio_idiom) {
             Some((nanos, ratio)) => format!(
                 "kube-rs   p50 {:.1} µs: berth is {ratio:.0} times faster than the usual way\n",
                 micros(nanos)
             ),
             None => "kube-rs   the usual way cannot read this review\n".to_owned(),
-        });
+        };
+        text.push_str(&usual);
         if let Some(compared) = &self.compared {
             let line = format!(
                 "compared  p50 {:.1} µs and {:.2} scans then: {:.2} times as many scans now\n",
