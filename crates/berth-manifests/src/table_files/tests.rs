@@ -64,7 +64,7 @@ fn every_diagnostic_names_its_line_and_what_to_change() {
         ),
         (
             class("  pools: [{name: q}]"),
-            "t.yaml:10:18: there is no GPUPool \"q\"; did you mean \"p\"?",
+            "t.yaml:10:18: there is no GPUPool \"q\"; the pools are p",
         ),
         (
             class("  pools: [{name: p}]\n  gpus: {max: many}"),
