@@ -274,11 +274,8 @@ async fn two_replicas_leave_none_pending_that_could_run() {
 async fn prices(homelab: &Homelab, replicas: &Replicas<'_>, class: &str) -> [Duration; 2] {
     let ca = std::fs::read_to_string(homelab.control_plane().path("ca.crt")).expect("a CA");
     let holder = holder(replicas).await.webhook;
-    let addresses = replicas.serving().iter().map(|it| it.webhook);
-    let other = addresses
-        .filter(|it| *it != holder)
-        .next()
-        .expect("another");
+    let mut addresses = replicas.serving().iter().map(|it| it.webhook);
+    let other = addresses.find(|it| *it != holder).expect("another");
     let review = json!({
         "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
         "request": {
