@@ -12,6 +12,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 use crate::{
+    fleet::{Change, Fleet, Kind, NodeView, PodView},
     labels::Labels,
     live::{Choice, Live, Plan, Room, Wish},
     manifest::{Document, Manifest},
@@ -89,6 +90,24 @@ pub fn table(documents: &[Document]) -> AllocationTable {
 /// The view of a table of the documents, as files know it.
 pub fn view(documents: &[Document]) -> View {
     table(documents).into()
+}
+
+/// A fleet that has listed these Nodes and Pods.
+pub fn listed(mut fleet: Fleet, nodes: &[Value], pods: &[Value]) -> Fleet {
+    for kind in [Kind::Node, Kind::Pod] {
+        fleet.apply(&Change::RelistBegins(kind));
+        fleet.apply(&Change::RelistEnds(kind));
+    }
+    for node in nodes {
+        let node: NodeView = serde_json::from_value(node.clone()).unwrap();
+        fleet.apply(&Change::Node(Box::new(node.seen())));
+    }
+    for pod in pods {
+        let pod: PodView = serde_json::from_value(pod.clone()).unwrap();
+        let seen = pod.seen(CLASS_LABEL, None).expect("not finished");
+        fleet.apply(&Change::Pod(Box::new(seen)));
+    }
+    fleet
 }
 
 /// One class `c` of one pool `p`: node `p-node`, AMD, no taint.

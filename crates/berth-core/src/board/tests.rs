@@ -13,7 +13,7 @@ use crate::{
     outcome::Reason,
     review::review,
     table::Settings,
-    testing::{self, review_of},
+    testing::{self, listed, review_of},
 };
 
 fn object(name: &str, spec: Value) -> DynamicObject {
@@ -37,21 +37,8 @@ fn compiled(pools: &[DynamicObject], classes: &[DynamicObject]) -> Compiled {
 }
 
 fn fleet(compiled: &Compiled, nodes: &[Value], pods: &[Value]) -> Fleet {
-    let mut fleet = Fleet::new(Arc::clone(&compiled.table)).with_pod_names();
-    for kind in [Kind::Node, Kind::Pod] {
-        fleet.apply(&Change::RelistBegins(kind));
-        fleet.apply(&Change::RelistEnds(kind));
-    }
-    for node in nodes {
-        let node: NodeView = serde_json::from_value(node.clone()).expect("a Node");
-        fleet.apply(&Change::Node(Box::new(node.seen())));
-    }
-    for pod in pods {
-        let pod: PodView = serde_json::from_value(pod.clone()).expect("a Pod");
-        let seen = pod.seen("berth.dev/workload-class", None);
-        fleet.apply(&Change::Pod(Box::new(seen.expect("not finished"))));
-    }
-    fleet
+    let fleet = Fleet::new(Arc::clone(&compiled.table)).with_pod_names();
+    listed(fleet, nodes, pods)
 }
 
 fn node(name: &str, pool: &str, gpus: u32) -> Value {

@@ -7,11 +7,7 @@ use kube_core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{
-    fleet::{Change, Kind, NodeView, PodView},
-    objects::compile_each,
-    table::Settings,
-};
+use crate::{fleet::Change, objects::compile_each, table::Settings, testing::listed};
 
 fn object(name: &str, spec: Value) -> DynamicObject {
     let object = json!({"metadata": {"name": name, "generation": 3, "uid": "u"}, "spec": spec});
@@ -29,23 +25,8 @@ fn compiled(pool: Value) -> Compiled {
 }
 
 fn fleet(compiled: &Compiled, nodes: &[Value], pods: &[Value]) -> Fleet {
-    let mut fleet = Fleet::new(Arc::clone(&compiled.table));
-    for kind in [Kind::Node, Kind::Pod] {
-        fleet.apply(&Change::RelistBegins(kind));
-        fleet.apply(&Change::RelistEnds(kind));
-    }
-    for node in nodes {
-        let node: NodeView = serde_json::from_value(node.clone()).expect("a Node");
-        fleet.apply(&Change::Node(Box::new(node.seen())));
-    }
-    for pod in pods {
-        let pod: PodView = serde_json::from_value(pod.clone()).expect("a Pod");
-        let seen = pod
-            .seen("berth.dev/workload-class", None)
-            .expect("not finished");
-        fleet.apply(&Change::Pod(Box::new(seen)));
-    }
-    fleet
+    let fleet = Fleet::new(Arc::clone(&compiled.table));
+    listed(fleet, nodes, pods)
 }
 
 fn node(name: &str, change: Value) -> Value {
