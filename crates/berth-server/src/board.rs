@@ -24,7 +24,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use crate::state::ServerState;
+use crate::{process::host, state::ServerState};
 use berth_core::{
     board::{Board as Shown, Decided, Known},
     fleet::Fleet,
@@ -240,11 +240,6 @@ impl Board {
         let decisions = &self.0.decisions;
         decisions.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn host() -> String {
-    let system = rustix::system::uname();
-    system.nodename().to_string_lossy().into_owned()
 }
 
 impl fmt::Debug for Inner {

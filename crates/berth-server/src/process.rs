@@ -18,6 +18,12 @@ const OTHER_FILES: u64 = 128;
 /// Clock ticks in a second, as `/proc` counts them: the same on every Linux.
 const TICKS: f64 = 100.0;
 
+/// The host's name, which is the Pod's.
+pub(crate) fn host() -> String {
+    let system = rustix::system::uname();
+    system.nodename().to_string_lossy().into_owned()
+}
+
 /// Raises the soft limit of open files to the hard one, and says where that is too few for so many connections. The soft
 /// one is for programs that use `select`, as systemd says of it.
 pub fn raise_open_files(connections: usize) {

@@ -163,6 +163,17 @@ fn time(at: Timestamp) -> Markup {
     }
 }
 
+/// The first row of a table.
+fn head(columns: &[&str]) -> Markup {
+    html! {
+        thead role="rowgroup" {
+            tr role="row" {
+                @for column in columns { th scope="col" role="columnheader" { (column) } }
+            }
+        }
+    }
+}
+
 /// How many are not shown, and where they are.
 fn more<T>(bounded: &Bounded<T>, what: &str, command: Option<&str>) -> Markup {
     html! {

@@ -2,25 +2,23 @@
 
 use maud::{Markup, html};
 
-use super::{more, name};
+use super::{head, more, name};
 use berth_core::board::{Board, ClassRow, Gpus, Step};
 
 pub(super) fn part(board: &Board) -> Markup {
     let is_counted = board.gpus == Gpus::Counted;
+    let columns: &[&str] = if is_counted {
+        &["Class", "Pools, in order", "GPUs of a Pod", "Pods"]
+    } else {
+        &["Class", "Pools, in order", "GPUs of a Pod"]
+    };
     html! {
         h2 #classes-title { "Classes" }
         @if board.classes.is_empty() {
             p { "The table has no WorkloadClass: every Pod that names a class is denied." }
         } @else {
             table role="table" aria-labelledby="classes-title" {
-                thead role="rowgroup" {
-                    tr role="row" {
-                        th scope="col" role="columnheader" { "Class" }
-                        th scope="col" role="columnheader" { "Pools, in order" }
-                        th scope="col" role="columnheader" { "GPUs of a Pod" }
-                        @if is_counted { th scope="col" role="columnheader" { "Pods" } }
-                    }
-                }
+                (head(columns))
                 tbody role="rowgroup" {
                     @for class in &board.classes.shown { (row(class, is_counted)) }
                 }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{Content, name, time};
+use super::{Content, head, name, time};
 use berth_core::board::{Decided, Ending};
 
 pub(super) fn part(content: &Content<'_>) -> Markup {
@@ -15,14 +15,7 @@ pub(super) fn part(content: &Content<'_>) -> Markup {
             p { "None yet." }
         } @else {
             table role="table" aria-labelledby="decisions-title" {
-                thead role="rowgroup" {
-                    tr role="row" {
-                        th scope="col" role="columnheader" { "Time" }
-                        th scope="col" role="columnheader" { "Pod" }
-                        th scope="col" role="columnheader" { "Class" }
-                        th scope="col" role="columnheader" { "Decision" }
-                    }
-                }
+                (head(&["Time", "Pod", "Class", "Decision"]))
                 tbody role="rowgroup" { @for it in content.decisions { (row(it)) } }
             }
         }

@@ -2,7 +2,7 @@
 
 use maud::{Markup, html};
 
-use super::{counted, more, name, uncounted};
+use super::{counted, head, more, name, uncounted};
 use berth_core::{
     board::{Board, Bounded, Cell, NodeRow, PoolRow},
     fleet::{Holding, NodeState, PodName},
@@ -10,6 +10,11 @@ use berth_core::{
 
 pub(super) fn part(board: &Board, is_of_files: bool) -> Markup {
     let uncounted = uncounted(board.gpus, is_of_files);
+    let columns: &[&str] = if uncounted.is_none() {
+        &["Pool", "GPUs", "Free", "Ready"]
+    } else {
+        &["Pool"]
+    };
     html! {
         h2 #pools-title { "Pools" }
         @if let Some(why) = uncounted { p.note { (why) } }
@@ -18,16 +23,7 @@ pub(super) fn part(board: &Board, is_of_files: bool) -> Markup {
             p { "The table has no GPUPool." }
         } @else {
             table role="table" aria-labelledby="pools-title" {
-                thead role="rowgroup" {
-                    tr role="row" {
-                        th scope="col" role="columnheader" { "Pool" }
-                        @if uncounted.is_none() {
-                            th scope="col" role="columnheader" { "GPUs" }
-                            th scope="col" role="columnheader" { "Free" }
-                            th scope="col" role="columnheader" { "Ready" }
-                        }
-                    }
-                }
+                (head(columns))
                 tbody role="rowgroup" {
                     @for pool in &board.pools.shown { (row(pool, uncounted.is_none())) }
                 }

@@ -24,9 +24,8 @@ use tokio::{
 use super::{
     calls::{Failure, Told, backoff, call},
     client::Clients,
-    lease,
 };
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, process::host};
 
 /// So many wait at most to be looked at, and so many to be written.
 const WAITING: usize = 1000;
@@ -75,7 +74,7 @@ pub(super) fn start(tasks: &mut JoinSet<()>, clients: &Clients, metrics: &Arc<Me
     tasks.spawn(sort(coming, news, Arc::clone(metrics)));
     let reporter = Reporter {
         controller: names::REPORTER.to_owned(),
-        instance: Some(lease::host()),
+        instance: Some(host()),
     };
     let recorder = Recorder::new(clients.calls.clone(), reporter);
     tasks.spawn(write(to_write, recorder, Arc::clone(metrics)));

@@ -17,7 +17,7 @@ use tokio::{
 
 use self::candidate::Candidate;
 use super::{WAITING, client::Clients, config, contact::Contact};
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, process::host};
 use berth_core::lease;
 
 mod candidate;
@@ -89,12 +89,6 @@ fn replica() -> String {
     // the keys of a hasher are random
     let random = RandomState::new().build_hasher().finish();
     format!("{}_{random:016x}", host())
-}
-
-/// The host's name, which is the Pod's.
-pub(super) fn host() -> String {
-    let system = rustix::system::uname();
-    system.nodename().to_string_lossy().into_owned()
 }
 
 impl Held {
