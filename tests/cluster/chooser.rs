@@ -8,10 +8,7 @@ use std::{
 
 use berth_cluster::{Certificate, Cluster, Homelab, Options, Replicas, Serving, Setup, Source};
 use k8s_openapi::api::core::v1::Pod;
-use kube::{
-    Api,
-    api::{ListParams, PostParams},
-};
+use kube::{Api, api::PostParams};
 use serde_json::{Value, json};
 use tokio::{
     task::JoinSet,
@@ -26,7 +23,7 @@ use crate::{
     },
     eventually,
     load::{Creates, Load},
-    objects::object,
+    objects::{bound, object},
 };
 
 /// So many Pods come at once.
@@ -201,24 +198,8 @@ async fn burst<T>(
 /// How many of a burst wait when the scheduler has looked at each.
 async fn waiting(cluster: &Cluster<'_>, class: &str, wanted: RangeInclusive<usize>) -> usize {
     let api: Api<Pod> = cluster.api();
-    let of_class = ListParams::default().labels(&format!("app={class}"));
-    let counts = async || {
-        let pods = api.list(&of_class).await.ok()?.items;
-        // the scheduler has said of each whether it has a place
-        let decided = pods.iter().filter(|pod| {
-            let conditions = pod
-                .status
-                .iter()
-                .flat_map(|it| it.conditions.iter().flatten());
-            conditions.clone().any(|it| it.type_ == "PodScheduled")
-        });
-        let bound = pods.iter().filter(|pod| {
-            let spec = pod.spec.as_ref();
-            spec.is_some_and(|spec| spec.node_name.is_some())
-        });
-        let (decided, bound) = (decided.count(), bound.count());
-        (pods.len() == COUNT && decided == COUNT).then_some(COUNT - bound)
-    };
+    let label = format!("app={class}");
+    let counts = async || Some(COUNT - bound(&api, &label, COUNT).await?);
     let settled = eventually(async || counts().await.filter(|it| wanted.contains(it))).await;
     match settled {
         Some(waiting) => waiting,

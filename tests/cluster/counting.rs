@@ -15,6 +15,7 @@ use crate::{
     choice::node,
     common::{client, process::Berth},
     eventually,
+    objects::bound,
     stage::{Stage, stage},
     stand::times,
 };
@@ -130,22 +131,7 @@ fn bare(name: &str, label: &str, spec: &Value) -> Pod {
 
 /// How many Pods with a label the scheduler has placed, when it has looked at each.
 async fn placed(pods: &Api<Pod>, label: &str, count: usize) -> usize {
-    let list = ListParams::default().labels(label);
-    let decided = eventually(async || {
-        let pods = pods.list(&list).await.ok()?.items;
-        let said = |pod: &&Pod| {
-            let conditions = pod
-                .status
-                .iter()
-                .flat_map(|it| it.conditions.iter().flatten());
-            conditions.clone().any(|it| it.type_ == "PodScheduled")
-        };
-        if pods.len() != count || pods.iter().filter(said).count() != count {
-            return None;
-        }
-        let bound = |pod: &&Pod| pod.spec.iter().any(|spec| spec.node_name.is_some());
-        Some(pods.iter().filter(bound).count())
-    });
+    let decided = eventually(async || bound(pods, label, count).await);
     decided
         .await
         .unwrap_or_else(|| panic!("the scheduler has not looked at each of {label}"))

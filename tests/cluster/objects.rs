@@ -7,7 +7,11 @@ use k8s_openapi::api::{
     apps::v1::Deployment,
     core::v1::{Container, Namespace, Pod, ServiceAccount},
 };
-use kube::{Api, api::PostParams, core::Status};
+use kube::{
+    Api,
+    api::{ListParams, PostParams},
+    core::Status,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
@@ -96,6 +100,21 @@ pub async fn pods_of_a_namespace(cluster: &Cluster<'_>, metadata: Value) -> Api<
         created => drop(created.expect("a service account")),
     }
     Api::namespaced(client, &name)
+}
+
+/// How many Pods with a label have a node, if there are so many and the scheduler has looked at each.
+pub async fn bound(pods: &Api<Pod>, label: &str, count: usize) -> Option<usize> {
+    let pods = pods.list(&ListParams::default().labels(label)).await.ok()?;
+    let is_decided = |pod: &Pod| {
+        let status = pod.status.iter();
+        let mut conditions = status.flat_map(|it| it.conditions.iter().flatten());
+        conditions.any(|it| it.type_ == "PodScheduled")
+    };
+    if pods.items.len() != count || !pods.iter().all(is_decided) {
+        return None;
+    }
+    let is_bound = |pod: &&Pod| pod.spec.iter().any(|spec| spec.node_name.is_some());
+    Some(pods.iter().filter(is_bound).count())
 }
 
 /// For a create that stores nothing.

@@ -174,6 +174,18 @@ fn kubeconfig(server: SocketAddr) -> tempfile::NamedTempFile {
     file
 }
 
+fn serve(kubeconfig: &tempfile::NamedTempFile) -> Berth {
+    Berth::serve(&[
+        "--table-source=cluster",
+        "--kubeconfig",
+        arg(kubeconfig.path()),
+        "--tls-self-signed",
+        "--status=off",
+        "--events=off",
+        "--drain-period=0s",
+    ])
+}
+
 /// Waits until the metrics have a line.
 async fn has(berth: &Berth, line: &str) {
     let began = Instant::now();
@@ -196,15 +208,7 @@ async fn footprint_of_ten_thousand_nodes_and_a_hundred_thousand_pods_is_bounded(
     let server = played.serve().await;
     let file = kubeconfig(server);
     let began = Instant::now();
-    let berth = Berth::serve(&[
-        "--table-source=cluster",
-        "--kubeconfig",
-        arg(file.path()),
-        "--tls-self-signed",
-        "--status=off",
-        "--events=off",
-        "--drain-period=0s",
-    ]);
+    let berth = serve(&file);
     while client::ready(berth.admin).await.0 != 200 {
         assert!(began.elapsed() < READY, "not ready");
         sleep(Duration::from_millis(20)).await;
@@ -242,15 +246,7 @@ async fn footprint_of_pods_with_all_the_annotations_that_they_may_have_is_bounde
         ends,
     };
     let file = kubeconfig(played.serve().await);
-    let berth = Berth::serve(&[
-        "--table-source=cluster",
-        "--kubeconfig",
-        arg(file.path()),
-        "--tls-self-signed",
-        "--status=off",
-        "--events=off",
-        "--drain-period=0s",
-    ]);
+    let berth = serve(&file);
     let allocated = format!(
         "berth_pool_gpus{{pool=\"all\",state=\"allocated\"}} {}\n",
         pods.div_ceil(ONE_OF)
