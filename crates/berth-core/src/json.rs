@@ -27,8 +27,8 @@ pub const ENTRIES: Bound = Bound {
     what: "entries in its lists and maps",
 };
 
-/// What a text may have of values that no rule reads and of escapes, in steps: an escape is one, what follows it another, and a value [`VALUE`]. That
-/// is more than a Pod has that can be stored, and few enough for some milliseconds.
+/// What a text may have of values that no rule reads and of escapes, in steps: an escape is one, what follows it another,
+/// and a value [`VALUE`]. That is more than a Pod has that can be stored, and few enough for some milliseconds.
 pub const STEPS: Bound = Bound {
     most: 48 * ENTRIES.most,
     what: "steps over values that no rule reads and escapes",
