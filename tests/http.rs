@@ -327,22 +327,51 @@ async fn a_large_body_is_413_and_closes() {
 }
 
 #[tokio::test]
-async fn more_than_is_passed_over_is_413_and_says_what_to_change() {
-    let body = |values: usize| {
+async fn of_a_pod_with_more_than_is_passed_over_nothing_more_is_read() {
+    let body = |place: &str, values: usize| {
         let mut review = example("vllm");
-        review["request"]["object"]["status"] = json!({"unread": vec![1; values]});
-        review.to_string()
+        *review.pointer_mut(place).expect("an object") = json!({"unread": vec![1; values]});
+        // kube-apiserver writes the object behind what tells what it is
+        let request = review["request"].as_object_mut().expect("an object");
+        let object = request.remove("object").expect("a Pod");
+        let request = review["request"].to_string();
+        let request = request.strip_suffix('}').expect("an object");
+        format!(
+            r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{request},"object":{object}}}}}"#
+        )
     };
     let most = berth_core::json::STEPS.most / berth_core::json::VALUE;
-    assert!(body(most).len() < LIMITS.max_body_bytes);
-    assert_eq!(
-        Server::new().post(body(most / 2)).await.status,
-        StatusCode::OK
+    let status = "/request/object/status";
+    assert!(body(status, most).len() < LIMITS.max_body_bytes);
+    let reply = Server::new().post(body(status, most / 2)).await;
+    assert_eq!(reply.status, StatusCode::OK);
+    let ask = async |body: String| {
+        let reply = Server::new().post(body).await;
+        assert_eq!(reply.status, StatusCode::OK);
+        let answer: Value = serde_json::from_slice(&reply.body).expect("an answer");
+        answer["response"].clone()
+    };
+    let (code, message) = denial(&ask(body(status, most)).await);
+    assert_eq!(code, 422, "{message}");
+    let says = "the Pod has more than 1572864 escapes, or a quarter as many values that no rule reads, the most that berth reads: make its longest list shorter";
+    assert!(message.starts_with(says), "{message}");
+    // what is wrong first is said, and who has no class passes
+    let first = body(status, most);
+    let other = body(status, most).replace("berth.dev/workload-class", "example.com/class");
+    assert_eq!(ask(other).await["allowed"], true);
+    let first = first.replacen("\"tolerations\":", "\"tolerations\":1,\"x\":", 1);
+    let (code, message) = denial(&ask(first).await);
+    assert_eq!(code, 400, "{message}");
+    assert!(
+        message.starts_with("spec.tolerations: expected a list"),
+        "{message}"
     );
-    let reply = Server::new().post(body(most)).await;
+
+    // it is not the Pod's
+    let reply = Server::new().post(body("/request/options", most)).await;
     assert_eq!(reply.status, StatusCode::PAYLOAD_TOO_LARGE);
-    let says = "the review has too many values (393216 at most, besides those that a rule reads) or escapes (1572864); make the Pod smaller";
     let status: Value = serde_json::from_slice(&reply.body).expect("a Status");
+    let says = "the review has more than 1572864 escapes, or a quarter as many values that no rule reads; make the Pod smaller";
     assert_eq!(status["message"], says);
 }
 

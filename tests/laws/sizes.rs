@@ -120,15 +120,10 @@ fn around() -> Value {
 fn body(place: &str, brackets: &str, one: fn(usize) -> String, bytes: usize) -> Vec<u8> {
     let mut pod = around();
     set(&mut pod, place);
-    let review = json!({
-        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
-        "request": {
-            "uid": "u-1", "operation": "CREATE", "namespace": "ai",
-            "resource": {"group": "", "version": "v1", "resource": "pods"},
-            "object": pod,
-        }
-    });
-    let text = review.to_string();
+    // as kube-apiserver writes it, with the object behind what it is
+    let text = format!(
+        r#"{{"kind":"AdmissionReview","apiVersion":"admission.k8s.io/v1","request":{{"uid":"u-1","resource":{{"group":"","version":"v1","resource":"pods"}},"namespace":"ai","operation":"CREATE","object":{pod}}}}}"#
+    );
     let (before, after) = text.split_once(HERE).expect("the place");
     let (open, close) = brackets.split_at(1);
     let mut body = format!("{before}{open}");

@@ -31,7 +31,7 @@ pub const ENTRIES: Bound = Bound {
 /// and a value [`VALUE`]. That is more than a Pod has that can be stored, and few enough for some milliseconds.
 pub const STEPS: Bound = Bound {
     most: 48 * ENTRIES.most,
-    what: "steps over values that no rule reads and escapes",
+    what: "escapes, or a quarter as many values that no rule reads",
 };
 
 /// A value takes as long as so many escapes.

@@ -157,7 +157,7 @@ reasons! {
     MediaType: Error 415,
     /// The body is not an `admission.k8s.io/v1` `AdmissionReview` that berth can read.
     BadReview: Error 400,
-    /// The body is larger than the limit, or has too many values.
+    /// The body is larger than the limit, or has too many values besides the Pod.
     BodyTooLarge: Error 413,
     /// The body did not arrive in time.
     BodyTooSlow: Error 408,

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    json::{self, Map, Problem, STEPS, Text, VALUE},
+    json::{self, Map, Problem, STEPS, Text},
     names::{DISABLED, INJECT_LABEL, MIRROR_ANNOTATION},
     outcome::{At, Denial, Reason, WARNINGS, Warning},
     patch,
@@ -38,8 +38,8 @@ pub enum Error {
     /// Not JSON, or not of a review's shape.
     #[error("the body is not the JSON of an AdmissionReview: {0}")]
     Json(json::Error),
-    /// More than may be passed over; an HTTP 413.
-    #[error("the review has too many values ({} at most, besides those that a rule reads) or escapes ({}); make the Pod smaller", STEPS.most / VALUE, STEPS.most)]
+    /// More than may be passed over, besides the object; an HTTP 413.
+    #[error("the review has more than {} {}; make the Pod smaller", STEPS.most, STEPS.what)]
     TooMuch,
     /// Something else.
     #[error(
@@ -158,7 +158,9 @@ fn misshapen<'a>(
     namespace: &str,
     view: &View,
 ) -> Result<Decision<'a>, Error> {
-    let Misread { error, labelled } = wrong;
+    let Misread {
+        error, labelled, ..
+    } = wrong;
     if let Problem::Duplicate(_) = error.problem() {
         return Err(Error::Json(error.located(body)));
     }

@@ -19,6 +19,7 @@ pub struct Reader<'a> {
     rest: &'a [u8],
     room: usize,
     steps: usize,
+    is_stopped: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -29,6 +30,7 @@ impl<'a> Reader<'a> {
             rest: text.as_bytes(),
             room: ENTRIES.most,
             steps: STEPS.most,
+            is_stopped: false,
         }
     }
 
@@ -46,6 +48,13 @@ impl<'a> Reader<'a> {
         };
         self.room = room;
         Ok(())
+    }
+
+    /// Reads nothing more of the text: what is open counts as closed. What was read so far can be answered.
+    #[cold]
+    pub fn stop(&mut self) {
+        self.rest = &[];
+        self.is_stopped = true;
     }
 
     /// Nothing but white space is left.
@@ -169,6 +178,7 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
                 Ok(false)
             }
+            _ if self.is_stopped => Ok(false),
             other => Err(Error::new(Problem::Expected(COMMA_OR_END), other)),
         }
     }

@@ -6,7 +6,7 @@
 )]
 
 use crate::{
-    json::{self, Map, Raw, Read, Reader, Text, object},
+    json::{self, Map, Problem, Raw, Read, Reader, STEPS, Text, object},
     pod::{Metadata, Pod, Spec, text},
     rules::Creation,
 };
@@ -68,10 +68,13 @@ pub struct Misread<'a> {
     pub error: json::Error,
     /// As much as tells whether berth has a say, where that can be read.
     pub labelled: Option<Labelled<'a>>,
+    /// Whether nothing behind it was read.
+    pub is_last: bool,
 }
 
 /// An object that is no Pod is passed over, so that the rest of the request can be read. What is large is read once: only
-/// metadata with an error in it, or behind one, is read again.
+/// metadata with an error in it, or behind one, is read again. Of one with more than is passed over, nothing more is read,
+/// and nothing of the request behind it.
 impl<'a> Read<'a> for Object<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, json::Error> {
         let start = *reader;
@@ -86,11 +89,22 @@ impl<'a> Read<'a> for Object<'a> {
             };
             return Ok(Self { pod, wrong: None });
         };
-        reader.resume(start, &error)?;
+        let resumed = reader.resume(start, &error);
+        let is_last = matches!(&resumed, Err(it) if *it.problem() == Problem::TooMany(STEPS));
+        if is_last {
+            // what follows cannot make the Pod smaller
+            reader.stop();
+        } else {
+            resumed?;
+        }
         let labelled = fields.labelled(start);
         Ok(Self {
             pod: Pod::default(),
-            wrong: Some(Box::new(Misread { error, labelled })),
+            wrong: Some(Box::new(Misread {
+                error,
+                labelled,
+                is_last,
+            })),
         })
     }
 }
@@ -193,6 +207,9 @@ impl<'a> Envelope<'a> {
     pub(super) fn request(self) -> Result<Request<'a>, Error> {
         let known = text(&self.api_version) == API_VERSION && text(&self.kind) == "AdmissionReview";
         let request = self.request.filter(|_| known).ok_or(Error::NotAReview)?;
+        if request.is_cut_short() {
+            return Err(Error::TooMuch);
+        }
         let uid = text(&request.uid).len();
         if (1..=MAX_UID).contains(&uid) {
             Ok(request)
@@ -203,6 +220,19 @@ impl<'a> Envelope<'a> {
 }
 
 impl Request<'_> {
+    /// Whether the object is too much to be read on, and stands before what tells that a Pod is created. kube-apiserver
+    /// writes it behind that.
+    fn is_cut_short(&self) -> bool {
+        let object = self.object.as_ref();
+        let wrong = object.and_then(|object| object.wrong.as_ref());
+        let is_stopped = wrong.is_some_and(|wrong| wrong.is_last);
+        let is_told = self.uid.is_some()
+            && self.resource.is_some()
+            && self.operation.is_some()
+            && self.namespace.is_some();
+        is_stopped && !is_told
+    }
+
     /// Whether a Pod is to be created: nothing else is our business (rule 27).
     pub(super) fn creates_pod(&self) -> bool {
         let pods = self.resource.as_ref().is_some_and(|resource| {
