@@ -101,14 +101,20 @@ pub fn deployment(name: &str, class: &str, replicas: u32) -> String {
     .to_string()
 }
 
-/// A Pod of a Deployment in a phase.
+/// A Pod of a Deployment in a phase. One that is Pending is one that the scheduler found no node
+/// for: any other may run a moment later.
 pub async fn pod_of(stage: &Stage, app: &str, phase: &str) -> String {
     let selector = format!("--selector=app={app}");
-    let fields = format!("--field-selector=status.phase={phase}");
+    let is_meant = |pod: &Value| {
+        let mut conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+        pod["status"]["phase"] == phase
+            && (phase != "Pending" || conditions.any(|it| it["reason"] == "Unschedulable"))
+    };
     let name = eventually(async || {
-        let names = ["get", "pods", &selector, &fields, "-o", "name"];
-        let said = stage.run(&names).await;
-        said.lines().next().map(str::to_owned)
+        let said = stage.run(&["get", "pods", &selector, "-o", "json"]).await;
+        let pods: Value = serde_json::from_str(&said).expect("JSON");
+        let found = pods["items"].as_array()?.iter().find(|it| is_meant(it))?;
+        Some(format!("pod/{}", found["metadata"]["name"].as_str()?))
     });
     name.await
         .unwrap_or_else(|| panic!("no Pod of {app} is {phase}"))
