@@ -105,9 +105,13 @@ fn pools(ledger: &Ledger, world: &World, event: u64) {
             "event {event}: {}",
             pool.name
         );
+        let largest = nodes().map(|node| offered(node, &pool.resource)).max();
+        let may_run: u64 = self::waiting(world, &pool.resource, alone)
+            .filter(|size| Some(*size) <= largest)
+            .sum();
         assert_eq!(
             survey.gpus.free,
-            allocatable.saturating_sub(allocated + waiting)
+            allocatable.saturating_sub(allocated + may_run)
         );
     }
 }
@@ -136,12 +140,20 @@ pub(crate) fn room(world: &World, resource: &str, pools: &[String], gpus: u64) -
             .chain(taken.map(|it| it.gpus))
             .collect()
     };
-    let slots = |of: &[&Pool], names: &[String]| -> i128 {
+    let slots = |of: &[&Pool], wanted: &[u64]| -> i128 {
         let places: u64 = nodes(of).into_iter().map(|node| free(node) / gpus).sum();
-        let spoilt: u64 = wanted(names).iter().map(|size| size.div_ceil(gpus)).sum();
+        let spoilt: u64 = wanted.iter().map(|size| size.div_ceil(gpus)).sum();
         i128::from(places) - i128::from(spoilt)
     };
-    if slots(&of_group, pools) >= 1 {
+    // what no node of the group offers is waited for in vain
+    let has_all = |size: &u64| {
+        let nodes = nodes(&of_group);
+        nodes
+            .into_iter()
+            .any(|node| offered(node, resource) >= *size)
+    };
+    let in_time: Vec<u64> = wanted(pools).into_iter().filter(has_all).collect();
+    if slots(&of_group, &in_time) >= 1 {
         return Room::Enough;
     }
     let without = |node: &&SeenNode| offered(node, resource) == 0;
@@ -149,7 +161,8 @@ pub(crate) fn room(world: &World, resource: &str, pools: &[String], gpus: u64) -
     let may_grow = of_group.iter().any(|pool| {
         let selected = world.nodes.values().filter(|node| selects(node, pool));
         let there: u64 = selected.map(|node| offered(node, resource)).sum();
-        let short = (-slots(&[pool], std::slice::from_ref(&pool.name))).max(0);
+        let alone = wanted(std::slice::from_ref(&pool.name));
+        let short = (-slots(&[pool], &alone)).max(0);
         let max = pool.max_gpus.map(i128::from);
         max.is_some_and(|max| i128::from(there) + (short + 1) * i128::from(gpus) <= max)
     });
@@ -158,7 +171,7 @@ pub(crate) fn room(world: &World, resource: &str, pools: &[String], gpus: u64) -
     }
     let fits = nodes(&of_group).into_iter().any(|node| free(node) >= gpus);
     let all_free: u64 = nodes(&of_group).into_iter().map(free).sum();
-    let all_wanted: u64 = wanted(pools).iter().sum();
+    let all_wanted: u64 = in_time.iter().sum();
     if fits && i128::from(all_free) - i128::from(all_wanted) >= i128::from(gpus) {
         Room::Perhaps
     } else {

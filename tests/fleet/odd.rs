@@ -169,3 +169,49 @@ fn a_pool_that_may_grow_is_chosen_as_far_as_it_may_and_a_node_counts_when_it_has
     assert!(!ledger.fleet().usable("first-0", "first"));
     assert_eq!(room(&ledger, &table, 0), Room::None);
 }
+
+#[test]
+fn a_pod_that_asks_for_more_than_any_node_has_takes_no_room_while_it_waits() {
+    let table = table(json!({}));
+    let mut ledger = ledger(&table);
+    let waits = |uid: &str, gpus: u32| {
+        Change::Pod(Box::new(SeenPod {
+            uid: uid.to_owned(),
+            namespace: "ai".to_owned(),
+            owner: "u".to_owned(),
+            class: Some("c".to_owned()),
+            pools: Some("first".to_owned()),
+            demand: vec![(NVIDIA.to_owned(), gpus)],
+            ..SeenPod::default()
+        }))
+    };
+    ledger.apply(&Change::Node(Box::new(node("first", NVIDIA, 4))));
+    ledger.apply(&waits("too large", 5));
+    assert_eq!(room(&ledger, &table, 0), Room::Enough);
+    let gpus = ledger.fleet().survey()[0].gpus;
+    assert_eq!((gpus.waiting, gpus.free), (5, 4));
+    ledger.apply(&waits("fits", 4));
+    assert_eq!(room(&ledger, &table, 0), Room::None);
+    ledger.apply(&Change::PodGone {
+        uid: "fits".to_owned(),
+    });
+
+    // a larger node has come, and with it room for that Pod alone
+    let larger = SeenNode {
+        name: "first-1".to_owned(),
+        ..node("first", NVIDIA, 5)
+    };
+    ledger.apply(&Change::Node(Box::new(larger)));
+    for (gpus, expected) in [(1, Room::Enough), (4, Room::Perhaps)] {
+        let class = table.class("c").expect("there");
+        assert_eq!(ledger.room(&class.groups[0], gpus), expected, "{gpus}");
+    }
+    assert_eq!(ledger.fleet().survey()[0].gpus.free, 4);
+
+    // what may grow may get a larger node, so what waits counts against its bound
+    let table = self::table(json!({"autoscaling": {"maxGPUs": 5}}));
+    let mut ledger = self::ledger(&table);
+    assert_eq!(room(&ledger, &table, 0), Room::Unknown);
+    ledger.apply(&waits("first to come", 5));
+    assert_eq!(room(&ledger, &table, 0), Room::None);
+}

@@ -125,17 +125,16 @@ impl Ledger {
         }
         let counted = &set.counted;
         let taken = self.taken.get(id as usize);
-        if counted.slots(gpus, taken) >= 1 {
+        let most = counted.largest_node();
+        if counted.slots(gpus, taken, most) >= 1 {
             return Room::Enough;
         }
-        if (set.is_provided && counted.without > 0) || self.may_grow(set, gpus) {
+        if (set.is_provided && counted.empty_nodes() > 0) || self.may_grow(set, gpus) {
             return Room::Unknown;
         }
         let itself = |size: u64| size;
-        let free = counted.free.sum(itself)
-            - counted.waiting.sum(itself)
-            - taken.map_or(0, |it| it.sum(itself));
-        if counted.free.largest() >= gpus && free >= i128::from(gpus) {
+        let free = counted.free.sum(itself) - counted.wanted(taken, most, itself);
+        if u64::from(counted.free.largest()) >= gpus && free >= i128::from(gpus) {
             Room::Perhaps
         } else {
             Room::None
@@ -143,14 +142,14 @@ impl Ledger {
     }
 
     /// Whether an autoscaler may add a node to one of the pools: what the nodes offer that are there, what waits and finds
-    /// no place on them, and this Pod's GPUs are within the pool's bound.
+    /// no place on them, and this Pod's GPUs are within the pool's bound. A node that comes may be larger than those.
     fn may_grow(&self, set: &Set, gpus: u64) -> bool {
         self.fleet.pools_of(set).any(|pool| {
             let (Some(max), Some(alone)) = (pool.max_gpus, self.fleet.set(pool.set)) else {
                 return false;
             };
             let taken = self.taken.get(pool.set as usize);
-            let short = (-alone.counted.slots(gpus, taken)).max(0);
+            let short = (-alone.counted.slots(gpus, taken, u32::MAX)).max(0);
             let gpus = i128::from(gpus);
             i128::from(pool.selected) + short * gpus + gpus <= i128::from(max)
         })

@@ -57,7 +57,8 @@ pub struct GpuCounts {
     pub allocated: u64,
     /// GPUs that Pods ask for which may run here, and have no node yet.
     pub waiting: u64,
-    /// What is left: allocatable less allocated and waiting.
+    /// What is left: allocatable less allocated and waiting. A Pod that asks for more than any of the nodes offers takes
+    /// none.
     pub free: u64,
 }
 

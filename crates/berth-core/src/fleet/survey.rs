@@ -76,8 +76,13 @@ impl Fleet {
             return PoolSurvey::default();
         };
         let counted = &set.counted;
-        let waiting = u64::try_from(counted.waiting.sum(|it| it)).unwrap_or_default();
-        let taken = counted.allocated.saturating_add(waiting);
+        let waiting_within = |most: u32| {
+            let sum = counted.wanted(None, most, |size| size);
+            u64::try_from(sum).unwrap_or_default()
+        };
+        let waiting = waiting_within(u32::MAX);
+        let may_run = waiting_within(counted.largest_node());
+        let taken = counted.allocated.saturating_add(may_run);
         PoolSurvey {
             name: pool.name.clone(),
             gpus: GpuCounts {
@@ -86,7 +91,7 @@ impl Fleet {
                 waiting,
                 free: counted.allocatable.saturating_sub(taken),
             },
-            without: counted.without,
+            without: counted.empty_nodes(),
             is_provided: set.is_provided,
             may_grow_by: pool
                 .max_gpus
