@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load cold scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ bench-cluster: ## measure a create on a real API server with berth, a constant a
 load: ## measure the server with berth and with a constant answer: about 3 minutes
 	cargo build --locked --release
 	cargo run --locked --release --quiet -p xtask --bin load
+
+cold: ## measure a review that comes alone, part by part, beside a constant answer: about 4 minutes
+	cargo build --locked --release -p berth -p xtask --bin berth --bin cold
+	cargo run --locked --release --quiet -p xtask --bin cold
 
 scale: ## measure berth preview and the YAML parser alone on 100 to 10,000 documents: seconds
 	cargo build --locked --release -p berth -p xtask --bin berth --bin scale

@@ -9,16 +9,13 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
-    net::{SocketAddr, TcpListener},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    net::SocketAddr,
+    process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::post};
-use axum_server::tls_rustls::RustlsConfig;
+use axum::body::Bytes;
 use rcgen::{
     CertificateParams, KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_ED25519,
 };
@@ -26,10 +23,9 @@ use reqwest::Certificate;
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     crypto::ring::default_provider,
-    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer},
 };
-
-type Failure = Box<dyn std::error::Error + Send + Sync>;
+use xtask::servers::{Failure, Place, Server, constant, example, runtime};
 
 /// Reviews for each server and load.
 const REVIEWS: usize = 20_000;
@@ -39,12 +35,6 @@ const LONGEST: Duration = Duration::from_secs(30);
 const TURNS: usize = 3;
 /// Full handshakes for each certificate type.
 const HANDSHAKES: u32 = 1_000;
-
-/// A server in a process of its own, so that its CPU time is its own.
-struct Server {
-    child: Child,
-    address: SocketAddr,
-}
 
 #[derive(Default)]
 struct Measured {
@@ -63,66 +53,17 @@ fn main() -> Result<(), Failure> {
     }
 }
 
-fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
-    tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-}
-
-/// The floor: reads the whole body, and answers what the environment says.
-async fn constant() -> Result<(), Failure> {
-    let read = |name| env::var(name).map(fs::read);
-    let (cert, key, answer) = (read("CERT")??, read("KEY")??, read("ANSWER")??);
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_no_client_auth()
-        .with_single_cert(
-            vec![CertificateDer::from_pem_slice(&cert)?],
-            PrivateKeyDer::from_pem_slice(&key)?,
-        )?;
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    config.send_tls13_tickets = 0;
-    let answer = Bytes::from(answer);
-    let handler = async move |_: Bytes| ([(CONTENT_TYPE, "application/json")], answer.clone());
-    let listener = TcpListener::bind("127.0.0.1:0")?;
-    eprintln!(
-        "{}",
-        serde_json::json!({"message": "listening", "webhook": listener.local_addr()?})
-    );
-    axum_server::from_tcp(listener)?
-        .acceptor(axum_server::tls_rustls::RustlsAcceptor::new(
-            RustlsConfig::from_config(Arc::new(config)),
-        ))
-        .serve(
-            Router::new()
-                .route("/mutate", post(handler))
-                .into_make_service(),
-        )
-        .await?;
-    Ok(())
-}
-
 fn load() -> Result<(), Failure> {
-    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../.."));
-    let folder = tempfile::tempdir()?;
-    let berth = root.join("target/release/berth");
-    let certs = Command::new(&berth)
-        .args(["certs", "dev", "--out"])
-        .arg(folder.path())
-        .stderr(Stdio::null())
-        .status()?;
-    if !certs.success() {
-        return Err("berth certs dev failed".into());
-    }
-    let body = fs::read(root.join("examples/reviews/vllm-replicaset.json"))?;
+    let place = Place::new()?;
+    let body = fs::read(example("reviews/vllm-replicaset.json"))?;
     let body: Vec<u8> = serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&body)?)?;
-    let ca = fs::read(folder.path().join("ca.crt"))?;
+    let ca = fs::read(place.file("ca.crt"))?;
     let runtime = runtime()?;
 
-    let real = Server::berth(&berth, &root, folder.path())?;
+    let real = Server::start(&mut place.berth(None))?;
     let answer = runtime.block_on(one(&client(&ca)?, real.address, &body))?;
-    fs::write(folder.path().join("answer.json"), &answer)?;
-    let floor = Server::constant(folder.path())?;
+    fs::write(place.file("answer.json"), &answer)?;
+    let floor = Server::start(&mut place.this("constant", None)?)?;
 
     println!(
         "a review of {} bytes, an answer of {}",
@@ -137,7 +78,7 @@ fn load() -> Result<(), Failure> {
         for _ in 0..TURNS {
             for (server, all) in [&real, &floor].into_iter().zip(&mut measured) {
                 let part =
-                    runtime.block_on(server.load(&client(&ca)?, &body, connections, rate))?;
+                    runtime.block_on(reviews(server, &client(&ca)?, &body, connections, rate))?;
                 all.add(part);
             }
         }
@@ -155,125 +96,51 @@ fn load() -> Result<(), Failure> {
     runtime.block_on(handshakes())
 }
 
-impl Server {
-    fn berth(berth: &Path, root: &Path, certs: &Path) -> Result<Self, Failure> {
-        let mut command = Command::new(berth);
-        command
-            .args([
-                "serve",
-                "--bind",
-                "127.0.0.1:0",
-                "--admin-bind",
-                "127.0.0.1:0",
-                "--table",
-            ])
-            .arg(root.join("examples/homelab.yaml"))
-            .arg("--tls-cert")
-            .arg(certs.join("tls.crt"))
-            .arg("--tls-key")
-            .arg(certs.join("tls.key"));
-        Self::start(&mut command)
-    }
-
-    fn constant(folder: &Path) -> Result<Self, Failure> {
-        let mut command = Command::new(env::current_exe()?);
-        command
-            .arg("constant")
-            .env("CERT", folder.join("tls.crt"))
-            .env("KEY", folder.join("tls.key"))
-            .env("ANSWER", folder.join("answer.json"));
-        Self::start(&mut command)
-    }
-
-    fn start(command: &mut Command) -> Result<Self, Failure> {
-        let mut child = command.stderr(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stderr.take().ok_or("piped")?).lines();
-        let address = loop {
-            let line = lines.next().ok_or("the server ended")??;
-            let event: serde_json::Value = serde_json::from_str(&line).map_err(|_| line.clone())?;
-            if let Some(address) = event["webhook"].as_str() {
-                break address.parse()?;
-            }
-        };
-        // the log is written for someone
-        std::thread::spawn(move || lines.for_each(drop));
-        Ok(Self { child, address })
-    }
-
-    async fn load(
-        &self,
-        client: &reqwest::Client,
-        body: &[u8],
-        connections: usize,
-        rate: Option<u64>,
-    ) -> Result<Measured, Failure> {
-        let before = self.cpu()?;
-        let until = Instant::now() + LONGEST;
-        let each = REVIEWS / TURNS / connections;
-        let tasks: Vec<_> = (0..connections)
-            .map(|i| {
-                let (client, body, address) = (client.clone(), body.to_vec(), self.address);
-                let pause =
-                    rate.map(|rate| Duration::from_micros(1_000_000 * connections as u64 / rate));
-                tokio::spawn(async move {
-                    let mut measured = Measured::default();
-                    let mut next = tokio::time::Instant::now()
-                        + pause.unwrap_or_default() * u32::try_from(i).unwrap_or(0) / 4;
-                    for _ in 0..each {
-                        if Instant::now() > until {
-                            break;
-                        }
-                        if let Some(pause) = pause {
-                            tokio::time::sleep_until(next).await;
-                            next += pause;
-                        }
-                        let started = Instant::now();
-                        match one(&client, address, &body).await {
-                            Ok(_) => measured.latencies.push(started.elapsed()),
-                            Err(_) => measured.errors += 1,
-                        }
+/// Sends reviews over some connections, as fast as they can or at a rate.
+async fn reviews(
+    server: &Server,
+    client: &reqwest::Client,
+    body: &[u8],
+    connections: usize,
+    rate: Option<u64>,
+) -> Result<Measured, Failure> {
+    let before = server.cpu()?;
+    let until = Instant::now() + LONGEST;
+    let each = REVIEWS / TURNS / connections;
+    let tasks: Vec<_> = (0..connections)
+        .map(|i| {
+            let (client, body, address) = (client.clone(), body.to_vec(), server.address);
+            let pause =
+                rate.map(|rate| Duration::from_micros(1_000_000 * connections as u64 / rate));
+            tokio::spawn(async move {
+                let mut measured = Measured::default();
+                let mut next = tokio::time::Instant::now()
+                    + pause.unwrap_or_default() * u32::try_from(i).unwrap_or(0) / 4;
+                for _ in 0..each {
+                    if Instant::now() > until {
+                        break;
                     }
-                    measured
-                })
+                    if let Some(pause) = pause {
+                        tokio::time::sleep_until(next).await;
+                        next += pause;
+                    }
+                    let started = Instant::now();
+                    match one(&client, address, &body).await {
+                        Ok(_) => measured.latencies.push(started.elapsed()),
+                        Err(_) => measured.errors += 1,
+                    }
+                }
+                measured
             })
-            .collect();
-        let mut all = Measured::default();
-        for task in tasks {
-            all.add(task.await?);
-        }
-        all.cpu = self.cpu()?.saturating_sub(before);
-        all.resident_kib = self.resident_kib()?;
-        Ok(all)
+        })
+        .collect();
+    let mut all = Measured::default();
+    for task in tasks {
+        all.add(task.await?);
     }
-
-    /// User and system time so far, by ticks of 10 ms.
-    fn cpu(&self) -> Result<Duration, Failure> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let fields: Vec<&str> = stat
-            .rsplit_once(')')
-            .ok_or("no stat")?
-            .1
-            .split_whitespace()
-            .collect();
-        let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
-        Ok(Duration::from_millis(ticks * 10))
-    }
-
-    fn resident_kib(&self) -> Result<u64, Failure> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        Ok(line
-            .and_then(|line| line.split_whitespace().next())
-            .ok_or("no VmRSS")?
-            .parse()?)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+    all.cpu = server.cpu()?.saturating_sub(before);
+    all.resident_kib = server.resident_kib()?;
+    Ok(all)
 }
 
 impl Measured {

@@ -1,0 +1,3 @@
+//! What the measuring tools share: the servers that they measure, each in a process of its own.
+
+pub mod servers;
