@@ -1,6 +1,7 @@
 //! Events, as a real API server takes them and kubectl shows them.
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::{
     common::client,
@@ -168,6 +169,42 @@ async fn without_the_right_pods_are_placed_and_the_log_says_it_once() {
     has_pods(&stage, "off", 2).await;
     let metrics = client::get(off.admin, "/metrics").await;
     assert!(!metrics.contains("berth_events_total{"), "{metrics}");
+}
+
+/// Nobody checks the name of a Pod's owner, and an Event with such a name is not taken.
+#[tokio::test]
+async fn an_owner_whose_name_is_none_delays_no_other_event() {
+    let Some(stage) = stage().await else { return };
+    let berth = stage.berth_called(WITHOUT_STATUS).await;
+    let forged: Vec<Value> = (0..10)
+        .map(|i| {
+            let uid = format!("00000000-0000-4000-8000-{i:012}");
+            json!({
+                "apiVersion": "v1", "kind": "Pod",
+                "metadata": {
+                    "name": format!("forged-{i}"), "labels": {"berth.dev/workload-class": "whisper"},
+                    "ownerReferences": [{
+                        "apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "Not a name/", "uid": uid, "controller": true,
+                    }],
+                },
+                "spec": {"automountServiceAccountToken": false, "containers": [{"name": "x", "image": "x"}]},
+            })
+        })
+        .collect();
+    let forged = json!({"apiVersion": "v1", "kind": "List", "items": forged});
+    stage.apply(&forged.to_string()).await;
+    let began = Instant::now();
+    all_before_is_told(&stage).await;
+    println!(
+        "the Events after 10 that are refused are there {:.1?} later",
+        began.elapsed()
+    );
+    let metrics = client::get(berth.admin, "/metrics").await;
+    let refused = "berth_events_total{result=\"refused\"} 10\n";
+    assert!(
+        metrics.contains(refused) && !metrics.contains("result=\"failed\""),
+        "{metrics}"
+    );
 }
 
 /// Waits until an object is told something: type and note.

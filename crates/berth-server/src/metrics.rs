@@ -297,7 +297,7 @@ impl Metrics {
             self.reservations_expired.clone(),
         );
         self.pools.register(r);
-        let help = "Events about the owners of Pods and our objects, by result; dropped are those for which there was no room";
+        let help = "Events about the owners of Pods and our objects, by result; dropped are those for which there was no room, refused those that the API server does not take";
         r.register("events", help, self.events.clone());
         let help = "Reviews with a choice between pools that another replica should decide: answered by it, failed, or skipped since none could be asked; all but the answered are decided here";
         r.register("forwards", help, self.forwards.clone());

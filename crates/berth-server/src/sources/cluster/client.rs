@@ -27,7 +27,7 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// also one from the pool, on which a request would else wait until TCP gives up (fact 14).
 const SILENCE: Duration = Duration::from_secs(55);
 /// What kube makes of an answer that is an error and no `Status` of an API server.
-const NO_STATUS: &str = "Failed to parse error data";
+pub(super) const NO_STATUS: &str = "Failed to parse error data";
 /// What an API server answers to a question about a kind whose definition it has not: no `Status`, but its own all the same.
 const NO_KIND: &str = "404 page not found";
 /// A single call is answered at once, or not at all.

@@ -1,5 +1,6 @@
 //! Tells the controllers of Pods what was remarked on a review, and GPUPools and WorkloadClasses which of their conditions
-//! turned, as Events. Whoever remarks hands it over and goes on; what there is no room for is dropped, and counted.
+//! turned, as Events. Whoever remarks hands it over and goes on; what there is no room for is dropped, and counted. So is
+//! what the API server will never take: a Pod's author may name an owner that cannot be, and must not delay the others' Events.
 
 use std::{
     borrow::Cow,
@@ -178,6 +179,11 @@ async fn write(mut to_write: Receiver<Remarked>, recorder: Recorder, metrics: Ar
                 }
                 BETWEEN
             }
+            Err(failure) if failure.is_of_object => {
+                metrics.event("refused");
+                tracing::debug!(error = %failure, "an Event is not written, and will not be");
+                BETWEEN
+            }
             Err(failure) => {
                 metrics.event("failed");
                 tell(&failure, &mut told);
@@ -212,61 +218,4 @@ fn event(remarked: Remarked) -> Event {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn the_same_is_said_once_and_warnings_have_room_when_the_rest_has_none() {
-        let metrics = Arc::new(Metrics::default());
-        let (remarked, coming) = mpsc::channel(10 * WAITING);
-        let (news, mut to_write) = mpsc::channel(WAITING);
-        let remark = |owner: usize, reason: &'static str, is_warning| Remarked {
-            regarding: ObjectReference {
-                uid: Some(owner.to_string()),
-                ..ObjectReference::default()
-            },
-            action: REVIEWING,
-            remark: Remark {
-                reason: reason.into(),
-                is_warning,
-                note: String::new(),
-            },
-        };
-        for owner in 0..WAITING {
-            remarked
-                .send(remark(owner, "Placed", false))
-                .await
-                .expect("room");
-        }
-        for _ in 0..3 {
-            for owner in 0..4 {
-                let warning = remark(owner, "TolerationEnds", true);
-                remarked.send(warning).await.expect("room");
-            }
-        }
-        drop(remarked);
-        sort(coming, news, Arc::clone(&metrics)).await;
-        let mut found = [0, 0];
-        while let Some(Remarked { remark, .. }) = to_write.recv().await {
-            found[usize::from(remark.is_warning)] += 1;
-        }
-        assert_eq!(found, [WAITING - FOR_WARNINGS, 4]);
-        let text = metrics.text().expect("text");
-        let dropped = format!("berth_events_total{{result=\"dropped\"}} {FOR_WARNINGS}\n");
-        assert!(text.contains(&dropped), "{text}");
-    }
-
-    #[test]
-    fn what_was_said_is_said_again_after_a_time_and_as_many_are_kept_as_may_be() {
-        let mut said = Said::default();
-        let now = Instant::now();
-        for owner in 0..KEPT {
-            assert!(said.has_room(now));
-            said.0.insert((owner.to_string(), "Placed".into()), now);
-        }
-        let about = ("7".to_owned(), "Placed".into());
-        assert!(said.was_said(&about, now) && !said.has_room(now));
-        let later = now + QUIET;
-        assert!(!said.was_said(&about, later) && said.has_room(later));
-    }
-}
+mod tests;
