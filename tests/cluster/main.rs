@@ -59,6 +59,7 @@ mod holes;
 mod install;
 mod large;
 mod load;
+mod named;
 mod neighbour;
 mod objects;
 mod opt_out;

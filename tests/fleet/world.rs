@@ -18,6 +18,7 @@ use crate::{
     tables::{AMD, NVIDIA},
 };
 
+const NAMESPACES: [&str; 4] = ["ai", "ai", "ai", "lab"];
 const OWNERS: [&str; 3] = ["rs-1", "rs-2", "pod-"];
 const CLASSES: [&str; 4] = ["x", "y", "z", "w"];
 const RESOURCES: [&str; 3] = [NVIDIA, AMD, "example.com/other"];
@@ -78,6 +79,8 @@ pub(crate) struct World {
     at: usize,
     pub(crate) nodes: BTreeMap<String, SeenNode>,
     pub(crate) pods: BTreeMap<String, SeenPod>,
+    /// The classes that namespaces name.
+    classes: BTreeMap<String, String>,
     pub(crate) provided: BTreeSet<String>,
     pub(crate) listed: [bool; 2],
     /// What a list in progress has had.
@@ -93,6 +96,7 @@ impl World {
             at: 0,
             nodes: BTreeMap::new(),
             pods: BTreeMap::new(),
+            classes: BTreeMap::new(),
             provided: BTreeSet::new(),
             listed: [false; 2],
             list: [None, None],
@@ -109,7 +113,7 @@ impl World {
     pub(crate) fn event(&mut self, dice: &mut Dice) -> Event {
         let kind = dice.pick(&[Kind::Node, Kind::Pod]);
         Event::Change(match dice.below(200) {
-            0..60 => Change::Pod(Box::new(pod(dice))),
+            0..60 => Change::Pod(Box::new(self.pod(dice))),
             60..85 => Change::PodGone { uid: uid(dice) },
             85..115 => Change::Node(Box::new(node(dice))),
             115..120 => Change::NodeGone {
@@ -126,7 +130,12 @@ impl World {
                 self.at = 1 - self.at;
                 return Event::Table;
             }
-            136..150 => return Event::Time(Duration::from_millis(dice.below(900))),
+            136..140 => {
+                let changed = dice.pick(&NAMESPACES);
+                let class = dice.percent(60).then(|| dice.pick(&CLASSES).to_owned());
+                Change::NamespaceClasses(vec![(changed.to_owned(), class)])
+            }
+            140..150 => return Event::Time(Duration::from_millis(dice.below(900))),
             _ => {
                 return Event::Choice(Wanted {
                     owner: dice.pick(&OWNERS),
@@ -151,7 +160,7 @@ impl World {
             }
             Change::Pod(pod) => {
                 self.in_list(Kind::Pod, &pod.uid);
-                let is_kept = !pod.demand.is_empty() || pod.class.is_some();
+                let is_kept = !pod.demand.is_empty() || pod.class.is_some() || pod.is_of_namespace;
                 let is_new = !self.pods.contains_key(&pod.uid);
                 self.pods.remove(&pod.uid);
                 if is_kept {
@@ -178,7 +187,34 @@ impl World {
                     .chain(classes.iter().filter_map(|(_, it)| it.clone()))
                     .collect();
             }
+            Change::NamespaceClasses(classes) => {
+                for (namespace, class) in classes {
+                    self.name_class(namespace, class.as_ref());
+                }
+            }
         }
+    }
+
+    fn name_class(&mut self, namespace: &str, class: Option<&String>) {
+        self.classes.remove(namespace);
+        if let Some(class) = class {
+            self.classes.insert(namespace.to_owned(), class.clone());
+        }
+        for pod in self.pods.values_mut() {
+            if pod.is_of_namespace && pod.namespace == namespace {
+                pod.class = class.cloned();
+            }
+        }
+    }
+
+    /// A Pod; some name no class, and have that of their namespace.
+    fn pod(&self, dice: &mut Dice) -> SeenPod {
+        let mut pod = pod(dice);
+        if dice.percent(30) {
+            pod.is_of_namespace = true;
+            pod.class = self.classes.get(&pod.namespace).cloned();
+        }
+        pod
     }
 
     fn in_list(&mut self, kind: Kind, name: &str) {
@@ -270,7 +306,7 @@ fn pod(dice: &mut Dice) -> SeenPod {
     SeenPod {
         uid: uid(dice),
         name: "x".to_owned(),
-        namespace: dice.pick(&["ai", "ai", "ai", "lab"]).to_owned(),
+        namespace: dice.pick(&NAMESPACES).to_owned(),
         owner: dice.pick(&OWNERS).to_owned(),
         class: if dice.percent(5) {
             Some("unknown".to_owned())
@@ -282,6 +318,7 @@ fn pod(dice: &mut Dice) -> SeenPod {
         nominated: maybe(dice, 10, nominated),
         is_gated: dice.percent(10),
         is_leaving: dice.percent(10),
+        is_of_namespace: false,
         tolerations: tolerations(dice),
         demand: demand(dice, 4),
     }

@@ -1,8 +1,9 @@
 //! The cluster as it is counted: Nodes, the Pods that use or want GPUs, and the pools of the table.
 //!
 //! Every [`Change`] moves the counts by what it changes, so that a question about a group costs as much as there are
-//! different amounts, and not a look at each node. A Pod that asks for a GPU costs 64 bytes with its place in the map:
-//! names, demands and tolerations are kept once and named by a number.
+//! different amounts, and not a look at each node. A Pod costs 64 bytes with its place in the map: names, demands and
+//! tolerations are kept once and named by a number. Kept is who asks for a GPU or is of a class, and who names no class, so
+//! that it is counted when its namespace does.
 //!
 //! Words: a node is usable by a pool if the pool selects it, it is ready and not cordoned, and every hard taint that it
 //! has is one of the pool's. A Pod waits if it has no node, no gate, and is not being deleted.
@@ -21,9 +22,10 @@ use crate::{
 use interner::Interner;
 use names::PodNames;
 use nodes::Node;
-use pods::{Pod, Reach, Uid};
+use pods::{Pod, Uid};
 use pools::PoolRule;
 pub(crate) use pools::{Set, SetId};
+use reach::Reach;
 
 pub(crate) mod counted;
 mod demand;
@@ -33,6 +35,7 @@ mod nodes;
 mod occupancy;
 mod pods;
 mod pools;
+mod reach;
 mod seen;
 mod survey;
 
@@ -68,6 +71,8 @@ pub enum Change {
     },
     /// Every DeviceClass, by name, with the extended resource that it provides besides that of its own name.
     DeviceClasses(Vec<(String, Option<String>)>),
+    /// Namespaces that name another class now for their Pods that name none, or none any more.
+    NamespaceClasses(Vec<(String, Option<String>)>),
 }
 
 /// What a node offers of a resource, and what of it is taken.
@@ -212,6 +217,7 @@ impl Fleet {
                 self.device_classes.clone_from(classes);
                 self.mark_provided();
             }
+            Change::NamespaceClasses(classes) => self.classify(classes),
         }
         false
     }

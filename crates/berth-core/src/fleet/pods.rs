@@ -1,9 +1,9 @@
-//! The Pods that use or want GPUs, or are of a class.
+//! The Pods that use or want GPUs, are of a class, or may be.
 
 use std::{hash::Hasher, sync::Arc};
 
-use super::{Fleet, SeenPod, Tolerated, interner::NONE, nodes::Use, pools::SetId};
-use crate::api::{PodCounts, Taint, TaintEffect};
+use super::{Fleet, SeenPod, interner::NONE, nodes::Use, reach::Reach};
+use crate::api::PodCounts;
 
 /// A Pod's uid as a number: the API server's are UUIDs.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -16,6 +16,8 @@ pub(super) struct Pod {
     pub(super) node: u32,
     pub(super) demand: u32,
     pub(super) reach: u32,
+    /// The namespace, if its class is the Pod's.
+    pub(super) namespace: u32,
     pub(super) state: State,
     is_listed: bool,
 }
@@ -31,15 +33,6 @@ pub(super) enum State {
     Gated,
     /// It is being deleted and has no node: the scheduler leaves it.
     Leaving,
-}
-
-/// What decides where a Pod that waits may go; of a Pod that has a node, the class alone.
-#[derive(Clone, Debug, Eq, Hash, PartialEq)]
-pub(super) struct Reach {
-    class: Option<Arc<str>>,
-    /// The pools that berth recorded.
-    pools: Option<String>,
-    tolerations: Vec<Tolerated>,
 }
 
 impl Fleet {
@@ -90,32 +83,31 @@ impl Fleet {
             );
         }
         self.count_pod(pod, false);
+        self.names.release(pod.namespace);
         if let Some(demand) = self.demands.release(pod.demand) {
             for (resource, _) in &*demand {
                 self.names.release(*resource);
             }
         }
-        if self.reaches.release(pod.reach).is_some() {
-            self.reached.remove(&pod.reach);
-        }
+        self.release_reach(pod.reach);
     }
 
-    /// A Pod as it is kept, if it asks for a device or is of a class.
+    /// A Pod as it is kept, if it asks for a device, is of a class, or would be if its namespace named one.
     fn pod(&mut self, seen: &SeenPod) -> Option<Pod> {
-        if seen.demand.is_empty() && seen.class.is_none() {
+        if seen.demand.is_empty() && seen.class.is_none() && !seen.is_of_namespace {
             return None;
         }
         let state = seen.state();
-        let reach = Reach::of(seen, state);
-        let (reach, is_new) = self.reaches.acquire(&reach, || Arc::new(reach.clone()));
-        if is_new {
-            let sets = self.reaches.get(reach).map(|it| self.sets_within_reach(it));
-            self.reached.insert(reach, sets.unwrap_or_default());
-        }
+        let namespace = if seen.is_of_namespace {
+            self.names.name(&seen.namespace)
+        } else {
+            NONE
+        };
         Some(Pod {
             node: NONE,
             demand: self.demand(&seen.demand),
-            reach,
+            reach: self.reach(&Reach::of(seen, state)),
+            namespace,
             state,
             is_listed: true,
         })
@@ -158,18 +150,24 @@ impl Fleet {
 
     /// Counts a Pod, or takes it out of the counts.
     fn count_pod(&mut self, pod: Pod, is_more: bool) {
-        self.count_in_class(pod, is_more);
-        match pod.state {
-            State::Bound => self.use_by(
+        self.count_reach(pod, is_more);
+        if pod.state == State::Bound {
+            self.use_by(
                 pod,
                 pod.node,
                 Use {
                     is_nominated: false,
                     is_more,
                 },
-            ),
-            State::Waiting => self.wait(pod, is_more),
-            State::Gated | State::Leaving => {}
+            );
+        }
+    }
+
+    /// Counts what depends on the class, or takes it out of the counts.
+    pub(super) fn count_reach(&mut self, pod: Pod, is_more: bool) {
+        self.count_in_class(pod, is_more);
+        if pod.state == State::Waiting {
+            self.wait(pod, is_more);
         }
     }
 
@@ -233,58 +231,6 @@ impl Fleet {
         for pod in waiting {
             self.wait(pod, true);
         }
-    }
-
-    /// The sets that have a pool to which a Pod may go: those that berth recorded for a class of the table, else those
-    /// whose hard taints it tolerates.
-    pub(super) fn sets_within_reach(&self, reach: &Reach) -> Arc<[SetId]> {
-        let class = reach
-            .class
-            .as_deref()
-            .and_then(|class| self.table.class(class));
-        let recorded = reach.pools.as_ref().filter(|_| class.is_some());
-        let rules = self.pools.iter().zip(self.table.pools());
-        let within = rules.filter(|(rule, pool)| match recorded {
-            Some(names) => names.split(',').any(|name| name == rule.name),
-            None => reach.tolerates(&pool.taints),
-        });
-        let mut sets: Vec<SetId> = within.flat_map(|(rule, _)| rule.sets.clone()).collect();
-        sets.sort_unstable();
-        sets.dedup();
-        sets.into()
-    }
-}
-
-impl Reach {
-    fn of(seen: &SeenPod, state: State) -> Self {
-        let class = seen.class.as_deref().map(Arc::from);
-        if state == State::Waiting {
-            Self {
-                class,
-                pools: seen.pools.clone(),
-                tolerations: seen.tolerations.clone(),
-            }
-        } else {
-            Self {
-                class,
-                pools: None,
-                tolerations: Vec::new(),
-            }
-        }
-    }
-
-    fn tolerates(&self, taints: &[Taint]) -> bool {
-        let hard = taints
-            .iter()
-            .filter(|it| it.effect != TaintEffect::PreferNoSchedule);
-        let tolerated = |taint: &Taint| {
-            let value = taint.value.as_deref().unwrap_or_default();
-            let effect = taint.effect.as_str();
-            self.tolerations
-                .iter()
-                .any(|it| it.tolerates(&taint.key, value, effect))
-        };
-        hard.into_iter().all(tolerated)
     }
 }
 

@@ -133,6 +133,8 @@ pub struct SeenPod {
     pub owner: String,
     /// The class that it names or its namespace does, unless it opts out.
     pub class: Option<String>,
+    /// Whether it names none and does not opt out, so that its class is its namespace's, if that has one.
+    pub is_of_namespace: bool,
     /// The pools that berth recorded, joined by commas.
     pub pools: Option<String>,
     /// The node that it is bound to.
@@ -189,7 +191,8 @@ impl PodView {
         let meta = &self.metadata;
         let label = |key: &str| meta.labels.as_ref()?.get(key).map(String::as_str);
         let opts_out = label(INJECT_LABEL) == Some(DISABLED);
-        let class = label(class_label).or(class_of_namespace);
+        let own = label(class_label);
+        let class = own.or(class_of_namespace);
         let annotation = |key: &str| meta.annotations.as_ref()?.get(key).cloned();
         let named = |name: &Option<String>| name.clone().filter(|name| !name.is_empty());
         Some(SeenPod {
@@ -198,6 +201,7 @@ impl PodView {
             name: meta.name.clone().unwrap_or_default(),
             owner: self.owner().to_owned(),
             class: class.filter(|_| !opts_out).map(str::to_owned),
+            is_of_namespace: own.is_none() && !opts_out,
             pools: annotation(POOL_ANNOTATION),
             node: named(&self.spec.node_name),
             nominated: named(&self.status.nominated_node_name),

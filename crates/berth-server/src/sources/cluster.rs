@@ -264,7 +264,6 @@ pub async fn follow(
                 drafts: drafts.clone(),
                 board: board.clone(),
             },
-            Arc::clone(&state),
             &metrics,
         )),
         Switch::Off => None,

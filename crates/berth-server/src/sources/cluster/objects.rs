@@ -10,7 +10,13 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 
-use super::{Shown, contact::Seen, drafts::Kind, kept::Kept, picture::Picture};
+use super::{
+    Shown,
+    contact::Seen,
+    drafts::Kind,
+    kept::Kept,
+    picture::{NamespaceClasses, Picture},
+};
 use crate::{metrics::Metrics, sources::Publisher};
 use berth_core::{
     labels::{Labels, Namespaces},
@@ -51,6 +57,8 @@ pub(super) struct Objects {
     pools: Kept<DynamicObject>,
     classes: Kept<DynamicObject>,
     namespaces: Kept<Labels>,
+    /// The classes that they name, as they were handed to the picture.
+    named: NamespaceClasses,
     /// In force; none before the first.
     table: Option<Arc<AllocationTable>>,
     labels: Arc<Namespaces>,
@@ -75,6 +83,7 @@ impl Objects {
             pools: Kept::default(),
             classes: Kept::default(),
             namespaces: Kept::default(),
+            named: NamespaceClasses::new(),
             table: None,
             labels: Arc::default(),
             refused: BTreeSet::new(),
@@ -132,6 +141,9 @@ impl Objects {
     }
 
     async fn put(&mut self, changed: Changed) -> Result<(), JoinError> {
+        if changed.namespaces {
+            self.name_classes().await;
+        }
         let (Some(pools), Some(classes), Some(namespaces)) = (
             &self.pools.listed,
             &self.classes.listed,
@@ -158,6 +170,20 @@ impl Objects {
         };
         self.put_in_force(compiled).await;
         Ok(())
+    }
+
+    /// Says which namespaces name a class. It waits for nothing else: what is counted is right before a table is in force.
+    async fn name_classes(&mut self) {
+        let namespaces = self.namespaces.listed.iter().flatten();
+        let named = namespaces.filter_map(|(name, labels)| {
+            let class = labels.get(&self.settings.class_label)?;
+            Some((name.clone(), class.clone()))
+        });
+        let named: NamespaceClasses = named.collect();
+        if let Some(picture) = self.picture.as_ref().filter(|_| named != self.named) {
+            picture.set_namespaces(named.clone()).await;
+            self.named = named;
+        }
     }
 
     async fn put_in_force(&mut self, compiled: Option<Compiled>) {

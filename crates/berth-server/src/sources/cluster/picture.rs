@@ -4,7 +4,7 @@
 //! force. The lock is held for one change or one question, never across an await or a count from scratch.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
@@ -24,7 +24,7 @@ use super::{
     config,
     contact::{Contact, Seen},
 };
-use crate::{metrics::Metrics, state::ServerState};
+use crate::metrics::Metrics;
 use berth_core::{
     conditions::Counts,
     fleet::{Change, Kind, NodeView, PodView},
@@ -47,9 +47,13 @@ const NODES_IN_A_PAGE: u32 = 250;
 /// A Pod may be larger: its annotations alone may have 256 KiB, and whoever may create Pods can fill them.
 const PODS_IN_A_PAGE: u32 = 50;
 
+/// The class that each namespace names, where it names one.
+pub(super) type NamespaceClasses = BTreeMap<String, String>;
+
 /// What comes to the task that counts.
 enum News {
     Table(Arc<AllocationTable>),
+    Namespaces(NamespaceClasses),
     Node(Seen<NodeView>),
     Pod(Seen<PodView>),
     DeviceClass(Seen<DeviceClass>),
@@ -84,8 +88,8 @@ struct Counting {
     counted: Arc<Counted>,
     /// Told of every change.
     shown: Shown,
-    state: Arc<ServerState>,
     class_label: String,
+    namespaces: NamespaceClasses,
     device_classes: BTreeMap<String, Option<String>>,
     synced: watch::Sender<bool>,
 }
@@ -107,7 +111,6 @@ pub(super) fn start(
     clients: &Clients,
     settings: &Settings,
     shown: Shown,
-    state: Arc<ServerState>,
     metrics: &Arc<Metrics>,
 ) -> Picture {
     let (news, coming) = mpsc::channel(WAITING);
@@ -145,8 +148,8 @@ pub(super) fn start(
     let counting = Counting {
         counted: Arc::clone(&counted),
         shown,
-        state,
         class_label: settings.class_label.clone(),
+        namespaces: BTreeMap::new(),
         device_classes: BTreeMap::new(),
         synced: say,
     };
@@ -163,6 +166,11 @@ impl Picture {
     pub(super) async fn set_table(&self, table: Arc<AllocationTable>) {
         // it is gone only when all ends
         let _ = self.news.send(News::Table(table)).await;
+    }
+
+    /// Counts the Pods that name no class by what their namespaces name from now on.
+    pub(super) async fn set_namespaces(&self, classes: NamespaceClasses) {
+        let _ = self.news.send(News::Namespaces(classes)).await;
     }
 
     /// Waits until Nodes and Pods were listed once, but not for long: what is not known has room.
@@ -230,6 +238,7 @@ impl Counting {
         while let Some(next) = news.recv().await {
             match next {
                 News::Table(table) => self.count_by(table).await,
+                News::Namespaces(classes) => self.classify(classes),
                 News::Node(Ok(event)) => self.node(event),
                 News::Pod(Ok(event)) => self.pod(event),
                 News::DeviceClass(Ok(event)) => self.device_class(event),
@@ -249,6 +258,17 @@ impl Counting {
             }
         }
         self.show();
+    }
+
+    /// Pods and namespaces come in any order: who was seen before its namespace is counted again.
+    fn classify(&mut self, classes: NamespaceClasses) {
+        let before = std::mem::replace(&mut self.namespaces, classes);
+        let names: BTreeSet<&String> = before.keys().chain(self.namespaces.keys()).collect();
+        let changed = names.into_iter().filter_map(|name| {
+            let class = self.namespaces.get(name);
+            (class != before.get(name)).then(|| (name.clone(), class.cloned()))
+        });
+        self.apply(&Change::NamespaceClasses(changed.collect()));
     }
 
     fn show(&self) {
@@ -284,12 +304,8 @@ impl Counting {
             Event::Init => Change::RelistBegins(Kind::Pod),
             Event::InitDone => Change::RelistEnds(Kind::Pod),
             Event::InitApply(pod) | Event::Apply(pod) => {
-                let namespace = pod.namespace().unwrap_or_default();
-                let view = self.state.view();
-                let class = view
-                    .as_ref()
-                    .and_then(|view| view.namespace(&namespace).label(&self.class_label));
-                let seen = pod.seen(&self.class_label, class);
+                let class = self.namespaces.get(&pod.namespace().unwrap_or_default());
+                let seen = pod.seen(&self.class_label, class.map(String::as_str));
                 seen.map_or_else(|| gone(&pod), |seen| Change::Pod(Box::new(seen)))
             }
             Event::Delete(pod) => gone(&pod),
@@ -322,3 +338,6 @@ impl Counting {
         self.device_classes.insert(name, resource);
     }
 }
+
+#[cfg(test)]
+mod tests;
