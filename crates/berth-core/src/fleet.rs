@@ -26,6 +26,7 @@ use pods::{Pod, Uid};
 use pools::PoolRule;
 pub(crate) use pools::{Set, SetId};
 use reach::Reach;
+use shared::Shared;
 
 pub(crate) mod counted;
 mod demand;
@@ -37,6 +38,7 @@ mod pods;
 mod pools;
 mod reach;
 mod seen;
+mod shared;
 mod survey;
 
 pub use counted::Histogram;
@@ -97,21 +99,21 @@ pub enum Kind {
     Pod,
 }
 
-/// The cluster as it is counted.
+/// The cluster as it is counted. A copy costs nothing until one of the two is changed.
 #[derive(Clone, Debug)]
 pub struct Fleet {
     table: Arc<AllocationTable>,
-    names: Interner<str>,
-    demands: Interner<[(u32, u32)]>,
-    reaches: Interner<Reach>,
+    names: Shared<Interner<str>>,
+    demands: Shared<Interner<[(u32, u32)]>>,
+    reaches: Shared<Interner<Reach>>,
     /// The sets of pools that the Pods of a reach may go to.
-    reached: HashMap<u32, Arc<[SetId]>>,
-    nodes: HashMap<u32, Node>,
-    pods: HashMap<Uid, Pod>,
+    reached: Shared<HashMap<u32, Arc<[SetId]>>>,
+    nodes: Shared<HashMap<u32, Node>>,
+    pods: Shared<HashMap<Uid, Pod>>,
     /// The node on which room is made for a Pod that waits.
-    nominated: HashMap<Uid, u32>,
+    nominated: Shared<HashMap<Uid, u32>>,
     /// Kept for who shows them alone.
-    pod_names: Option<PodNames>,
+    pod_names: Option<Shared<PodNames>>,
     classes: HashMap<Arc<str>, PodCounts>,
     device_classes: Vec<(String, Option<String>)>,
     pools: Vec<PoolRule>,
@@ -128,13 +130,13 @@ impl Fleet {
     pub fn new(table: Arc<AllocationTable>) -> Self {
         let mut fleet = Self {
             table,
-            names: Interner::default(),
-            demands: Interner::default(),
-            reaches: Interner::default(),
-            reached: HashMap::new(),
-            nodes: HashMap::new(),
-            pods: HashMap::new(),
-            nominated: HashMap::new(),
+            names: Shared::default(),
+            demands: Shared::default(),
+            reaches: Shared::default(),
+            reached: Shared::default(),
+            nodes: Shared::default(),
+            pods: Shared::default(),
+            nominated: Shared::default(),
             pod_names: None,
             classes: HashMap::new(),
             device_classes: Vec::new(),
@@ -152,7 +154,7 @@ impl Fleet {
     #[must_use]
     pub fn with_pod_names(self) -> Self {
         Self {
-            pod_names: Some(PodNames::default()),
+            pod_names: Some(Shared::default()),
             ..self
         }
     }
@@ -166,6 +168,32 @@ impl Fleet {
         };
         fleet.count_by_table();
         fleet
+    }
+
+    /// Whether a change must first copy what somebody else has too, which takes as long as the cluster is large.
+    #[must_use]
+    pub fn is_shared(&self) -> bool {
+        let names = self.pod_names.as_ref().is_some_and(Shared::is_shared);
+        let interned =
+            self.names.is_shared() || self.demands.is_shared() || self.reaches.is_shared();
+        let pods = self.pods.is_shared() || self.nominated.is_shared() || self.reached.is_shared();
+        self.nodes.is_shared() || pods || interned || names
+    }
+
+    /// The same, which nobody else has.
+    #[must_use]
+    pub fn copied(&self) -> Self {
+        Self {
+            names: self.names.copied(),
+            demands: self.demands.copied(),
+            reaches: self.reaches.copied(),
+            reached: self.reached.copied(),
+            nodes: self.nodes.copied(),
+            pods: self.pods.copied(),
+            nominated: self.nominated.copied(),
+            pod_names: self.pod_names.as_ref().map(Shared::copied),
+            ..self.clone()
+        }
     }
 
     /// The table that it is counted by.

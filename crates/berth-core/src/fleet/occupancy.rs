@@ -4,7 +4,6 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Fleet, Offer, PodName, SeenNode,
-    names::PodNames,
     nodes::{Node, Spec},
     pods::{Pod, State, Uid},
     pools::PoolRule,
@@ -62,14 +61,14 @@ impl Fleet {
         let pools = self.pools.get(..most).unwrap_or(&self.pools);
         let mut all = vec![Occupancy::default(); pools.len()];
         let mut of_node: HashMap<u32, Vec<(Uid, Pod)>> = HashMap::new();
-        for (uid, pod) in &self.pods {
+        for (uid, pod) in self.pods.iter() {
             match pod.state {
                 State::Bound => of_node.entry(pod.node).or_default().push((*uid, *pod)),
                 State::Waiting => self.wait_in(pools, &mut all, *uid, *pod),
                 State::Gated | State::Leaving => {}
             }
         }
-        for (id, node) in &self.nodes {
+        for (id, node) in self.nodes.iter() {
             let (Some(name), Some(spec)) = (self.names.get(*id), node.spec()) else {
                 continue;
             };
@@ -155,9 +154,7 @@ impl Fleet {
     }
 
     fn pod_name(&self, uid: Uid) -> Option<Arc<PodName>> {
-        self.pod_names
-            .as_ref()
-            .and_then(|it: &PodNames| it.get(uid))
+        self.pod_names.as_ref().and_then(|it| it.get(uid))
     }
 }
 

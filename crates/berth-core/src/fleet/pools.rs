@@ -71,7 +71,7 @@ impl Fleet {
         self.mark_provided();
         let reached = self.reaches.iter();
         let reached = reached.map(|(id, reach)| (id, self.sets_within_reach(reach)));
-        self.reached = reached.collect();
+        self.reached = reached.collect::<HashMap<_, _>>().into();
         self.count_all();
     }
 

@@ -47,7 +47,8 @@ impl Fleet {
     pub(super) fn reach(&mut self, reach: &Reach) -> u32 {
         let (id, is_new) = self.reaches.acquire(reach, || Arc::new(reach.clone()));
         if is_new {
-            self.reached.insert(id, self.sets_within_reach(reach));
+            let sets = self.sets_within_reach(reach);
+            self.reached.insert(id, sets);
         }
         id
     }

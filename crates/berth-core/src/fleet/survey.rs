@@ -50,7 +50,7 @@ impl Fleet {
     #[must_use]
     pub fn survey(&self) -> Vec<PoolSurvey> {
         let mut surveys: Vec<PoolSurvey> = self.pools.iter().map(|it| self.of_pool(it)).collect();
-        for (id, node) in &self.nodes {
+        for (id, node) in self.nodes.iter() {
             let (Some(name), Some(spec)) = (self.names.get(*id), node.spec()) else {
                 continue;
             };

@@ -197,7 +197,10 @@ impl Objects {
         let live: Arc<dyn Live> = match &mut self.picture {
             None => Arc::new(NothingKnown),
             Some(picture) => {
-                picture.set_table(Arc::clone(table)).await;
+                // a namespace's label changes nothing that is counted by the table
+                if compiled.is_some() {
+                    picture.set_table(Arc::clone(table)).await;
+                }
                 if first {
                     picture.listed().await;
                 }
@@ -276,3 +279,6 @@ fn as_the_author_wrote_it(object: &DynamicObject) -> DynamicObject {
     }
     object
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,20 +1,22 @@
 //! The cluster as it is counted: Nodes, Pods and every DeviceClass, and the decisions that they do not show yet.
 //!
 //! One task applies every change, so none can come between a fleet that is counted aside and the moment it is put in
-//! force. The lock is held for one change or one question, never across an await or a count from scratch.
+//! force. The lock is held for one change, one question, or a copy, which costs nothing: never while the whole cluster is
+//! looked at. Nor is it held across an await: its guard cannot be sent to another thread, and every task here can, so that
+//! would not compile.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use k8s_openapi::api::resource::v1::DeviceClass;
-use kube::{Api, ResourceExt, runtime::watcher::Event};
+use kube::{Api, runtime::watcher::Event};
 use tokio::{
     sync::{mpsc, watch},
-    task::{JoinSet, spawn_blocking},
+    task::JoinSet,
     time::timeout,
 };
 
@@ -27,15 +29,17 @@ use super::{
 use crate::metrics::Metrics;
 use berth_core::{
     conditions::Counts,
-    fleet::{Change, Kind, NodeView, PodView},
+    fleet::{NodeView, PodView},
     labels::Labels,
     ledger::Ledger,
     live::{Choice, Live, Wish},
     objects::Compiled,
     table::{AllocationTable, Settings, compile},
 };
+use counting::Counting;
 use gauges::Gauges;
 
+mod counting;
 mod gauges;
 
 /// So long a replica that starts waits for Nodes and Pods; then every pool counts as having room.
@@ -51,7 +55,7 @@ const PODS_IN_A_PAGE: u32 = 50;
 pub(super) type NamespaceClasses = BTreeMap<String, String>;
 
 /// What comes to the task that counts.
-enum News {
+pub(super) enum News {
     Table(Arc<AllocationTable>),
     Namespaces(NamespaceClasses),
     Node(Seen<NodeView>),
@@ -81,17 +85,6 @@ pub(super) enum Count {
     /// Nodes and Pods are still being listed.
     NotSynced,
     Counts(Counts),
-}
-
-/// The task that counts.
-struct Counting {
-    counted: Arc<Counted>,
-    /// Told of every change.
-    shown: Shown,
-    class_label: String,
-    namespaces: NamespaceClasses,
-    device_classes: BTreeMap<String, Option<String>>,
-    synced: watch::Sender<bool>,
 }
 
 /// What waits to be counted is small, whatever a Pod's author writes into it.
@@ -145,14 +138,8 @@ pub(super) fn start(
     }
     tasks.spawn(Gauges::default().run(Arc::clone(&counted), Arc::clone(metrics)));
     let (say, synced) = watch::channel(false);
-    let counting = Counting {
-        counted: Arc::clone(&counted),
-        shown,
-        class_label: settings.class_label.clone(),
-        namespaces: BTreeMap::new(),
-        device_classes: BTreeMap::new(),
-        synced: say,
-    };
+    let class_label = settings.class_label.clone();
+    let counting = Counting::new(Arc::clone(&counted), shown, class_label, say);
     tasks.spawn(counting.run(coming));
     Picture {
         news,
@@ -196,15 +183,30 @@ impl Picture {
     }
 }
 
+#[cfg(test)]
+impl Picture {
+    /// One for which a test counts.
+    pub(super) fn told() -> (Self, mpsc::Receiver<News>) {
+        let (news, told) = mpsc::channel(WAITING);
+        let (empty, _) = compile(&[], &Settings::default());
+        let live = Arc::new(Counted {
+            ledger: Mutex::new(Ledger::new(Arc::new(empty))),
+            began: Instant::now(),
+            metrics: Arc::default(),
+        });
+        let (_, synced) = watch::channel(true);
+        (Self { news, live, synced }, told)
+    }
+}
+
 impl Counted {
     /// Counts what there is of these objects.
     pub(super) fn count(&self, compiled: &Compiled) -> Count {
-        let ledger = self.ledger();
-        let fleet = ledger.fleet();
+        let fleet = self.ledger().fleet().clone();
         if fleet.table().revision() != compiled.table.revision() {
             return Count::ByAnotherTable;
         }
-        Counts::of(fleet, compiled).map_or(Count::NotSynced, Count::Counts)
+        Counts::of(&fleet, compiled).map_or(Count::NotSynced, Count::Counts)
     }
 
     /// A panic in a review leaves the ledger whole or a take short, and the next list mends it.
@@ -232,112 +234,3 @@ impl Live for Counted {
         self.ledger().fleet().node_labels(name)
     }
 }
-
-impl Counting {
-    async fn run(mut self, mut news: mpsc::Receiver<News>) {
-        while let Some(next) = news.recv().await {
-            match next {
-                News::Table(table) => self.count_by(table).await,
-                News::Namespaces(classes) => self.classify(classes),
-                News::Node(Ok(event)) => self.node(event),
-                News::Pod(Ok(event)) => self.pod(event),
-                News::DeviceClass(Ok(event)) => self.device_class(event),
-                // the watch has said so, and what was seen last stays
-                News::Node(Err(_)) | News::Pod(Err(_)) | News::DeviceClass(Err(_)) => {}
-            }
-        }
-    }
-
-    /// Counts everything by another table, aside, and puts it in force.
-    async fn count_by(&self, table: Arc<AllocationTable>) {
-        let fleet = self.counted.ledger().fleet().clone();
-        match spawn_blocking(move || fleet.with_table(table)).await {
-            Ok(fleet) => self.counted.ledger().put_fleet(fleet),
-            Err(error) => {
-                tracing::error!(%error, "GPUs are counted by an older table: a bug in berth");
-            }
-        }
-        self.show();
-    }
-
-    /// Pods and namespaces come in any order: who was seen before its namespace is counted again.
-    fn classify(&mut self, classes: NamespaceClasses) {
-        let before = std::mem::replace(&mut self.namespaces, classes);
-        let names: BTreeSet<&String> = before.keys().chain(self.namespaces.keys()).collect();
-        let changed = names.into_iter().filter_map(|name| {
-            let class = self.namespaces.get(name);
-            (class != before.get(name)).then(|| (name.clone(), class.cloned()))
-        });
-        self.apply(&Change::NamespaceClasses(changed.collect()));
-    }
-
-    fn show(&self) {
-        self.shown.change();
-    }
-
-    fn apply(&self, change: &Change) {
-        let mut ledger = self.counted.ledger();
-        ledger.apply(change);
-        let synced = ledger.fleet().is_synced();
-        drop(ledger);
-        self.synced
-            .send_if_modified(|known| std::mem::replace(known, synced) != synced);
-        self.show();
-    }
-
-    fn node(&self, event: Event<NodeView>) {
-        self.apply(&match event {
-            Event::Init => Change::RelistBegins(Kind::Node),
-            Event::InitDone => Change::RelistEnds(Kind::Node),
-            Event::InitApply(node) | Event::Apply(node) => Change::Node(Box::new(node.seen())),
-            Event::Delete(node) => Change::NodeGone {
-                name: node.name_any(),
-            },
-        });
-    }
-
-    fn pod(&self, event: Event<PodView>) {
-        let gone = |pod: &PodView| Change::PodGone {
-            uid: pod.uid().unwrap_or_default(),
-        };
-        self.apply(&match event {
-            Event::Init => Change::RelistBegins(Kind::Pod),
-            Event::InitDone => Change::RelistEnds(Kind::Pod),
-            Event::InitApply(pod) | Event::Apply(pod) => {
-                let class = self.namespaces.get(&pod.namespace().unwrap_or_default());
-                let seen = pod.seen(&self.class_label, class.map(String::as_str));
-                seen.map_or_else(|| gone(&pod), |seen| Change::Pod(Box::new(seen)))
-            }
-            Event::Delete(pod) => gone(&pod),
-        });
-    }
-
-    fn device_class(&mut self, event: Event<DeviceClass>) {
-        match event {
-            Event::Init => return self.device_classes.clear(),
-            Event::InitApply(class) => {
-                self.keep(class);
-                return;
-            }
-            Event::InitDone => {}
-            Event::Apply(class) => {
-                self.keep(class);
-            }
-            Event::Delete(class) => {
-                self.device_classes.remove(&class.name_any());
-            }
-        }
-        let all = self.device_classes.iter();
-        let all = all.map(|(name, resource)| (name.clone(), resource.clone()));
-        self.apply(&Change::DeviceClasses(all.collect()));
-    }
-
-    fn keep(&mut self, class: DeviceClass) {
-        let name = class.name_any();
-        let resource = class.spec.and_then(|spec| spec.extended_resource_name);
-        self.device_classes.insert(name, resource);
-    }
-}
-
-#[cfg(test)]
-mod tests;

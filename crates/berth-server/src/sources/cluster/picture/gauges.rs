@@ -1,6 +1,10 @@
 //! Shows in the metrics what is counted, and lets go what was taken too long ago where no review comes to do it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -9,9 +13,12 @@ use crate::metrics::{
     Metrics,
     pools::{Numbers, POOLS},
 };
-use berth_core::{fleet::PoolSurvey, ledger::Ledger};
+use berth_core::{
+    fleet::{Fleet, PoolSurvey},
+    ledger::Ledger,
+};
 
-/// So often. It looks at every node once, while reviews that choose wait.
+/// So often. It looks at every node once, of a copy.
 const EVERY: Duration = Duration::from_secs(2);
 
 /// What is shown.
@@ -28,12 +35,12 @@ impl Gauges {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
-            let (pools, expired) = {
+            let (fleet, reserved, expired) = {
                 let mut ledger = counted.ledger();
                 ledger.expire(counted.began.elapsed());
-                (numbers(&ledger), ledger.expired())
+                (ledger.fleet().clone(), reserved(&ledger), ledger.expired())
             };
-            self.show(pools, expired, &metrics);
+            self.show(numbers(&fleet, &reserved), expired, &metrics);
         }
     }
 
@@ -55,15 +62,21 @@ impl Gauges {
     }
 }
 
+/// The GPUs that are taken, by pool.
+fn reserved(ledger: &Ledger) -> HashMap<String, u64> {
+    let reserved = ledger.reservations().into_iter();
+    reserved
+        .map(|(pool, gpus)| (pool.to_owned(), gpus))
+        .collect()
+}
+
 /// The numbers of every pool; none until all of the cluster was seen.
-fn numbers(ledger: &Ledger) -> BTreeMap<String, Numbers> {
-    let fleet = ledger.fleet();
+fn numbers(fleet: &Fleet, reserved: &HashMap<String, u64>) -> BTreeMap<String, Numbers> {
     if !fleet.is_synced() {
         return BTreeMap::new();
     }
-    let reserved = ledger.reservations();
     let of = |survey: PoolSurvey| {
-        let reserved = reserved.get(&*survey.name).copied().unwrap_or_default();
+        let reserved = reserved.get(&survey.name).copied().unwrap_or_default();
         let unknown = if survey.is_provided {
             survey.empty.count
         } else {
@@ -125,7 +138,8 @@ mod tests {
         let mut shown = Gauges::default();
         let mut ledger = ledger(&["a"]);
         let text = |shown: &mut Gauges, ledger: &Ledger| {
-            shown.show(numbers(ledger), 3, &metrics);
+            let numbers = numbers(ledger.fleet(), &reserved(ledger));
+            shown.show(numbers, 3, &metrics);
             metrics.text().expect("text")
         };
         assert!(!text(&mut shown, &ledger).contains("berth_pool_gpus{"));
