@@ -123,6 +123,8 @@ struct Pause {
 enum Failure {
     #[error("no answer within 300 ms")]
     Late,
+    #[error("no answer in the time that the review had left")]
+    Hurried,
     #[error("{0}")]
     Unreachable(String),
     #[error("it answers with HTTP {0}")]
@@ -186,7 +188,12 @@ impl Forward {
         };
         let until = latest.min(now + PATIENCE);
         let answer = timeout_at(until.into(), inner.send(&way, holder, review)).await;
-        match answer.unwrap_or(Err(Failure::Late)) {
+        let late = if until == latest {
+            Failure::Hurried
+        } else {
+            Failure::Late
+        };
+        match answer.unwrap_or(Err(late)) {
             Ok(answer) => {
                 inner.answers(holder);
                 Some(answer)
@@ -234,14 +241,15 @@ impl Inner {
         }
     }
 
-    fn fails(&self, holder: SocketAddr, failure: &Failure, way: &Way) {
+    fn fails(&self, holder: SocketAddr, failure: &Failure, way: &Arc<Way>) {
         self.metrics.forwarded("failed");
         let mut pause = self.pause();
-        // who refuses one review may answer the next
-        if !matches!(failure, Failure::Refused(_) | Failure::Answer(_)) {
+        // who refuses one review may answer the next, and one in a hurry says nothing of the holder
+        if matches!(failure, Failure::Late | Failure::Unreachable(_)) {
             pause.until = Some(Instant::now() + PAUSE);
-            // a connection that says nothing is not used again
-            self.way.store(Some(Arc::new(way.anew())));
+            // a connection that says nothing is not used again; files that were read meanwhile stay in use
+            let anew = Some(Arc::new(way.anew()));
+            self.way.compare_and_swap(&Some(Arc::clone(way)), anew);
         }
         if pause.told.is_new(&format!("{holder} {failure}")) {
             tracing::warn!(%holder, error = %failure, "the holder of the Lease does not choose for this replica, which chooses itself");

@@ -187,6 +187,41 @@ async fn the_holders_answer_is_given_as_it_is() {
 }
 
 #[tokio::test]
+async fn a_review_in_a_hurry_stops_no_other_from_being_sent() {
+    let authority = authority();
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
+        .await
+        .expect("a port");
+    let holder = silent.local_addr().expect("bound");
+    let follower = Follower::of(&authority, holder);
+    let review = Bytes::from_static(b"a review");
+    let soon = Instant::now() + Duration::from_millis(20);
+    assert_eq!(follower.forward.ask(review, soon).await, None);
+    assert_eq!(follower.ask().await, None);
+    assert_eq!(follower.counts(), [0, 2, 0]);
+    // this one had all the time that there is
+    assert_eq!(follower.ask().await, None);
+    assert_eq!(follower.counts(), [0, 2, 1]);
+}
+
+#[tokio::test]
+async fn a_ca_that_was_read_while_a_review_was_sent_stays_in_use() {
+    let authority = authority();
+    let follower = Follower::of(&authority, ([127, 0, 0, 1], 1).into());
+    let inner = &follower.forward.0;
+    let in_use = || inner.way.load_full().expect("the files were read");
+    let of_sender = in_use();
+    let read = Arc::new(of_sender.anew());
+    inner.way.store(Some(Arc::clone(&read)));
+    let holder = ([127, 0, 0, 1], 1).into();
+    inner.fails(holder, &Failure::Late, &of_sender);
+    assert!(Arc::ptr_eq(&in_use(), &read));
+    // and where nothing was read, its connections are not used again
+    inner.fails(holder, &Failure::Late, &read);
+    assert!(!Arc::ptr_eq(&in_use(), &read));
+}
+
+#[tokio::test]
 async fn a_holder_that_says_nothing_is_waited_for_once_a_second_and_300_ms() {
     let authority = authority();
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
