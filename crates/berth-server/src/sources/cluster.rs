@@ -281,7 +281,15 @@ pub async fn follow(
             );
         }
         let address = options.advertise.map(|it| it.address(served.port));
-        let standing = lease::start(&mut tasks, &clients, &options.lease, address, &metrics);
+        let ready = Arc::clone(&state);
+        let standing = lease::start(
+            &mut tasks,
+            &clients,
+            &options.lease,
+            address,
+            ready,
+            &metrics,
+        );
         let counted = picture.as_ref().map(Picture::counted);
         forwarding = counted.as_ref().and_then(|_| {
             let ca = options.forward_ca.clone()?;

@@ -17,7 +17,7 @@ use tokio::{
 
 use self::candidate::Candidate;
 use super::{WAITING, client::Clients, config, contact::Contact};
-use crate::{metrics::Metrics, process::host};
+use crate::{metrics::Metrics, process::host, state::ServerState};
 use berth_core::lease;
 
 mod candidate;
@@ -47,13 +47,14 @@ pub(super) struct Release {
     done: oneshot::Receiver<()>,
 }
 
-/// Tries to get the Lease, and keeps it, until it is released. The record says where others reach this replica, if they
+/// Tries to get the Lease while this replica is ready, and keeps it, until it is released. The record says where others reach this replica, if they
 /// can.
 pub(super) fn start(
     tasks: &mut JoinSet<()>,
     clients: &Clients,
     name: &str,
     address: Option<SocketAddr>,
+    state: Arc<ServerState>,
     metrics: &Arc<Metrics>,
 ) -> Standing {
     let (news, coming) = mpsc::channel(WAITING);
@@ -70,6 +71,7 @@ pub(super) fn start(
         name.to_owned(),
         lease::identity(&replica(), address),
         candidate::Shown { held, other },
+        state,
         Arc::clone(metrics),
     );
     tasks.spawn(async move {

@@ -25,7 +25,7 @@ use super::{
     },
     is_held,
 };
-use crate::metrics::Metrics;
+use crate::{metrics::Metrics, state::ServerState};
 use berth_core::lease::{self, Sighting, Step};
 
 /// So long the Lease is held without being renewed. In the record it is seconds.
@@ -54,6 +54,8 @@ pub(super) struct Candidate {
     me: String,
     metrics: Arc<Metrics>,
     shown: Shown,
+    /// Where this is not ready, it leaves the Lease to another replica.
+    state: Arc<ServerState>,
     began: Instant,
     /// The object as it was last seen, which a write must replace.
     seen: Option<Lease>,
@@ -76,6 +78,7 @@ impl Candidate {
         name: String,
         me: String,
         shown: Shown,
+        state: Arc<ServerState>,
         metrics: Arc<Metrics>,
     ) -> Self {
         let now = Instant::now();
@@ -85,6 +88,7 @@ impl Candidate {
             me,
             metrics,
             shown,
+            state,
             began: now,
             seen: None,
             sighting: Sighting::default(),
@@ -169,7 +173,17 @@ impl Candidate {
         if !self.listed || now < self.next {
             return;
         }
-        match self.sighting.step(&self.me, now.duration_since(self.began)) {
+        let step = self.sighting.step(&self.me, now.duration_since(self.began));
+        if self.state.ready().is_err() {
+            // it may have no table to choose by, and no certificate that others accept
+            if step == Step::Hold
+                && let Err(failure) = self.let_go().await
+            {
+                self.fails(&failure);
+            }
+            return;
+        }
+        match step {
             Step::Wait => return,
             Step::Hold if self.renewed.is_some_and(|it| now < it + RENEWAL) => return,
             Step::Hold | Step::Take => {}
@@ -246,21 +260,31 @@ impl Candidate {
     }
 
     /// Leaves the Lease to whoever comes first.
-    async fn release(self) {
-        if self.sighting.holder() != Some(&*self.me) {
-            return;
-        }
+    async fn let_go(&mut self) -> Result<(), Failure> {
         // first, so that nothing is written by two
         self.shown.held.send_replace(None);
-        self.metrics.lease_held.set(0);
         let spec = LeaseSpec {
             holder_identity: None,
             acquire_time: None,
             renew_time: Some(MicroTime(Timestamp::now())),
             ..self.ours()
         };
-        if let Err(error) = self.write(spec).await {
+        let lease = self.write(spec).await?;
+        self.saw(Some(lease), Instant::now());
+        Ok(())
+    }
+
+    /// The same at the end.
+    async fn release(mut self) {
+        if self.sighting.holder() != Some(&*self.me) {
+            return;
+        }
+        self.metrics.lease_held.set(0);
+        if let Err(error) = self.let_go().await {
             tracing::warn!(%error, "the Lease is not released: it ends in 15 s");
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
