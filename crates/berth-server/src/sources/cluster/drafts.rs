@@ -87,7 +87,18 @@ impl Drafts {
 
     /// Takes what a write has left of a status.
     pub(super) fn wrote(&self, object: Object, status: Value) {
-        self.known().of(object.kind).put(object.name, status);
+        let mut known = self.known();
+        let kept = known.of(object.kind);
+        // one that was deleted meanwhile is not there again
+        if kept.has(&object.name) {
+            kept.put(object.name, status);
+        }
+    }
+
+    /// Takes out what is kept of objects that are not there any more.
+    pub(super) fn forget_gone<T>(&self, kept: &mut BTreeMap<Object, T>) {
+        let mut known = self.known();
+        kept.retain(|object, _| known.of(object.kind).has(&object.name));
     }
 
     /// These objects are in force.

@@ -62,6 +62,12 @@ impl<T: PartialEq> Kept<T> {
         false
     }
 
+    /// Whether there is an object of this name.
+    pub(super) fn has(&self, name: &str) -> bool {
+        let listed = self.listed.as_ref();
+        listed.is_some_and(|listed| listed.contains_key(name))
+    }
+
     /// Keeps one object, and says whether it is another now.
     pub(super) fn put(&mut self, name: String, new: T) -> bool {
         let listed = self.listed.get_or_insert_default();

@@ -98,6 +98,7 @@ impl Writer {
     async fn round(&self, history: &mut History) -> Result<Option<Instant>, JoinError> {
         let (drafts, counted) = (Arc::clone(&self.drafts), self.counted.clone());
         let drafts = spawn_blocking(move || drafts.to_write(counted.as_deref())).await?;
+        self.drafts.forget_gone(&mut history.objects);
         let mut drafts: Vec<(Instant, Draft)> = drafts
             .into_iter()
             .filter_map(|draft| Some((history.due(&draft)?, draft)))
@@ -218,7 +219,7 @@ impl History {
 
     /// How long everything waits after a failure; none where it is about this object alone.
     fn fails(&mut self, object: Object, status: Value, failure: &Failure) -> Option<Duration> {
-        if matches!(failure.code, 400 | 404 | 409 | 422) {
+        if failure.is_of_object {
             self.fails_alone(object, status, failure);
             return None;
         }
@@ -252,3 +253,6 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
