@@ -1,16 +1,16 @@
 //! Where a Pod may go, as far as it is counted: what its class and its tolerations say.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, hash::Hasher, sync::Arc};
 
 use super::{Fleet, SeenPod, Tolerated, pods::State, pools::SetId};
-use crate::api::{Taint, TaintEffect};
+use crate::api::{Taint, TaintEffect, bounds::MAX_POOLS};
 
 /// What decides where a Pod may go that waits for a GPU; of any other Pod, the class alone.
 #[derive(Clone, Debug, Eq, Hash, PartialEq)]
 pub(super) struct Reach {
     pub(super) class: Option<Arc<str>>,
-    /// The pools that berth recorded.
-    pools: Option<String>,
+    /// The pools that berth recorded, each as a hash: whoever may write the annotation may fill it.
+    pools: Option<Box<[u64]>>,
     tolerations: Vec<Tolerated>,
 }
 
@@ -69,7 +69,7 @@ impl Fleet {
         let recorded = reach.pools.as_ref().filter(|_| class.is_some());
         let rules = self.pools.iter().zip(self.table.pools());
         let within = rules.filter(|(rule, pool)| match recorded {
-            Some(names) => names.split(',').any(|name| name == rule.name),
+            Some(names) => names.contains(&hash(&rule.name)),
             None => reach.tolerates(&pool.taints),
         });
         let mut sets: Vec<SetId> = within.flat_map(|(rule, _)| rule.sets.clone()).collect();
@@ -85,7 +85,7 @@ impl Reach {
         if state == State::Waiting && !seen.demand.is_empty() {
             Self {
                 class,
-                pools: seen.pools.clone(),
+                pools: recorded(seen),
                 tolerations: seen.tolerations.clone(),
             }
         } else {
@@ -109,5 +109,43 @@ impl Reach {
                 .any(|it| it.tolerates(&taint.key, value, effect))
         };
         hard.into_iter().all(tolerated)
+    }
+}
+
+/// The pools that berth recorded, as many as a class has at most. They say nothing where no class can come.
+fn recorded(seen: &SeenPod) -> Option<Box<[u64]>> {
+    let may_have_class = seen.class.is_some() || seen.is_of_namespace;
+    let names = seen.pools.as_ref().filter(|_| may_have_class)?;
+    Some(names.split(',').take(MAX_POOLS).map(hash).collect())
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = fnv::FnvHasher::default();
+    hasher.write(name.as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_of_an_annotation_is_bounded_and_nothing_where_no_class_can_come() {
+        let kept = |class: Option<&str>, is_of_namespace, pools: &str| {
+            let seen = SeenPod {
+                class: class.map(str::to_owned),
+                is_of_namespace,
+                pools: Some(pools.to_owned()),
+                demand: vec![("nvidia.com/gpu".to_owned(), 1)],
+                ..SeenPod::default()
+            };
+            Reach::of(&seen, State::Waiting).pools
+        };
+        let (one, many) = ("x".repeat(256 << 10), "a,".repeat(128 << 10));
+        assert_eq!(kept(None, false, "a"), None);
+        for (class, is_of_namespace) in [(Some("c"), false), (None, true)] {
+            let kept = |pools| kept(class, is_of_namespace, pools).expect("kept").len();
+            assert_eq!([kept("a,b"), kept(&one), kept(&many)], [2, 1, MAX_POOLS]);
+        }
     }
 }

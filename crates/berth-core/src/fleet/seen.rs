@@ -12,9 +12,13 @@ use serde::{Deserialize, de::IgnoredAny};
 
 use super::demand;
 use crate::{
+    api::bounds::MAX_POOLS,
     names::{DISABLED, INJECT_LABEL, POOL_ANNOTATION},
     quantity,
 };
+
+/// The names of as many pools as a class has at most, of 253 characters and a comma each. What is longer is not berth's.
+const LONGEST: usize = MAX_POOLS * 254;
 
 /// A Pod, as far as it is counted.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -36,7 +40,7 @@ impl PodView {
     pub fn slim(mut self) -> Self {
         self.metadata.managed_fields = None;
         if let Some(annotations) = &mut self.metadata.annotations {
-            annotations.retain(|key, _| key == POOL_ANNOTATION);
+            annotations.retain(|key, pools| key == POOL_ANNOTATION && pools.len() <= LONGEST);
         }
         self
     }
