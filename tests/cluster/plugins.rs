@@ -125,10 +125,15 @@ async fn a_quota_counts_the_gpu_that_berth_adds_and_refuses_by_its_name() {
         .create(&PostParams::default(), &quota)
         .await
         .expect("a quota");
-    let counted = until(quotas.clone(), watcher::Config::default(), |quotas| {
-        quotas["gpus"].status.as_ref()?.hard.clone()
+    // it counts when its controller has written its status, and the API server has seen that
+    let mut two = plain("two");
+    let limits = json!({"limits": {"nvidia.com/gpu": "2"}});
+    two.spec.as_mut().expect("a spec").containers[0].resources = Some(object(limits));
+    let counts = eventually(async || {
+        let created = cluster.api::<Pod>().create(&dry_run(), &two).await;
+        created.err()
     });
-    counted.await.expect("a quota in force");
+    counts.await.expect("a quota in force");
     let mut first = pod("whisper");
     // it takes the quota, and no GPU of another test
     let gate =

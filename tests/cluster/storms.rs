@@ -246,6 +246,9 @@ async fn storms_of_dry_runs_and_of_denied_pods_leave_nothing_reserved() {
     let quotas: Api<ResourceQuota> = Api::namespaced(api, "default");
     let post = PostParams::default();
     quotas.create(&post, &quota).await.expect("created");
+    // it counts when its controller has written its status, and the API server has seen that
+    let counts = eventually(async || pods.create(&dry, &wanted).await.err());
+    assert!(counts.await.is_some(), "the quota does not count");
     let denied = join_all((0..20).map(async |_| pods.create(&post, &wanted).await)).await;
     for denied in denied {
         let message = denied.expect_err("the quota is for none").to_string();
