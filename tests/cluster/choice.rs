@@ -58,6 +58,19 @@ pub fn node(name: &str, kind: &str, gpus: Option<(&str, usize)>) -> Value {
     })
 }
 
+/// Whether berth has counted so many free GPUs in each of these pools, as their statuses say.
+pub async fn has_free(cluster: &Cluster<'_>, pools: &[(String, usize)]) -> bool {
+    let status = [
+        "get",
+        "gpupools",
+        "-o",
+        "jsonpath={range .items[*]}{.metadata.name} {.status.gpus.free}{\"\\n\"}{end}",
+    ];
+    let (_, said) = cluster.kubectl(&status).await;
+    let mut pools = pools.iter();
+    pools.all(|(pool, gpus)| said.lines().any(|line| line == format!("{pool} {gpus}")))
+}
+
 #[tokio::test]
 async fn a_pool_of_a_device_class_places_pods_and_the_scheduler_gives_them_its_devices() {
     let Some(homelab) = homelab().await else {
@@ -181,6 +194,9 @@ async fn a_deployment_over_two_vendors_pools_leaves_none_pending_that_could_run(
             .await;
         }
     }
+    let pools = [("first".to_owned(), 13), ("second".to_owned(), 27)];
+    let counted = eventually(async || has_free(&cluster, &pools).await.then_some(()));
+    assert!(counted.await.is_some(), "not each Node is counted");
     admitted(&cluster, &pod("both")).await;
     let api: Api<Pod> = cluster.api();
     bound(&cluster, "both").await;

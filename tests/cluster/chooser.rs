@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::{
-    choice::{apply, node, table_object},
+    choice::{apply, has_free, node, table_object},
     common::{
         client::{builder, get},
         path,
@@ -119,6 +119,11 @@ async fn class(cluster: &Cluster<'_>, replicas: &Replicas<'_>, name: &str, gpus:
     objects.push(table_object("WorkloadClass", name, json!({"pools": pools})));
     apply(cluster, &objects).await;
     let classes = format!("class \"{name}\"");
+    let free: Vec<_> = vendors
+        .iter()
+        .zip(gpus)
+        .map(|((vendor, _), gpus)| (format!("{name}-{vendor}"), gpus))
+        .collect();
     let in_force = eventually(async || {
         for replica in replicas.serving() {
             let table = get(replica.admin, "/debug/table").await;
@@ -127,18 +132,7 @@ async fn class(cluster: &Cluster<'_>, replicas: &Replicas<'_>, name: &str, gpus:
             }
         }
         // the scheduler and the statuses see the Nodes, too
-        let status = [
-            "get",
-            "gpupools",
-            "-o",
-            "jsonpath={range .items[*]}{.metadata.name} {.status.gpus.free}{\"\\n\"}{end}",
-        ];
-        let (_, said) = cluster.kubectl(&status).await;
-        let free = vendors.iter().zip(gpus).all(|((vendor, _), gpus)| {
-            said.lines()
-                .any(|line| line == format!("{name}-{vendor} {gpus}"))
-        });
-        free.then_some(())
+        has_free(cluster, &free).await.then_some(())
     });
     assert!(in_force.await.is_some(), "{classes} is not in force");
 }
@@ -331,6 +325,8 @@ async fn a_holder_that_is_stopped_or_killed_in_a_burst_fails_no_create() {
         began..Instant::now()
     };
     let (tally, gone) = burst(&cluster, "killed", kill).await;
+    holder(&replicas).await;
+    let took = gone.start.elapsed();
     let left = waiting(&cluster, "killed", 0..=COUNT).await;
     println!(
         "killed: {left} Pending, {} failed, slowest create {:.1?}, forwards {:?}",
@@ -344,8 +340,6 @@ async fn a_holder_that_is_stopped_or_killed_in_a_burst_fails_no_create() {
         .filter(|(began, ended, _)| *ended < gone.start || gone.end < *began);
     assert_eq!(elsewhere.count(), 0, "{tally:?}");
     assert!(tally.slowest < LONGEST, "{tally:?}");
-    holder(&replicas).await;
-    let took = gone.start.elapsed();
     println!("another replica holds the Lease {took:.1?} after the kill");
     assert!(took < Duration::from_secs(25), "{took:?}");
 }
