@@ -103,11 +103,14 @@ async fn creates_of_one_replica_set_are_told_once_where_they_go_and_what_each_wa
         line.contains("Warning") && line.contains("UnknownKey") && line.contains("did you mean")
     });
     assert!(shown, "{described}");
-    let metrics = client::get(berth.admin, "/metrics").await;
-    assert!(
-        metrics.contains("berth_events_total{result=\"written\"} 4"),
-        "{metrics}"
-    );
+    // the last one is there before berth has its answer
+    let written = eventually(async || {
+        let metrics = client::get(berth.admin, "/metrics").await;
+        metrics
+            .contains("berth_events_total{result=\"written\"} 4\n")
+            .then_some(())
+    });
+    assert!(written.await.is_some(), "four are written");
 }
 
 #[tokio::test]

@@ -14,11 +14,12 @@ use tokio::{task::spawn_blocking, time::Instant};
 
 use crate::{
     common::{
+        client::ready,
         path,
         process::{Berth, arg},
     },
     eventually,
-    replica::control_plane,
+    replica::{control_plane, define},
 };
 
 /// What berth may do. The Lease is named: nobody who has this may write another.
@@ -54,18 +55,7 @@ pub async fn stage() -> Option<Stage> {
         kubeconfig: kubeconfig.expect("a file"),
         control_plane,
     };
-    let crds = path("deploy/crds");
-    stage
-        .run(&["apply", "--server-side", "-f", arg(&crds)])
-        .await;
-    let established = [
-        "wait",
-        "--for=condition=Established",
-        "crd",
-        "--all",
-        "--timeout=30s",
-    ];
-    stage.run(&established).await;
+    define(&stage.control_plane).await;
     stage.apply(RIGHTS).await;
     let table = path("examples/homelab.yaml");
     stage.run(&["apply", "-f", arg(&table)]).await;
@@ -131,6 +121,9 @@ impl Stage {
         let ca = self.control_plane.path("berth-ca.pem");
         let ca_out = format!("--ca-out={}", ca.display());
         let berth = self.berth(&[&[ca_out.as_str()], flags].concat());
+        // else it has a warning of the first reviews in its log
+        let is_ready = eventually(async || (ready(berth.admin).await.0 == 200).then_some(()));
+        assert!(is_ready.await.is_some(), "{:?}", ready(berth.admin).await);
         let ca = ByteString(std::fs::read(ca).expect("a CA"));
         let configuration = json!({
             "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
