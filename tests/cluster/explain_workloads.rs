@@ -181,6 +181,16 @@ async fn a_workload_whose_pods_wait_is_told_what_for_and_so_is_its_class() {
         .run(&["scale", "deploy/whisper", "--replicas=0"])
         .await;
     concludes(&stage, "deploy/whisper", "Resting").await;
+    // until they are gone, they have their GPUs
+    let gone = [
+        "wait",
+        "--for=delete",
+        "pod",
+        "-l",
+        "app=whisper",
+        "--timeout=60s",
+    ];
+    stage.run(&gone).await;
 
     // a class of two vendors: the first pool was full, and now the other one has room
     another_pool(&stage).await;
