@@ -291,7 +291,8 @@ async fn with_a_table_of_files_what_is_of_the_cluster_is_skipped() {
         return;
     };
     let kubeconfig = homelab.control_plane().kubeconfig().expect("a file");
-    let (code, text) = printed(&check(kubeconfig, "").await);
+    // kwok may not have run the Pods of berth's Deployment yet
+    let (code, text) = printed(&check(kubeconfig, "--wait 60s").await);
     assert_eq!(code, Some(0), "{text}");
     let skipped = |what: &str| format!("· {what}\n    the table is of files");
     for line in [

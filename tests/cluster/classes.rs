@@ -37,9 +37,9 @@ async fn a_namespace_is_told_its_classes_as_far_as_the_rights_go() {
             ["False", "NoPoolReady"],
         )
         .await;
-    stage
-        .turns("gpupool/rtx-2070", "Ready", ["True", "Ready"])
-        .await;
+    for written in ["gpupool/rtx-2070", "workloadclass/whisper"] {
+        stage.turns(written, "Ready", ["True", "Ready"]).await;
+    }
 
     // with every right: counted now
     let admin = stage.control_plane.kubeconfig().expect("a file");

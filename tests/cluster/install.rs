@@ -276,6 +276,12 @@ async fn the_overlay_for_development_serves_and_is_taken_away() {
     // in the order that deploy/README.md gives
     let first = "delete mutatingwebhookconfiguration berth";
     said(&bare.kubectl(first, &[]).await);
+    // the API server says to nobody when it has noticed
+    let left_alone = eventually(async || {
+        let created = bare.dry_run("default", &pod("whisper")).await;
+        (!is_placed(&created.expect("none is refused"))).then_some(())
+    });
+    assert!(left_alone.await.is_some(), "berth is still asked");
     let rest = "delete --ignore-not-found --timeout=60s -k";
     let creates = creates_while(&bare, bare.kubectl(rest, &[arg(&overlay)])).await;
     assert_eq!(creates, BTreeSet::from([false]), "and none is refused");

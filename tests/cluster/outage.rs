@@ -96,9 +96,11 @@ async fn exempt_namespaces_go_on(cluster: &Cluster<'_>) {
 async fn its_own_pods_come_back(cluster: &Cluster<'_>) {
     let pods: Api<Pod> = Api::namespaced(cluster.client(), "berth");
     let all = ListParams::default();
-    let old = pods.list(&all).await.expect("Pods").items;
-    assert_eq!(old.len(), 2, "{old:#?}");
-    let old: Vec<_> = old.iter().filter_map(ResourceExt::uid).collect();
+    let old = until(pods.clone(), watcher::Config::default(), |pods| {
+        let uids: Vec<_> = pods.values().filter_map(ResourceExt::uid).collect();
+        (uids.len() == 2).then_some(uids)
+    });
+    let old = old.await.expect("two Pods of berth's");
     let at_once = DeleteParams::default().grace_period(0);
     pods.delete_collection(&at_once, &all)
         .await
