@@ -63,6 +63,14 @@ async fn renew(client: &Client, name: &str) -> String {
     let kind = GroupVersionKind::gvk("cert-manager.io", "v1", "Certificate");
     let kind = ApiResource::from_gvk(&kind);
     let certificates: Api<DynamicObject> = Api::namespaced_with(client.clone(), "berth", &kind);
+    // what was issued last is in the Secret before cert-manager is done with it, and forgets what it is told meanwhile
+    let one = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let rests = until(certificates.clone(), one, |certificates| {
+        let conditions = certificates.get(name)?.data["status"]["conditions"].as_array()?;
+        let is_issuing = |it: &Value| it["type"] == "Issuing" && it["status"] == "True";
+        (!conditions.iter().any(is_issuing)).then_some(())
+    });
+    rests.await.expect("nothing is being issued");
     let old = issued(client, name).await;
     let condition = json!({
         "type": "Issuing", "status": "True", "reason": "ManuallyTriggered", "message": "renewed by a test",
