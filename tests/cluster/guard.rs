@@ -256,20 +256,26 @@ async fn what_passes_by_the_classes_is_denied_and_an_administrator_passes() {
     assert!(created.await.is_some());
 
     updates(&pods, &name).await;
-    let status = kubectl(
-        &control_plane,
-        &[
-            "get",
-            "validatingadmissionpolicy",
-            "berth-guard",
-            "-o",
-            "json",
-        ],
-    )
-    .await;
-    let policy: Value = serde_json::from_str(&status).expect("JSON");
+    let policy = checked_policy(&control_plane).await;
     let warnings = &policy["status"]["typeChecking"]["expressionWarnings"];
     assert_eq!(*warnings, Value::Null, "{warnings}");
+}
+
+/// The guard, as soon as its types have been checked, which a controller does after it was stored.
+async fn checked_policy(control_plane: &ControlPlane) -> Value {
+    let get = [
+        "get",
+        "validatingadmissionpolicy",
+        "berth-guard",
+        "-o",
+        "json",
+    ];
+    let checked = eventually(async || {
+        let policy: Value = serde_json::from_str(&kubectl(control_plane, &get).await).ok()?;
+        let generation = &policy["metadata"]["generation"];
+        (policy["status"]["observedGeneration"] == *generation).then_some(policy)
+    });
+    checked.await.expect("its types are checked")
 }
 
 /// A Pod that is there: what may not be added to it, and what may.
