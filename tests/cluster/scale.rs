@@ -23,6 +23,7 @@ use crate::{
         client,
         process::{Berth, arg},
     },
+    eventually,
     stand::{is_soak, times},
 };
 
@@ -30,6 +31,8 @@ use crate::{
 const STEADY: usize = 96;
 const PEAK: usize = 160;
 const READY: Duration = Duration::from_secs(30);
+/// So many kinds are watched.
+const KINDS: usize = 6;
 /// One Pod of so many asks for a GPU.
 const ONE_OF: usize = 5;
 /// What ends a watch whose history is gone.
@@ -220,6 +223,9 @@ async fn footprint_of_ten_thousand_nodes_and_a_hundred_thousand_pods_is_bounded(
     let counted = began.elapsed();
     let (steady, peak) = (berth.memory(), berth.peak_memory());
 
+    // what begins to watch after the end is told of none
+    let is_watched = eventually(async || (end.receiver_count() > KINDS).then_some(()));
+    assert!(is_watched.await.is_some(), "{}", end.receiver_count());
     end.send_replace(1);
     has(&berth, "berth_watch_relists_total{kind=\"Pod\"} 2\n").await;
     has(&berth, &allocated).await;
