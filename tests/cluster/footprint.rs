@@ -5,7 +5,7 @@ use std::fs;
 use berth_cluster::Serving;
 
 use crate::{
-    common::client::metric,
+    common::client::{get, value},
     stand::{Stand, is_soak},
 };
 
@@ -28,8 +28,10 @@ impl Footprint {
         let status = fs::read_to_string(format!("/proc/{id}/status")).expect("it runs");
         let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
         let resident = resident.and_then(|resident| resident.trim().strip_suffix(" kB"));
-        let open = metric(replica.admin, "process_open_fds").await;
-        let connections = metric(replica.admin, "berth_connections").await;
+        // of one moment: connections come and go
+        let metrics = get(replica.admin, "/metrics").await;
+        let open = value(&metrics, "process_open_fds");
+        let connections = value(&metrics, "berth_connections");
         Self {
             id,
             memory: resident.expect("VmRSS").parse().expect("a number"),

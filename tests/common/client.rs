@@ -53,10 +53,14 @@ pub async fn get(address: SocketAddr, path: &str) -> String {
 
 /// The value of a series on the admin port, named with its labels, without its fraction.
 pub async fn metric(admin: SocketAddr, series: &str) -> u64 {
-    let text = get(admin, "/metrics").await;
-    let mut rests = text.lines().filter_map(|line| line.strip_prefix(series));
+    value(&get(admin, "/metrics").await, series)
+}
+
+/// The same of metrics that have been read: for what must be of one moment.
+pub fn value(metrics: &str, series: &str) -> u64 {
+    let mut rests = metrics.lines().filter_map(|line| line.strip_prefix(series));
     let value = rests.find_map(|rest| rest.strip_prefix(' '));
-    let value = value.unwrap_or_else(|| panic!("{series}: {text}"));
+    let value = value.unwrap_or_else(|| panic!("{series}: {metrics}"));
     // some are written with a fraction of zero
     let whole = value.split('.').next().unwrap_or_default();
     whole.parse().expect("a number")
