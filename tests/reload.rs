@@ -14,13 +14,14 @@ use std::{
 use berth_server::tls::self_signed::{Authority, LEAF_LIFETIME};
 use serde_json::Value;
 use time::OffsetDateTime;
+use tokio::time::timeout;
 
 mod common;
 
 use common::{
     client::{builder, get, https, metric, post},
     example, patch,
-    process::{Berth, arg},
+    process::{Berth, PATIENCE, arg},
     volume::Volume,
 };
 
@@ -247,6 +248,9 @@ async fn a_table_that_stays_invalid_is_shown_until_it_is_good_again() {
         berth.event(|event| event["source"] == "table" && event["level"] == "ERROR");
     };
     wrong("apiVersion: x/v1\nkind: X");
+    // the log has it first
+    let shown = async { while metric(berth.admin, invalid).await != 1 {} };
+    timeout(PATIENCE, shown).await.expect("shown as invalid");
     let first = metric(berth.admin, since).await;
     let now = OffsetDateTime::now_utc().unix_timestamp();
     assert!(first.abs_diff(now.unsigned_abs()) < 60, "{first} and {now}");
