@@ -512,11 +512,11 @@ async fn under_ten_times_the_load_goodput_holds_and_nobody_waits_past_the_deadli
     let in_time = processors * TIMEOUT.as_millis() as usize / TAKES.as_millis() as usize;
     // larger than what is answered on the spot
     let body = Bytes::from(example("vllm").to_string() + &" ".repeat(20_000));
-    let began = std::time::Instant::now();
     let clients: Vec<_> = (0..10 * in_time)
         .map(|_| {
             let (server, body) = (Arc::clone(&server), body.clone());
             tokio::spawn(async move {
+                let began = std::time::Instant::now();
                 let reply = server.send(request("/mutate?timeout=4s", body)).await;
                 (reply.status, began.elapsed())
             })
