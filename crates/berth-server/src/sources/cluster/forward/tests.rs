@@ -1,7 +1,10 @@
 use std::{
     fs,
     path::Path,
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc::{Sender, channel},
+    },
 };
 
 use axum::{
@@ -103,6 +106,15 @@ impl Follower {
     }
 }
 
+/// The clock stands still until this is dropped: a busy machine takes longer than 300 ms for a handshake.
+fn no_time_passes() -> Sender<()> {
+    tokio::time::pause();
+    let (held, ends) = channel();
+    // while a thread is waited for, tokio does not put the clock forward
+    tokio::task::spawn_blocking(move || ends.recv());
+    held
+}
+
 fn in_a_minute() -> Instant {
     Instant::now() + Duration::from_mins(1)
 }
@@ -167,6 +179,7 @@ fn echo() -> Router {
 
 #[tokio::test]
 async fn the_holders_answer_is_given_as_it_is() {
+    let _still = no_time_passes();
     let authority = authority();
     let holder = holder(&authority, NAME, echo()).await;
     let follower = Follower::of(&authority, holder);
@@ -246,6 +259,7 @@ async fn a_holder_that_says_nothing_is_waited_for_once_a_second_and_300_ms() {
 
 #[tokio::test]
 async fn only_a_replica_with_the_certificate_is_asked() {
+    let _still = no_time_passes();
     let (ours, theirs) = (authority(), authority());
     for (authority, name) in [(&theirs, NAME), (&ours, "other.berth.svc")] {
         let holder = holder(authority, name, echo()).await;
@@ -257,6 +271,7 @@ async fn only_a_replica_with_the_certificate_is_asked() {
 
 #[tokio::test]
 async fn with_client_certificates_a_replica_shows_its_own_if_it_is_one_for_clients() {
+    let _still = no_time_passes();
     let authority = authority();
     let holder = choosy_holder(&authority, NAME, echo());
     let asked = async |own: Option<Leaf>| {
@@ -282,6 +297,7 @@ async fn with_client_certificates_a_replica_shows_its_own_if_it_is_one_for_clien
 
 #[tokio::test]
 async fn a_holder_that_refuses_one_review_is_asked_the_next() {
+    let _still = no_time_passes();
     let authority = authority();
     let refuses =
         async |State(count): State<Arc<AtomicUsize>>| match count.fetch_add(1, Ordering::Relaxed) {
@@ -390,6 +406,7 @@ fn pod(class: &str, forwarded: bool) -> Request<Body> {
 /// The chooser takes for all, and this replica only where the other does not answer.
 #[tokio::test]
 async fn gpus_are_taken_by_the_holder_and_here_only_if_it_does_not_answer() {
+    let _still = no_time_passes();
     let authority = authority();
     let here = Arc::new(Counting::default());
     let there = holder(&authority, NAME, echo()).await;
