@@ -19,6 +19,10 @@ use crate::{
 
 /// The names of as many pools as a class has at most, of 253 characters and a comma each. What is longer is not berth's.
 const LONGEST: usize = MAX_POOLS * 254;
+/// A Pod with more tolerations counts as one that tolerates everything: an author may write 20,000 of them.
+const MAX_TOLERATIONS: usize = 100;
+/// Of so many resources a Pod's demand is kept. Who asks for more waits in vain, since no node offers as many.
+const MAX_RESOURCES: usize = 100;
 
 /// A Pod, as far as it is counted.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -35,12 +39,26 @@ pub struct PodView {
 }
 
 impl PodView {
-    /// The same without what is not counted and may be large: who wrote which field, and annotations but one.
+    /// The same without what is not counted and may be large, as all that an author may write as often as 1.5 MB hold.
     #[must_use]
-    pub fn slim(mut self) -> Self {
+    pub fn slim(mut self, class_label: &str) -> Self {
         self.metadata.managed_fields = None;
+        self.metadata.finalizers = None;
         if let Some(annotations) = &mut self.metadata.annotations {
             annotations.retain(|key, pools| key == POOL_ANNOTATION && pools.len() <= LONGEST);
+        }
+        if let Some(labels) = &mut self.metadata.labels {
+            labels.retain(|key, _| key == class_label || key == INJECT_LABEL);
+        }
+        if let Some(owners) = &mut self.metadata.owner_references {
+            owners.retain(|owner| owner.controller == Some(true));
+        }
+        let tolerations = &mut self.spec.tolerations;
+        if tolerations.as_ref().map_or(0, Vec::len) > MAX_TOLERATIONS {
+            *tolerations = Some(vec![Toleration {
+                operator: Some("Exists".to_owned()),
+                ..Toleration::default()
+            }]);
         }
         self
     }
@@ -222,7 +240,10 @@ impl PodView {
                 .flatten()
                 .map(Tolerated::of)
                 .collect(),
-            demand: demand::of(&self.spec),
+            demand: demand::of(&self.spec)
+                .into_iter()
+                .take(MAX_RESOURCES)
+                .collect(),
         })
     }
 
@@ -338,3 +359,52 @@ macro_rules! resource {
 
 resource!(PodView, "Pod", "pods", NamespaceResourceScope);
 resource!(NodeView, "Node", "nodes", ClusterResourceScope);
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// Each list as long as an author may make it, and each text of it as long as Kubernetes allows.
+    #[test]
+    fn of_a_pod_that_is_as_large_as_may_be_little_is_kept() {
+        let many = |each: fn(usize) -> Value| (0..5_000).map(each).collect::<Vec<Value>>();
+        let map = |value: &str| -> Value {
+            let entry = |i| (format!("example.com/{i:0>50}"), json!(value));
+            (0..5_000).map(entry).collect()
+        };
+        let mut pod = json!({
+            "metadata": {
+                "name": "x", "uid": "u", "labels": map("x"), "annotations": map("x"),
+                "finalizers": many(|i| json!(format!("example.com/{i}"))),
+                "ownerReferences": many(|i| json!({
+                    "apiVersion": "v1", "kind": "K", "name": "n", "uid": i.to_string(), "controller": i == 7,
+                })),
+            },
+            "spec": {
+                "tolerations": many(|i| json!({"key": i.to_string(), "operator": "Exists"})),
+                "containers": [{"resources": {"requests": map("1")}}],
+            },
+        });
+        pod["metadata"]["labels"]["class"] = json!("vllm");
+        let view: PodView = serde_json::from_value(pod).expect("a Pod");
+        let slim = view.slim("class");
+        let meta = &slim.metadata;
+        assert_eq!(meta.labels.as_ref().map(BTreeMap::len), Some(1));
+        assert_eq!(meta.annotations.as_ref().map(BTreeMap::len), Some(0));
+        assert_eq!(meta.owner_references.as_ref().map(Vec::len), Some(1));
+        assert_eq!(meta.finalizers, None);
+        let seen = slim.seen("class", None).expect("not finished");
+        assert_eq!(
+            (seen.class.as_deref(), &*seen.owner),
+            (Some("vllm"), "7"),
+            "what counts stays"
+        );
+        assert_eq!(seen.demand.len(), MAX_RESOURCES);
+        let [all] = &*seen.tolerations else {
+            panic!("{} tolerations", seen.tolerations.len());
+        };
+        assert!(all.tolerates("any", "thing", "NoExecute"));
+    }
+}

@@ -88,11 +88,11 @@ pub(super) enum Count {
 }
 
 /// What waits to be counted is small, whatever a Pod's author writes into it.
-fn slim(seen: Seen<PodView>) -> News {
+fn slim(seen: Seen<PodView>, class_label: &str) -> News {
     News::Pod(seen.map(|event| match event {
-        Event::Apply(pod) => Event::Apply(pod.slim()),
-        Event::Delete(pod) => Event::Delete(pod.slim()),
-        Event::InitApply(pod) => Event::InitApply(pod.slim()),
+        Event::Apply(pod) => Event::Apply(pod.slim(class_label)),
+        Event::Delete(pod) => Event::Delete(pod.slim(class_label)),
+        Event::InitApply(pod) => Event::InitApply(pod.slim(class_label)),
         Event::Init => Event::Init,
         Event::InitDone => Event::InitDone,
     }))
@@ -113,8 +113,13 @@ pub(super) fn start(
     let classes = Api::all(client.clone());
     let pages = config().page_size(NODES_IN_A_PAGE);
     tasks.spawn(contact("Node").follow(nodes, pages, news.clone(), News::Node));
+    let label = settings.class_label.clone();
     let unfinished = config().fields(UNFINISHED).page_size(PODS_IN_A_PAGE);
-    tasks.spawn(contact("Pod").follow(pods, unfinished, news.clone(), slim));
+    tasks.spawn(
+        contact("Pod").follow(pods, unfinished, news.clone(), move |seen| {
+            slim(seen, &label)
+        }),
+    );
     tasks.spawn(contact("DeviceClass").optional().follow(
         classes,
         config(),
