@@ -3,7 +3,7 @@
 //! ```text
 //! crates/berth-core       decides: manifests, table, view, rules, placement, patch; values in, values out
 //! crates/berth-manifests  reads: files, YAML with its places, diagnostics, dry run, preview, lint, cases
-//! crates/berth-server     serves: state, sources, webhook, TLS, drain, metrics, log
+//! crates/berth-server     serves: state, sources, webhook, TLS, drain, metrics, log, traces
 //! src                     the binary: a file for each subcommand
 //! crates/xtask            what maintainers run, and users do not get: cluster, load, scale
 //! testing/cluster         a real control plane for tests

@@ -20,6 +20,7 @@ use berth_core::review::{self, Answer};
 use berth_server::{
     metrics::Metrics,
     state::ServerState,
+    traces::Traces,
     webhook::{Limits, Review, Webhook, router},
 };
 use futures_util::{StreamExt, stream};
@@ -71,6 +72,7 @@ impl Server {
             events: None,
             forward: None,
             board: None,
+            traces: Traces::default(),
         });
         Self {
             router,
@@ -842,6 +844,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
             events: None,
             forward: None,
             board: None,
+            traces: Traces::default(),
         }),
         ..Server::new()
     };

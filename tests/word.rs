@@ -7,6 +7,7 @@ use berth_core::review;
 use berth_server::{
     metrics::Metrics,
     state::ServerState,
+    traces::Traces,
     webhook::{Limits, WARN_PATH, Webhook, router},
 };
 use http_body_util::BodyExt;
@@ -44,6 +45,7 @@ impl Server {
             },
             forward: None,
             board: None,
+            traces: Traces::default(),
             events: None,
         });
         (Self { router, metrics }, state)

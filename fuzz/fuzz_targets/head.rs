@@ -13,6 +13,7 @@ use berth_server::{
     accept::BoundedChunks,
     metrics::Metrics,
     state::ServerState,
+    traces::Traces,
     webhook::{Limits, Webhook, router},
 };
 use hyper::server::conn::http1;
@@ -47,6 +48,7 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         events: None,
         forward: None,
         board: None,
+        traces: Traces::default(),
     })
 });
 

@@ -37,6 +37,11 @@ const LONGEST: Duration = Duration::from_secs(5);
 
 /// Two replicas behind the stand-in for a Service, with their table in the cluster. None where this machine has none.
 async fn homelab() -> Option<(Homelab, Setup)> {
+    homelab_with(&[]).await
+}
+
+/// The same, with more flags of the API server.
+pub async fn homelab_with(api_server: &[String]) -> Option<(Homelab, Setup)> {
     let setup = Setup {
         berth: env!("CARGO_BIN_EXE_berth").into(),
         table: path("examples/homelab.yaml"),
@@ -45,7 +50,7 @@ async fn homelab() -> Option<(Homelab, Setup)> {
     };
     let options = Options {
         kubernetes: std::env::var(crate::KUBERNETES).ok(),
-        ..Options::default()
+        api_server: api_server.to_vec(),
     };
     match Homelab::start(&options, &setup).await {
         Ok(homelab) => Some((homelab, setup)),
@@ -55,7 +60,18 @@ async fn homelab() -> Option<(Homelab, Setup)> {
 }
 
 async fn replicas<'a>(homelab: &'a Homelab, setup: &Setup, cluster: &Cluster<'_>) -> Replicas<'a> {
-    let replicas = Replicas::start(homelab, setup, &["--drain-period=0s".to_owned()]).await;
+    replicas_with(homelab, setup, cluster, &[]).await
+}
+
+/// The same, with more flags of berth.
+pub async fn replicas_with<'a>(
+    homelab: &'a Homelab,
+    setup: &Setup,
+    cluster: &Cluster<'_>,
+    flags: &[String],
+) -> Replicas<'a> {
+    let flags = [&["--drain-period=0s".to_owned()], flags].concat();
+    let replicas = Replicas::start(homelab, setup, &flags).await;
     let mut replicas = replicas.unwrap_or_else(|error| panic!("{error}"));
     let load = Load::start(cluster, Creates::DryRuns);
     let connected = replicas.connect_anew().await;
@@ -101,7 +117,7 @@ async fn forwards(replicas: &Replicas<'_>) -> [u64; 3] {
 }
 
 /// A class of two vendors' pools with so many GPUs, in force with all replicas.
-async fn class(cluster: &Cluster<'_>, replicas: &Replicas<'_>, name: &str, gpus: [usize; 2]) {
+pub async fn class(cluster: &Cluster<'_>, replicas: &Replicas<'_>, name: &str, gpus: [usize; 2]) {
     let vendors = [("amd", "amd.com/gpu"), ("nvidia", "nvidia.com/gpu")];
     let mut objects = Vec::new();
     for ((vendor, resource), gpus) in vendors.into_iter().zip(gpus) {

@@ -78,6 +78,8 @@ mod stage;
 mod stand;
 mod status;
 mod storms;
+#[cfg(feature = "otel")]
+mod traces;
 mod word;
 
 /// Another minor of Kubernetes than the usual, for every test: `BERTH_KUBERNETES=1.33`. `make skew` runs the oldest one.

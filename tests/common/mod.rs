@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 pub mod bounds;
 pub mod browser;
 pub mod client;
+pub mod collector;
 pub mod overlays;
 pub mod process;
 pub mod terminal;

@@ -277,8 +277,9 @@ fn self_signed<T>(flags: &[&str], start: impl FnOnce(&[&str]) -> T) -> (T, Strin
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("BERTH_") {
-            command.env_remove(name);
+        let name = name.to_string_lossy();
+        if name.starts_with("BERTH_") || name.starts_with("OTEL_") {
+            command.env_remove(&*name);
         }
     }
     command

@@ -30,9 +30,12 @@ fn the_chart_deploys_what_kustomize_does() {
     let cluster = ["--set", "table.source=cluster,crds.enabled=false"];
     let alerts = "prometheus.enabled=true,grafana.dashboards.enabled=true";
     let alerts = [&cluster[..], &["--set", alerts]].concat();
+    let traces = "traces.endpoint=http://otel-collector.monitoring.svc:4318";
+    let traces = [&cluster[..], &["--set", traces]].concat();
     for (components, values) in [
         (&["cert-manager"][..], &cluster[..]),
         (&["cert-manager", "prometheus", "grafana"], &alerts),
+        (&["cert-manager", "traces"], &traces),
         (&["cert-manager", "files-table"], &table),
     ] {
         let (Some(chart), Some(kustomize)) = (chart(values), base_with(components)) else {
@@ -99,6 +102,8 @@ fn a_value_that_is_unknown_or_out_of_range_is_refused() {
         ("tls.secretName=mine", "secretName"),
         ("image.digest=latest", "digest"),
         ("replicas=0", "replicas"),
+        ("traces.endpoint=collector:4318", "endpoint"),
+        ("traces.sampler=always", "sampler"),
         ("drainSeconds=15s", "drainSeconds"),
     ] {
         if let Some(message) = refused(&["--set", values]) {

@@ -258,6 +258,44 @@ fn the_monitor_is_as_often_and_as_relabelled_as_the_values_say() {
 }
 
 #[test]
+fn spans_may_leave_for_the_port_of_the_collector_and_nowhere_else() {
+    for (endpoint, namespace, port) in [
+        (
+            "http://otel-collector.monitoring.svc:4318",
+            "monitoring",
+            4318,
+        ),
+        ("http://10.0.0.7", "", 80),
+        ("https://[fd00::7]/v1", "o11y", 443),
+    ] {
+        let traces = json!({"endpoint": endpoint, "namespace": namespace, "sampler": "parentbased_always_on"});
+        let Some(objects) = rendered(&json!({"traces": traces})) else {
+            return;
+        };
+        let flags = pod(&objects)["containers"][0]["args"].to_string();
+        assert!(
+            flags.contains(&format!("\"--otlp-endpoint={endpoint}\"")),
+            "{flags}"
+        );
+        assert!(
+            flags.contains("\"--traces-sampler=parentbased_always_on\""),
+            "{flags}"
+        );
+        let egress = &find(&objects, "NetworkPolicy", "berth-traces")["spec"]["egress"];
+        assert_eq!(
+            egress[1]["ports"],
+            json!([{"port": port, "protocol": "TCP"}])
+        );
+        let to = &egress[1]["to"][0]["namespaceSelector"]["matchLabels"];
+        let to = to["kubernetes.io/metadata.name"].as_str();
+        assert_eq!(to.unwrap_or_default(), namespace);
+    }
+    let objects = rendered(&json!({})).expect("helm");
+    let is_for_traces = |it: &&Object| it["metadata"]["name"] == "berth-traces";
+    assert_eq!(objects.iter().find(is_for_traces), None);
+}
+
+#[test]
 fn other_names_of_gpus_reach_the_server_and_the_lint() {
     let values = json!({
         "table": {"manifests": "x"},

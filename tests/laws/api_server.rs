@@ -27,6 +27,7 @@ use berth_server::{
     metrics::Metrics,
     state::ServerState,
     tls::self_signed::{Authority, LEAF_LIFETIME},
+    traces::Traces,
     webhook::{Limits, Webhook, router},
 };
 use k8s_openapi::{
@@ -245,6 +246,7 @@ fn serve() -> (u16, String) {
         events: None,
         forward: None,
         board: None,
+        traces: Traces::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let port = listener.local_addr().expect("bound").port();

@@ -5,8 +5,8 @@
 //!                        └─────▶ metrics ─▶ admin ◀─ board ◀─ sources, webhook
 //! ```
 //!
-//! [`accept`] and [`tls`] say who may connect, [`drain`] how the server ends, and [`telemetry`] has the log. Flags stand
-//! beside what they limit.
+//! [`accept`] and [`tls`] say who may connect, [`drain`] how the server ends, [`telemetry`] has the log, and [`traces`] the
+//! spans. Flags stand beside what they limit.
 pub mod server;
 
 pub mod accept;
@@ -25,6 +25,12 @@ pub mod duration;
 pub mod metrics;
 pub mod process;
 pub mod telemetry;
+
+#[cfg(feature = "otel")]
+pub mod traces;
+#[cfg(not(feature = "otel"))]
+#[path = "traces/off.rs"]
+pub mod traces;
 
 /// The commit that this is built from; none where the build was not told. `make static` tells it.
 pub const COMMIT: Option<&str> = option_env!("BERTH_COMMIT");

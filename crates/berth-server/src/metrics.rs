@@ -160,6 +160,7 @@ pub struct Metrics {
     pub connection_errors: Counter,
     /// Lines of the log that nobody read in time, or at all.
     pub log_lines_dropped: Counter,
+    spans: Family<ResultLabel, Counter>,
 }
 
 impl Default for Metrics {
@@ -198,6 +199,7 @@ impl Default for Metrics {
             connections_refused: Counter::default(),
             connection_errors: Counter::default(),
             log_lines_dropped: Counter::default(),
+            spans: Family::default(),
         };
         metrics.register();
         // each has its line from the start, so that an alert can tell a zero from a scrape without it
@@ -222,6 +224,8 @@ impl Metrics {
         let help =
             "Lines of the log that were dropped, because standard error is not read, or too slowly";
         ours.register("log_lines_dropped", help, self.log_lines_dropped.clone());
+        let help = "Spans of reviews, by result: sent, failed where the Collector did not take them, or dropped since too many waited";
+        ours.register("spans", help, self.spans.clone());
         let build = Info::new([
             ("version", env!("CARGO_PKG_VERSION")),
             ("commit", COMMIT.unwrap_or("unknown")),
@@ -461,6 +465,12 @@ impl Metrics {
     /// Counts an object that was asked about at apply, by what was said.
     pub fn word(&self, result: &'static str) {
         self.words.get_or_create(&ResultLabel { result }).inc();
+    }
+
+    /// Counts spans with what became of them: from now on, it is shown.
+    #[must_use]
+    pub fn spans(&self, result: &'static str) -> Counter {
+        self.spans.get_or_create(&ResultLabel { result }).clone()
     }
 
     /// The text of a scrape, in the OpenMetrics format.

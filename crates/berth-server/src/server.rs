@@ -6,7 +6,7 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum_server::{Handle, tls_rustls::RustlsAcceptor};
@@ -30,6 +30,7 @@ use crate::{
     },
     state::ServerState,
     tls::{self, Tls},
+    traces::{self, Traces},
     watch::{self, Watch},
     webhook::{self, Webhook},
 };
@@ -39,6 +40,9 @@ use berth_manifests::{files::plain, table_files::TableFiles};
 /// How long the start waits for the table and the certificate, which may lie on a disk that does not answer. After
 /// that it goes on, and is not ready.
 const FIRST_READING: Duration = Duration::from_secs(5);
+
+/// The last spans have so much time at least, also where the last requests have taken all that there was.
+const LAST_SPANS: Duration = Duration::from_secs(1);
 
 /// Everything that `berth serve` can be told, but for where the table is.
 #[derive(Args, Clone, Debug)]
@@ -80,6 +84,9 @@ pub struct Options {
     /// How long the server goes on after SIGTERM.
     #[command(flatten)]
     pub drain: drain::Options,
+    /// Whether reviews have spans.
+    #[command(flatten)]
+    pub traces: traces::Options,
 }
 
 fn socket_address(text: &str) -> Result<SocketAddr, String> {
@@ -96,6 +103,9 @@ pub enum Error {
     /// The cluster cannot be followed.
     #[error(transparent)]
     Cluster(#[from] cluster::Error),
+    /// Spans cannot be sent as the flags say.
+    #[error(transparent)]
+    Traces(#[from] traces::Error),
     /// An address cannot be had.
     #[error(
         "{flag} {address}: {}; stop what listens there, or choose another address",
@@ -229,6 +239,7 @@ struct Serving {
     /// The table and the certificate, as long as they are followed.
     table: Following,
     certificate: Watch,
+    traces: Traces,
     parts: Parts,
     ports: Ports,
 }
@@ -265,6 +276,7 @@ impl Serving {
             return Err(Error::BodyMemory { memory, bytes });
         }
         let tls = Tls::new(options.tls.clone())?;
+        let traces = Traces::start(&options.traces, &metrics)?;
         let bound = Bound::new(&options)?;
         tls.write_ca()?;
         let state = Arc::new(ServerState::default());
@@ -313,6 +325,7 @@ impl Serving {
             events: table.events(),
             forward: table.forward(),
             board: board.clone(),
+            traces: traces.clone(),
         });
         let certificate = tls.follow(watch::POLL, Arc::clone(&state), metrics)?;
         let server = limits.server(bound.webhook, acceptor, ports.webhook.clone())?;
@@ -322,6 +335,7 @@ impl Serving {
             board,
             table,
             certificate,
+            traces,
             parts: Parts { webhook, admin },
             ports,
         })
@@ -361,15 +375,20 @@ impl Serving {
         let Self {
             parts,
             ports,
+            traces,
             mut table,
             ..
         } = self;
         let orderly = async {
             tokio::join!(sleep(options.drain_period), table.drain());
+            let shutdown = Instant::now();
             ports
                 .webhook
                 .graceful_shutdown(Some(options.shutdown_timeout));
-            parts.webhook.await
+            let ended = parts.webhook.await;
+            let left = options.shutdown_timeout.saturating_sub(shutdown.elapsed());
+            traces.end(left.max(LAST_SPANS)).await;
+            ended
         };
         tokio::select! {
             ended = orderly => ended.map_err(io::Error::other)??,

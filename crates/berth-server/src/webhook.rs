@@ -38,6 +38,7 @@ use crate::{
     sources::cluster::{Events, Forward, is_forwarded},
     state::ServerState,
     telemetry,
+    traces::{Span, Traces},
 };
 use berth_core::{
     outcome::Warning,
@@ -124,6 +125,8 @@ pub struct Webhook {
     pub forward: Option<Forward>,
     /// Who shows the last decisions; none without a board.
     pub board: Option<Board>,
+    /// Where the spans go.
+    pub traces: Traces,
 }
 
 /// What is asked, by the path of the request.
@@ -142,6 +145,7 @@ struct Arrival<B = Buffer> {
     occupant: Option<Occupant>,
     arrived: Instant,
     deadline: Deadline,
+    span: Span,
 }
 
 /// What a look at a review comes to.
@@ -199,9 +203,14 @@ async fn wrong_method(State(service): State<Arc<Service>>, request: Request) -> 
 
 async fn mutate(State(service): State<Arc<Service>>, request: Request) -> Response {
     let arrived = Instant::now();
-    match service.answer(request, arrived, Question::Place).await {
+    let span = service.webhook.traces.begin(PATH, request.headers());
+    let answer = service.answer(request, arrived, Question::Place, span.clone());
+    match answer.await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => service.fail(error, arrived),
+        Err(error) => {
+            span.failed(error.reason);
+            service.fail(error, arrived)
+        }
     }
 }
 
@@ -222,6 +231,7 @@ impl Service {
         request: Request,
         arrived: Instant,
         question: Question,
+        span: Span,
     ) -> Result<Bytes, HttpError> {
         check_media_type(request.headers())?;
         let is_sent_on = is_forwarded(request.headers());
@@ -242,6 +252,7 @@ impl Service {
             occupant,
             arrived,
             deadline,
+            span,
         };
         if let Question::Warn = question {
             return self.compute(arrival, Self::word).await;
@@ -264,9 +275,13 @@ impl Service {
             Looked::Chooses(arrival) => arrival,
         };
         let (review, arrival) = arrival.shared();
-        let answer = forward.ask(review, arrival.deadline.last_turn()).await;
-        match answer {
-            Some(answer) => arrival.answered(answer.to_vec()),
+        let traceparent = arrival.span.traceparent();
+        let answer = forward.ask(review, arrival.deadline.last_turn(), traceparent);
+        match answer.await {
+            Some(answer) => {
+                arrival.span.forwarded();
+                arrival.answered(answer.to_vec())
+            }
             None => self.compute(arrival, Self::decide).await,
         }
     }
@@ -336,7 +351,7 @@ impl Service {
         let view = self.webhook.state.view();
         let view = view.as_deref().ok_or_else(HttpError::no_table)?;
         let answer = self.review(self.webhook.review, body, view, arrival.deadline)?;
-        self.tell(&answer, view, arrival.arrived);
+        self.tell(&answer, view, &arrival);
         let answer = answer.body;
         arrival.answered(answer)
     }
@@ -350,7 +365,7 @@ impl Service {
         if answer.decision.is_chosen() {
             return Ok(Looked::Chooses(arrival));
         }
-        self.tell(&answer, view, arrival.arrived);
+        self.tell(&answer, view, &arrival);
         let answer = answer.body;
         arrival.answered(answer).map(Looked::Answered)
     }
@@ -371,8 +386,8 @@ impl Service {
         Ok(answer)
     }
 
-    fn tell(&self, answer: &Answer<'_>, view: &View, arrived: Instant) {
-        let elapsed = arrived.elapsed();
+    fn tell<B>(&self, answer: &Answer<'_>, view: &View, arrival: &Arrival<B>) {
+        let elapsed = arrival.arrived.elapsed();
         let decision = &answer.decision;
         let revision = view.table.revision();
         let metrics = &self.webhook.metrics;
@@ -385,6 +400,7 @@ impl Service {
         if let Some(board) = &self.webhook.board {
             board.decided(answer);
         }
+        arrival.span.decided(answer);
     }
 
     fn fail(&self, error: HttpError, started: Instant) -> Response {
@@ -409,6 +425,7 @@ impl Arrival {
             occupant: self.occupant,
             arrived: self.arrived,
             deadline: self.deadline,
+            span: self.span,
         };
         (bytes, arrival)
     }

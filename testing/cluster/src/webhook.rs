@@ -102,7 +102,8 @@ impl Serving {
     ) -> Result<Self, Error> {
         let mut command = Command::new(berth);
         for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("BERTH_") {
+            let text = name.to_string_lossy();
+            if text.starts_with("BERTH_") || text.starts_with("OTEL_") {
                 command.env_remove(name);
             }
         }

@@ -69,6 +69,9 @@ pub use client::{ConnectError, connect, said, status};
 pub use events::Events;
 pub use forward::{Advertised, Forward, is_forwarded};
 
+#[cfg(feature = "otel")]
+pub(crate) use {calls::Told, client::plainly};
+
 /// So many changes wait for whoever takes them; then the watches wait, and the API server keeps the rest.
 const WAITING: usize = 1024;
 /// The API server ends a watch after so many seconds, and the next one shows whether the rights are still there.

@@ -100,20 +100,10 @@ impl Peers {
     }
 
     fn roots(&self, pem: &[u8]) -> Result<RootCertStore, Error> {
-        let error = |problem: &str| Error::NoCa {
+        roots(pem).map_err(|problem| Error::NoCa {
             path: self.ca.clone(),
             problem: problem.to_owned(),
-        };
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(pem) {
-            let certificate = certificate.map_err(|it| error(problem(&it)))?;
-            let added = roots.add(certificate);
-            added.map_err(|_| error("what is in it is not an X.509 certificate"))?;
-        }
-        if roots.is_empty() {
-            return Err(error("it has no certificate"));
-        }
-        Ok(roots)
+        })
     }
 
     /// The serving certificate as a client's, if a replica with these flags takes it as one.
@@ -132,4 +122,18 @@ impl Peers {
         }
         Ok(identity)
     }
+}
+
+/// The CAs of a PEM file, or what is wrong with it.
+pub(crate) fn roots(pem: &[u8]) -> Result<RootCertStore, &'static str> {
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(pem) {
+        let certificate = certificate.map_err(|it| problem(&it))?;
+        let added = roots.add(certificate);
+        added.map_err(|_| "what is in it is not an X.509 certificate")?;
+    }
+    if roots.is_empty() {
+        return Err("it has no certificate");
+    }
+    Ok(roots)
 }

@@ -64,9 +64,12 @@ struct Said {
 
 pub(super) async fn warn(State(service): State<Arc<Service>>, request: Request) -> Response {
     let arrived = Instant::now();
-    match service.answer(request, arrived, Question::Warn).await {
+    let span = service.webhook.traces.begin(PATH, request.headers());
+    let answer = service.answer(request, arrived, Question::Warn, span.clone());
+    match answer.await {
         Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
         Err(error) => {
+            span.failed(error.reason);
             // without a uid there is no answer that the API server takes: the failurePolicy allows the object
             service.webhook.metrics.word("failed");
             telemetry::word("failed", [""; 3], &[], &error.text);
@@ -89,6 +92,7 @@ impl Service {
             )
         });
         self.webhook.metrics.word(said.result);
+        arrival.span.said(said.result);
         let [kind, namespace, name] = &said.about;
         let about = [&**kind, &**namespace, &**name];
         telemetry::word(said.result, about, &said.warnings, said.error);

@@ -23,7 +23,7 @@ pub(super) struct Failure {
 
 /// What is told once, however often it happens.
 #[derive(Debug, Default)]
-pub(super) struct Told(Option<String>);
+pub(crate) struct Told(Option<String>);
 
 /// Waits for a call, but not for long.
 pub(super) async fn call<T>(
@@ -79,7 +79,7 @@ fn names_right(message: &str) -> bool {
 
 impl Told {
     /// Whether it was something else that was told last.
-    pub(super) fn is_new(&mut self, what: &str) -> bool {
+    pub(crate) fn is_new(&mut self, what: &str) -> bool {
         let is_new = self.0.as_deref() != Some(what);
         if is_new {
             self.0 = Some(what.to_owned());
@@ -88,7 +88,7 @@ impl Told {
     }
 
     /// It is over: whether anything was told.
-    pub(super) fn ends(&mut self) -> bool {
+    pub(crate) fn ends(&mut self) -> bool {
         self.0.take().is_some()
     }
 }

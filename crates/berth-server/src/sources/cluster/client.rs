@@ -190,7 +190,7 @@ fn of_client(error: &kube::Error) -> String {
 }
 
 /// What an error of a connection to another replica says, in a person's words.
-pub(super) fn plainly(error: &(dyn Error + 'static)) -> String {
+pub(crate) fn plainly(error: &(dyn Error + 'static)) -> String {
     deepest(error, |_| None)
 }
 

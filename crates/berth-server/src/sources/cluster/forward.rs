@@ -14,7 +14,7 @@ use std::{
 use arc_swap::ArcSwapOption;
 use axum::{
     body::Bytes,
-    http::{HeaderMap, Method, Request, StatusCode, header::CONTENT_TYPE},
+    http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header::CONTENT_TYPE},
 };
 use http_body_util::{BodyExt, Full, Limited};
 use hyper_rustls::{FixedServerNameResolver, HttpsConnector, HttpsConnectorBuilder};
@@ -34,6 +34,7 @@ use super::{
 use crate::{
     metrics::Metrics,
     tls::peer::{self, Peers},
+    traces::TRACEPARENT,
     webhook,
 };
 
@@ -177,8 +178,14 @@ impl Forward {
         !self.0.held.is_held()
     }
 
-    /// The holder's answer to a review in which there is something to choose. None: this replica chooses.
-    pub(crate) async fn ask(&self, review: Bytes, latest: Instant) -> Option<Bytes> {
+    /// The holder's answer to a review in which there is something to choose. None: this replica chooses. With a header, its
+    /// span is below this replica's.
+    pub(crate) async fn ask(
+        &self,
+        review: Bytes,
+        latest: Instant,
+        traceparent: Option<HeaderValue>,
+    ) -> Option<Bytes> {
         let now = Instant::now();
         let inner = &self.0;
         let (way, holder) = (inner.way.load_full(), inner.holders.other(now));
@@ -187,7 +194,7 @@ impl Forward {
             return None;
         };
         let until = latest.min(now + PATIENCE);
-        let answer = timeout_at(until.into(), inner.send(&way, holder, review)).await;
+        let answer = timeout_at(until.into(), inner.send(&way, holder, review, traceparent)).await;
         let late = if until == latest {
             Failure::Hurried
         } else {
@@ -207,17 +214,26 @@ impl Forward {
 }
 
 impl Inner {
-    async fn send(&self, way: &Way, holder: SocketAddr, review: Bytes) -> Result<Bytes, Failure> {
+    async fn send(
+        &self,
+        way: &Way,
+        holder: SocketAddr,
+        review: Bytes,
+        traceparent: Option<HeaderValue>,
+    ) -> Result<Bytes, Failure> {
         let unreachable = |error: &(dyn Error + 'static)| Failure::Unreachable(plainly(error));
         // nothing closes the semaphore
         let _turn = self.turns.acquire().await.map_err(|it| unreachable(&it))?;
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(Method::POST)
             .uri(format!("https://{holder}{}?{QUERY}", webhook::PATH))
             .header(CONTENT_TYPE, "application/json")
             .header(FORWARDED, "1")
             .body(Full::new(review))
             .map_err(|it| unreachable(&it))?;
+        if let Some(traceparent) = traceparent {
+            request.headers_mut().insert(TRACEPARENT, traceparent);
+        }
         let answer = way.http.request(request).await;
         let answer = answer.map_err(|it| unreachable(&it))?;
         if answer.status() != StatusCode::OK {

@@ -38,6 +38,7 @@ use crate::{
         client::NamedClients,
         self_signed::{Authority, LEAF_LIFETIME, Leaf},
     },
+    traces::Traces,
     webhook::{Limits, Webhook},
 };
 
@@ -92,7 +93,7 @@ impl Follower {
 
     async fn ask(&self) -> Option<Bytes> {
         let review = Bytes::from_static(b"a review");
-        self.forward.ask(review, in_a_minute()).await
+        self.forward.ask(review, in_a_minute(), None).await
     }
 
     /// How many were answered, failed and were skipped.
@@ -178,6 +179,20 @@ fn echo() -> Router {
 }
 
 #[tokio::test]
+async fn the_holder_is_told_the_span() {
+    let authority = authority();
+    let says = async |headers: HeaderMap| format!("{:?}", headers.get(TRACEPARENT));
+    let routes = Router::new().route(webhook::PATH, post(says));
+    let holder = holder(&authority, NAME, routes).await;
+    let follower = Follower::of(&authority, holder);
+    for (span, told) in [(None, "None"), (Some("00-1-2-01"), "Some(\"00-1-2-01\")")] {
+        let span = span.map(HeaderValue::from_static);
+        let answer = follower.forward.ask(Bytes::new(), in_a_minute(), span);
+        assert_eq!(answer.await.expect("an answer"), told);
+    }
+}
+
+#[tokio::test]
 async fn the_holders_answer_is_given_as_it_is() {
     let _still = no_time_passes();
     let authority = authority();
@@ -209,7 +224,7 @@ async fn a_review_in_a_hurry_stops_no_other_from_being_sent() {
     let follower = Follower::of(&authority, holder);
     let review = Bytes::from_static(b"a review");
     let soon = Instant::now() + Duration::from_millis(20);
-    assert_eq!(follower.forward.ask(review, soon).await, None);
+    assert_eq!(follower.forward.ask(review, soon, None).await, None);
     assert_eq!(follower.ask().await, None);
     assert_eq!(follower.counts(), [0, 2, 0]);
     // this one had all the time that there is
@@ -253,7 +268,7 @@ async fn a_holder_that_says_nothing_is_waited_for_once_a_second_and_300_ms() {
     // the API server does not wait for so long
     follower.forward.0.pause().until = None;
     let began = Instant::now();
-    assert_eq!(follower.forward.ask(Bytes::new(), began).await, None);
+    assert_eq!(follower.forward.ask(Bytes::new(), began, None).await, None);
     assert!(began.elapsed() < PATIENCE, "{:?}", began.elapsed());
 }
 
@@ -424,6 +439,7 @@ async fn gpus_are_taken_by_the_holder_and_here_only_if_it_does_not_answer() {
         events: None,
         forward: Some(follower.forward.clone()),
         board: None,
+        traces: Traces::default(),
     });
     let answer = async |class, forwarded| {
         let answer = routes.clone().oneshot(pod(class, forwarded)).await;
