@@ -75,6 +75,17 @@ const HEADINGS: [(&str, &[&str]); 7] = [
         ],
     ),
     ("Shutdown", &["drain_period", "shutdown_timeout"]),
+    #[cfg(feature = "otel")]
+    (
+        "Traces",
+        &[
+            "otlp_endpoint",
+            "otlp_traces_endpoint",
+            "otlp_ca",
+            "traces_sampler",
+            "traces_sampler_arg",
+        ],
+    ),
     (
         "Manifests",
         &[
