@@ -17,7 +17,7 @@ fn commands() -> Vec<clap::Command> {
 }
 
 /// The flags under each heading, whichever command has them. All others are under none.
-const HEADINGS: [(&str, &[&str]); 7] = [
+const HEADINGS: &[(&str, &[&str])] = &[
     ("Addresses", &["bind", "admin_bind", "board"]),
     (
         "Table",
