@@ -14,7 +14,7 @@ run: ## serve examples/homelab.yaml on loopback, and print a first request to tr
 cluster: ## run a whole cluster with berth on this machine, until Ctrl-C
 	@tools/cluster
 
-test: unit instructions ## run every test on the newest Kubernetes; the first time it builds a control plane, which takes about 12 minutes
+test: unit instructions ## run every test on the newest Kubernetes; the first time it builds a control plane, which takes about 13 minutes
 
 unit:
 	@tools/control-plane/build >/dev/null || [ $$? = 3 ] # without Go, the tests that need it say what they skip
@@ -101,7 +101,7 @@ crds: ## write deploy/crds from the types
 	cargo run --locked --quiet -- crds --out deploy/crds
 	cp deploy/crds/*.yaml deploy/chart/berth/definitions/
 
-control-plane: ## build a real control plane with Go, once, into the user's cache: about 12 minutes
+control-plane: ## build a real control plane with Go, once, into the user's cache: about 13 minutes
 	@tools/control-plane/build
 
 docs: ## write the pages of docs/ that are made from the code and the cases
