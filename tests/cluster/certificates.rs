@@ -27,9 +27,9 @@ use crate::{
 const CA: &str = "berth-ca";
 /// The Certificate that is served, and its Secret.
 const LEAF: &str = "berth-tls";
-/// Each rotation makes the API server connect anew, and it keeps for 90 s what it no longer uses: until then there are
-/// more and more connections, each of some 30 KiB.
-const LEVEL: Duration = Duration::from_mins(2);
+/// Each rotation makes the API server connect anew, and what it no longer uses idles for minutes on either side: so long
+/// there are more and more connections, up to some 550, each of some 30 KiB.
+const LEVEL: Duration = Duration::from_mins(4);
 /// Where the API server finds the CA.
 const CA_BUNDLE: &str = "/webhooks/0/clientConfig/caBundle";
 
