@@ -214,13 +214,18 @@ async fn the_holders_answer_is_given_as_it_is() {
     assert_eq!(follower.counts(), [3, 0, 2]);
 }
 
+/// A holder that takes connections and says nothing, as long as it lives.
+async fn silent() -> (tokio::net::TcpListener, SocketAddr) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await;
+    let listener = listener.expect("a port");
+    let address = listener.local_addr().expect("bound");
+    (listener, address)
+}
+
 #[tokio::test]
 async fn a_review_in_a_hurry_stops_no_other_from_being_sent() {
     let authority = authority();
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let holder = silent.local_addr().expect("bound");
+    let (_silent, holder) = silent().await;
     let follower = Follower::of(&authority, holder);
     let review = Bytes::from_static(b"a review");
     let soon = Instant::now() + Duration::from_millis(20);
@@ -252,10 +257,7 @@ async fn a_ca_that_was_read_while_a_review_was_sent_stays_in_use() {
 #[tokio::test]
 async fn a_holder_that_says_nothing_is_waited_for_once_a_second_and_300_ms() {
     let authority = authority();
-    let silent = tokio::net::TcpListener::bind("127.0.0.1:0")
-        .await
-        .expect("a port");
-    let holder = silent.local_addr().expect("bound");
+    let (_silent, holder) = silent().await;
     let follower = Follower::of(&authority, holder);
     let began = Instant::now();
     assert_eq!(follower.ask().await, None);
