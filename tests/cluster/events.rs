@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::{
-    common::client,
+    common::{client, process::Berth},
     eventually,
     stage::{RIGHTS, Stage, stage},
     stand::times,
@@ -77,6 +77,16 @@ async fn all_before_is_told(stage: &Stage) {
     );
 }
 
+/// Waits until so many Events have come to this.
+async fn come_to(berth: &Berth, result: &str, count: u64) {
+    let series = format!("berth_events_total{{result=\"{result}\"}} {count}\n");
+    let counted = eventually(async || {
+        let metrics = client::get(berth.admin, "/metrics").await;
+        metrics.contains(&series).then_some(())
+    });
+    assert!(counted.await.is_some(), "{series}");
+}
+
 #[tokio::test]
 async fn creates_of_one_replica_set_are_told_once_where_they_go_and_what_each_warning_is() {
     let Some(stage) = stage().await else { return };
@@ -104,13 +114,7 @@ async fn creates_of_one_replica_set_are_told_once_where_they_go_and_what_each_wa
     });
     assert!(shown, "{described}");
     // the last one is there before berth has its answer
-    let written = eventually(async || {
-        let metrics = client::get(berth.admin, "/metrics").await;
-        metrics
-            .contains("berth_events_total{result=\"written\"} 4\n")
-            .then_some(())
-    });
-    assert!(written.await.is_some(), "four are written");
+    come_to(&berth, "written", 4).await;
 }
 
 #[tokio::test]
@@ -152,13 +156,7 @@ async fn without_the_right_pods_are_placed_and_the_log_says_it_once() {
     assert!(message.starts_with("an Event is not written"), "{warned}");
     let error = warned["error"].as_str().expect("an error");
     assert!(error.contains("bind berth's ClusterRole"), "{warned}");
-    let failed = eventually(async || {
-        let metrics = client::get(berth.admin, "/metrics").await;
-        metrics
-            .contains("berth_events_total{result=\"failed\"} 2")
-            .then_some(())
-    });
-    assert!(failed.await.is_some(), "both are tried");
+    come_to(&berth, "failed", 2).await;
     let more = berth.events();
     assert!(
         more.iter().all(|event| event["level"] != "WARN"),
