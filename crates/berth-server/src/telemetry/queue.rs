@@ -1,15 +1,19 @@
 //! A line's way to standard error: through a queue that a thread empties. Who logs never waits for who reads.
 //!
 //! The thread and the channel are `tracing_appender`'s. Here is what it does not have: a bound in bytes, since what a
-//! client sends may be in a line, which may thus be as long as a request; and a count of the lines that could not be
-//! written.
+//! client sends may be in a line, which may thus be as long as a request; a count of the lines that could not be
+//! written; and a pause, in which lines gather. The first line after a pause is written at once. To wake the thread for
+//! each line would cost a review a system call, and the processor while it waits for its answer to be sent.
 
 use std::{
     io::{self, Write},
+    mem,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
+    thread,
+    time::Duration,
 };
 
 use prometheus_client::metrics::counter::Counter;
@@ -25,6 +29,11 @@ const LEAST: usize = 1 << 10;
 /// A slot for each line, and one that is always free for the guard's message: where that finds none, `tracing_appender`
 /// prints to standard output, which may be blocked, too.
 const SLOTS: usize = MAX_BYTES / LEAST + 1;
+/// So long the thread rests after it has emptied the queue, and so late a line may be. The queue has room for 160,000
+/// lines a second then.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Lines of so many bytes are written at a time.
+const TOGETHER: usize = 32 << 10;
 
 /// Where events are written to: the queue.
 #[derive(Clone, Debug)]
@@ -45,6 +54,10 @@ struct Room {
 struct Output<W> {
     out: W,
     room: Arc<Room>,
+    /// Whole lines, which are written next.
+    lines: Vec<u8>,
+    /// The room that they take until then.
+    taken: usize,
     /// A line was written in part: the next begins on a line of its own.
     torn: bool,
 }
@@ -59,6 +72,8 @@ impl Queue {
         let output = Output {
             out,
             room: Arc::clone(&room),
+            lines: Vec::with_capacity(TOGETHER),
+            taken: 0,
             torn: false,
         };
         let (channel, guard) = NonBlockingBuilder::default()
@@ -106,8 +121,8 @@ impl Room {
         fits
     }
 
-    fn free(&self, line: &[u8]) {
-        self.waiting.fetch_sub(size(line), Ordering::AcqRel);
+    fn free(&self, size: usize) {
+        self.waiting.fetch_sub(size, Ordering::AcqRel);
     }
 }
 
@@ -116,41 +131,67 @@ fn size(line: &[u8]) -> usize {
 }
 
 impl<W: Write> Write for Output<W> {
-    /// Never fails, either: a line that cannot be written is counted, and the next one is tried.
+    /// Never fails, either.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if self.write_whole(line).is_err() {
-            self.room.dropped.inc();
+        if self.lines.len() + line.len() > TOGETHER {
+            self.write_lines();
         }
-        self.room.free(line);
+        self.lines.extend_from_slice(line);
+        self.taken += size(line);
         Ok(line.len())
     }
 
+    /// The thread comes here when the queue is empty.
     fn flush(&mut self) -> io::Result<()> {
+        self.write_lines();
+        thread::sleep(PAUSE);
         Ok(())
     }
 }
 
 impl<W: Write> Output<W> {
-    /// A disk that fills up takes the beginning of a line.
-    fn write_whole(&mut self, line: &[u8]) -> io::Result<()> {
+    /// Writes what has gathered. A line that cannot be written is counted, and the next one is tried. A disk that fills up
+    /// takes the beginning of a line.
+    fn write_lines(&mut self) {
+        let mut lines = mem::take(&mut self.lines);
+        let (mut rest, mut within) = (&*lines, false);
+        while !rest.is_empty() {
+            let done = if let Ok(written) = self.write_some(rest) {
+                within = !ends_line(&rest[..written]);
+                written
+            } else {
+                self.torn |= within;
+                within = false;
+                self.room.dropped.inc();
+                let end = rest.iter().position(|byte| *byte == b'\n');
+                end.map_or(rest.len(), |end| end + 1)
+            };
+            rest = &rest[done..];
+        }
+        lines.clear();
+        // a long one was there
+        lines.shrink_to(TOGETHER);
+        self.lines = lines;
+        self.room.free(mem::take(&mut self.taken));
+    }
+
+    fn write_some(&mut self, lines: &[u8]) -> io::Result<usize> {
         if self.torn {
             self.out.write_all(b"\n")?;
             self.torn = false;
         }
-        let mut rest = line;
-        while !rest.is_empty() {
-            match self.out.write(rest) {
+        loop {
+            match self.out.write(lines) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => {
-                    rest = rest.get(written..).unwrap_or_default();
-                    self.torn = !rest.is_empty();
-                }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                written => return written,
             }
         }
-        Ok(())
     }
+}
+
+fn ends_line(bytes: &[u8]) -> bool {
+    bytes.last() == Some(&b'\n')
 }
 
 #[cfg(test)]
@@ -214,10 +255,21 @@ mod tests {
         }
 
         fn write(&mut self, lines: usize, length: usize) {
-            let line = vec![b'x'; length];
+            let mut line = vec![b'x'; length];
+            line[length - 1] = b'\n';
             for _ in 0..lines {
                 self.queue.write_all(&line).expect("never fails");
             }
+        }
+
+        /// Waits until so many bytes more are written, and says in how many writes.
+        fn written(&self, bytes: usize) -> usize {
+            let (mut rest, mut writes) = (bytes, 0);
+            while rest > 0 {
+                rest -= self.reached.recv_timeout(PATIENCE).expect("written");
+                writes += 1;
+            }
+            writes
         }
     }
 
@@ -281,6 +333,8 @@ mod tests {
                 holds: Vec::new(),
             },
             room: Arc::clone(&room),
+            lines: Vec::new(),
+            taken: 0,
             torn: false,
         };
         for (line, freed) in [
@@ -290,6 +344,7 @@ mod tests {
             ("next\n", 0),
         ] {
             output.write_all(line.as_bytes()).expect("never fails");
+            output.write_lines();
             output.out.free += freed;
         }
         assert_eq!(output.out.holds, b"one\ntwo \nnext\n");
@@ -299,13 +354,32 @@ mod tests {
     #[test]
     fn a_line_that_was_written_makes_room_for_another() {
         let mut test = Test::blocked();
-        drop(test.result);
-        let line = [b'x'; 10];
-        for _ in 0..2 * SLOTS {
-            test.queue.write_all(&line).expect("never fails");
-            test.reached.recv_timeout(PATIENCE).expect("written");
+        test.result = channel().0;
+        for _ in 0..4 {
+            test.write(SLOTS / 2, 10);
+            test.written(SLOTS / 2 * 10);
         }
         assert_eq!(test.dropped.get(), 0);
+    }
+
+    #[test]
+    fn lines_that_come_in_a_pause_are_written_together() {
+        let mut test = Test::blocked();
+        test.write(100, 10);
+        test.result.send(Ok(())).expect("it waits");
+        assert_eq!(test.written(1_000), 1);
+    }
+
+    #[test]
+    fn an_error_within_lines_that_are_written_together_costs_one() {
+        let mut test = Test::blocked();
+        test.write(3, 10);
+        for outcome in [Ok(()), Err(io::ErrorKind::StorageFull.into()), Ok(())] {
+            test.result.send(outcome).expect("it waits");
+        }
+        assert_eq!(test.reached.recv_timeout(PATIENCE), Ok(30));
+        assert_eq!(test.reached.recv_timeout(PATIENCE), Ok(20));
+        assert_eq!(test.dropped.get(), 1);
     }
 
     #[test]
@@ -314,7 +388,7 @@ mod tests {
         test.write(100, 10);
         drop(test.result);
         drop(test.guard);
-        assert_eq!(test.reached.try_iter().count(), 100);
+        assert_eq!(test.reached.try_iter().sum::<usize>(), 1_000);
         assert_eq!(test.dropped.get(), 0);
     }
 
