@@ -16,41 +16,16 @@ use common::{
     client::{get, https},
     example, path,
     process::serve,
+    prometheus::{DASHBOARD, alerts, expressions, rules},
+    tool,
 };
 
-const RULES: &str = "deploy/kustomize/components/prometheus/rules.yaml";
-const DASHBOARD: &str = "deploy/chart/berth/dashboard.json";
 /// The labels of a replica's series.
 const REPLICA: &str = r#"job="berth",namespace="berth",pod="berth-0",instance="10.0.0.7:8080""#;
 
-/// A tool of Prometheus. None where it cannot be installed, which the script says.
+/// None where it cannot be installed, which the script says.
 fn promtool() -> Option<PathBuf> {
-    let asked = Command::new(path("tools/promtool")).output();
-    let asked = asked.expect("a shell");
-    let said = String::from_utf8_lossy(&asked.stderr);
-    match asked.status.code() {
-        Some(0) => Some(String::from_utf8_lossy(&asked.stdout).trim().into()),
-        Some(3) => {
-            eprintln!("{said}");
-            None
-        }
-        _ => panic!("tools/promtool: {said}"),
-    }
-}
-
-/// The groups of rules, as a namespace berth has them.
-fn rules() -> Value {
-    let text = fs::read_to_string(path(RULES)).expect("a file");
-    let text = text.replace("$(BERTH_NAMESPACE)", "berth");
-    let rule: Value = serde_saphyr::from_str(&text).expect("YAML");
-    json!({"groups": rule["spec"]["groups"]})
-}
-
-fn alerts() -> BTreeSet<String> {
-    let rules = &rules()["groups"][0]["rules"];
-    let rules = rules.as_array().expect("rules").iter();
-    let names = rules.map(|rule| rule["alert"].as_str().expect("a name").to_owned());
-    names.collect()
+    tool("tools/promtool")
 }
 
 /// A series, and its values as promtool writes them.
@@ -384,23 +359,6 @@ fn of_a_cluster() -> String {
     metrics.text().expect("text")
 }
 
-/// Each expression of the dashboard, with its panel's title.
-fn expressions() -> Vec<(String, String)> {
-    let text = fs::read_to_string(path(DASHBOARD)).expect("a file");
-    let dashboard: Value = serde_json::from_str(&text).expect("JSON");
-    let panels = dashboard["panels"].as_array().expect("panels").iter();
-    let all = panels.flat_map(|panel| {
-        let title = panel["title"].as_str().expect("a title").to_owned();
-        let targets = panel["targets"].as_array().cloned().unwrap_or_default();
-        targets.into_iter().map(move |target| {
-            let expr = target["expr"].as_str().expect("an expression");
-            let expr = expr.replace("$job", "berth").replace("$namespace", "berth");
-            (title.clone(), expr.replace("$__rate_interval", "5m"))
-        })
-    });
-    all.collect()
-}
-
 #[tokio::test]
 async fn each_panel_of_the_dashboard_has_data() {
     let Some(promtool) = promtool() else {
@@ -428,7 +386,7 @@ async fn each_panel_of_the_dashboard_has_data() {
     assert!(expressions.len() > 30, "{expressions:?}");
     let there = expressions
         .iter()
-        .map(|(_, expr)| (format!("count({expr}) > bool 0"), 1));
+        .map(|it| (format!("count({}) > bool 0", it.expr), 1));
     run(&promtool, vec![unit(&input, &there.collect::<Vec<_>>())]);
 }
 

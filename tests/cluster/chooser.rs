@@ -2,6 +2,7 @@
 //! stopped, and cannot be asked.
 
 use std::{
+    net::SocketAddr,
     ops::RangeInclusive,
     time::{Duration, Instant},
 };
@@ -261,9 +262,16 @@ async fn two_replicas_leave_none_pending_that_could_run() {
     );
 }
 
+/// A client of one replica, as the API server is, and where it asks.
+pub fn way(homelab: &Homelab, replica: SocketAddr) -> (reqwest::Client, String) {
+    let ca = std::fs::read_to_string(homelab.control_plane().path("ca.crt")).expect("a CA");
+    let client = builder(&ca).resolve(NAME, replica).build();
+    let url = format!("https://{NAME}:{}/mutate?timeout=10s", replica.port());
+    (client.expect("a client"), url)
+}
+
 /// The median of what a review takes with the replica that chooses, and with the one that asks it, in turns.
 async fn prices(homelab: &Homelab, replicas: &Replicas<'_>, class: &str) -> [Duration; 2] {
-    let ca = std::fs::read_to_string(homelab.control_plane().path("ca.crt")).expect("a CA");
     let holder = holder(replicas).await.webhook;
     let mut addresses = replicas.serving().iter().map(|it| it.webhook);
     let other = addresses.find(|it| *it != holder).expect("another");
@@ -278,11 +286,7 @@ async fn prices(homelab: &Homelab, replicas: &Replicas<'_>, class: &str) -> [Dur
             },
         },
     });
-    let ways = [holder, other].map(|address| {
-        let client = builder(&ca).resolve(NAME, address).build();
-        let url = format!("https://{NAME}:{}/mutate?timeout=10s", address.port());
-        (client.expect("a client"), url)
-    });
+    let ways = [holder, other].map(|address| way(homelab, address));
     let before = forwards(replicas).await[0];
     let mut times = [const { Vec::new() }; 2];
     for _ in 0..REVIEWS {

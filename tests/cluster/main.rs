@@ -67,6 +67,7 @@ mod outage;
 mod owners;
 mod plugins;
 mod previewed;
+mod prometheus;
 mod reinvocation;
 mod replica;
 mod restarts;

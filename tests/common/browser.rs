@@ -4,7 +4,6 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpStream},
-    path::PathBuf,
     process::{Child, Command, Stdio},
 };
 
@@ -12,7 +11,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::{client, path, process::PATIENCE};
+use super::{client, process::PATIENCE, tool};
 
 /// A window of a browser that ends with its test.
 pub struct Browser {
@@ -24,27 +23,11 @@ pub struct Browser {
     folder: TempDir,
 }
 
-/// Where chromedriver is. None where it cannot be installed, which the script says.
-fn chromedriver() -> Option<PathBuf> {
-    let asked = Command::new(path("tools/chromium")).output();
-    let asked = asked.expect("a shell");
-    let said = String::from_utf8_lossy(&asked.stderr);
-    match asked.status.code() {
-        Some(0) => Some(String::from_utf8_lossy(&asked.stdout).trim().into()),
-        Some(3) => {
-            // past libtest, which shows what a test that passes prints to nobody
-            let _ = write!(std::io::stderr(), "{said}");
-            None
-        }
-        _ => panic!("tools/chromium: {said}"),
-    }
-}
-
 impl Browser {
     /// Opens a window. None where this machine has no browser.
     pub async fn start() -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
-        let mut driver = Command::new(chromedriver()?)
+        let mut driver = Command::new(tool("tools/chromium")?)
             .arg("--port=0")
             .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())

@@ -6,7 +6,7 @@
     reason = "a test fails by a panic, and each test binary uses a part of this"
 )]
 
-use std::path::PathBuf;
+use std::{io::Write, path::PathBuf, process::Command};
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{table::Settings, view::View};
@@ -19,12 +19,29 @@ pub mod client;
 pub mod collector;
 pub mod overlays;
 pub mod process;
+pub mod prometheus;
 pub mod terminal;
 pub mod volume;
 
 /// A path of the project.
 pub fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// What a script of the project installs, and prints where it is. None where it cannot be installed, which the script says.
+pub fn tool(script: &str) -> Option<PathBuf> {
+    let asked = Command::new(path(script)).output();
+    let asked = asked.expect("a shell");
+    let said = String::from_utf8_lossy(&asked.stderr);
+    match asked.status.code() {
+        Some(0) => Some(String::from_utf8_lossy(&asked.stdout).trim().into()),
+        Some(3) => {
+            // past libtest, which shows what a test that passes prints to nobody
+            let _ = write!(std::io::stderr(), "{said}");
+            None
+        }
+        _ => panic!("{script}: {said}"),
+    }
 }
 
 /// The view of the homelab's table.
