@@ -14,6 +14,7 @@ mod cluster;
 mod completions;
 mod crds;
 mod diff;
+mod dry_run;
 mod explain;
 mod facts;
 mod guard;
@@ -31,8 +32,8 @@ mod test;
 mod version;
 
 use report::Failure;
+pub(crate) use settings::SettingsOptions;
 use settings::namespace;
-pub(crate) use settings::{SettingsOptions, TableOptions};
 
 /// The name of a plugin `kubectl berth`.
 const PLUGIN: &str = "kubectl-berth";
@@ -132,15 +133,16 @@ pub(crate) fn is_plugin() -> bool {
     called.is_some_and(|path| path.file_stem().is_some_and(|name| name == PLUGIN))
 }
 
-/// The command without its flags' variables that are set and empty: a chart's value that nobody gave. The flag for the
-/// cluster's table wins over the variable that names files.
+/// The command without its flags' variables that are set and empty: a chart's value that nobody gave. A flag for the
+/// cluster wins over the variable that names files.
 fn without_empty_variables(command: clap::Command) -> clap::Command {
     let is_empty = |arg: &clap::Arg| {
         let value = arg.get_env().and_then(env::var_os);
         value.is_some_and(|value| value.is_empty())
     };
     let is_overridden = |arg: &clap::Arg| {
-        arg.get_id() == "table" && env::args_os().any(|it| it == "--from-cluster")
+        arg.get_id() == "table"
+            && env::args_os().any(|it| it == "--from-cluster" || it == "--cluster")
     };
     let unset = |arg: clap::Arg| {
         if is_empty(&arg) || is_overridden(&arg) {

@@ -16,10 +16,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// A question of each command that asks a cluster.
-const QUESTIONS: [&[&str]; 6] = [
+const QUESTIONS: [&[&str]; 7] = [
     &["check"],
     &["explain", "pod/x"],
     &["classes"],
+    &["bench", "--cluster"],
     &["lint", "--from-cluster"],
     &["adopt", "--from-cluster"],
     &["init", "--from-cluster"],

@@ -9,18 +9,23 @@ use std::{
 };
 
 use super::{
-    TableOptions,
     progress::Progress,
     report::{Ended, Failure, Format, print},
+    table::TableOrigin,
 };
 use baseline::{Baseline, scan};
 use berth_core::{review::review, view::View};
-use berth_manifests::{files, table_files::TableFiles};
+use berth_manifests::files;
 use clap::Args;
+use cluster::InCluster;
 use figures::Figures;
+use serde::Serialize;
 
 pub mod baseline;
+mod cluster;
+mod creates;
 mod figures;
+mod reach;
 
 /// Each contender runs so many times before it is another's turn, so that a noisy moment hits all.
 const TURN: usize = 64;
@@ -32,11 +37,13 @@ Examples:
   berth bench --table table.yaml --review review.json -o json >before.json
   # after a change of the table, the machine or berth
   berth bench --table table.yaml --review review.json --compare before.json
+  # what it adds to a create in your cluster
+  berth bench --cluster -n ai
 
 Exit codes:
   0  it was measured
-  2  the flags are wrong
-  3  the table, the review or the earlier run cannot be read";
+  2  the flags are wrong, or there is no way to a cluster
+  3  the table, the review or the earlier run cannot be read, or a dry run fails";
 
 /// How long a measurement may take.
 const SECONDS: RangeInclusive<u64> = 1..=3600;
@@ -44,13 +51,13 @@ const SECONDS: RangeInclusive<u64> = 1..=3600;
 /// Measure a review on this machine
 ///
 /// One core answers the review again and again, in turns: by berth, by a scan that only finds the structure of the same
-/// JSON, and by the usual kube-rs way. The network is not measured.
+/// JSON, and by the usual kube-rs way. The network is not measured, but with --cluster, which measures creates there.
 #[derive(Args, Debug)]
 #[command(after_long_help = MORE)]
 pub(super) struct Bench {
     /// An `AdmissionReview` as JSON, as in examples/reviews
-    #[arg(long, value_name = "FILE")]
-    review: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "cluster")]
+    review: Option<PathBuf>,
     /// How long to measure
     #[arg(long, value_name = "N", default_value = "5", value_parser = seconds)]
     seconds: u64,
@@ -61,7 +68,9 @@ pub(super) struct Bench {
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
     #[command(flatten)]
-    table: TableOptions,
+    in_cluster: InCluster,
+    #[command(flatten)]
+    table: TableOrigin,
 }
 
 /// Times of one contender, in nanoseconds.
@@ -86,30 +95,43 @@ fn seconds(text: &str) -> Result<u64, String> {
 
 impl Bench {
     pub(super) fn run(self) -> Result<Ended, Failure> {
-        let view = View::from(TableFiles::try_from(self.table)?.load()?);
-        let body = fs::read(&self.review).map_err(|error| {
+        let time = Duration::from_secs(self.seconds);
+        if self.in_cluster.cluster {
+            let (cluster, settings) = self.table.cluster()?;
+            let creates = self.in_cluster.measure(&cluster, settings, time)?;
+            return show(self.output, creates.text(), &creates);
+        }
+        // clap holds that it is there
+        let path = self.review.unwrap_or_default();
+        let view = self.table.named()?.view(None)?;
+        let body = fs::read(&path).map_err(|error| {
             Failure::unreadable(format!(
                 "--review {}: {}; check the path",
-                self.review.display(),
+                path.display(),
                 files::plain(&error)
             ))
         })?;
         review(&body, &view).map_err(|error| {
-            Failure::unreadable(format!("--review {}: {error}", self.review.display()))
+            Failure::unreadable(format!("--review {}: {error}", path.display()))
         })?;
         let then = self.compare.as_deref();
         let then = then.map(|path| Figures::read(path, body.len(), view.table.len()));
         let then = then.transpose()?;
-        let mut figures = Measured::of(&body, &view, Duration::from_secs(self.seconds)).figures();
+        let mut figures = Measured::of(&body, &view, time).figures();
         if let Some(then) = &then {
             figures = figures.beside(then);
         }
-        print(match self.output {
-            Format::Text => figures.text(),
-            Format::Json => serde_json::to_string_pretty(&figures).map_err(Failure::bug)? + "\n",
-        })?;
-        Ok(Ended::Fine)
+        show(self.output, figures.text(), &figures)
     }
+}
+
+/// Prints figures as text, or as JSON.
+fn show(output: Format, text: String, figures: &impl Serialize) -> Result<Ended, Failure> {
+    print(match output {
+        Format::Text => text,
+        Format::Json => serde_json::to_string_pretty(figures).map_err(Failure::bug)? + "\n",
+    })?;
+    Ok(Ended::Fine)
 }
 
 impl Measured {

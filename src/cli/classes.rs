@@ -1,14 +1,14 @@
 //! `berth classes`.
 
+use std::collections::BTreeMap;
+
 use clap::Args;
 use comfy_table::presets::NOTHING;
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, api::PostParams};
-use serde_json::json;
 
 use super::{
     SettingsOptions,
     cluster::{Cluster, ClusterOptions},
+    dry_run,
     facts::Reading,
     namespace,
     report::{Ended, Failure, Format, print, tell, versioned},
@@ -83,18 +83,9 @@ impl ClassesOfNamespace {
 
 /// What berth says to a Pod of no class: the names of those that there are. Nothing is stored.
 fn asked(cluster: &Cluster, namespace: &str, label: &str) -> Option<String> {
-    let pod = json!({
-        "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"generateName": "berth-classes-", "labels": {label: NOBODYS}},
-        "spec": {"containers": [{"name": "none", "image": "none"}]},
-    });
-    let pod: Pod = serde_json::from_value(pod).ok()?;
-    let api: Api<Pod> = Api::namespaced(cluster.client.clone(), namespace);
-    let dry_run = PostParams {
-        dry_run: true,
-        ..PostParams::default()
-    };
-    match cluster.wait(api.create(&dry_run, &pod)) {
+    let labels = BTreeMap::from([(label.to_owned(), NOBODYS.to_owned())]);
+    let pod = dry_run::pod("berth-classes-", &labels, "none");
+    match dry_run::create(cluster, namespace, &pod) {
         Err(kube::Error::Api(status)) => {
             let message = &status.message;
             if let Some((_, listed)) = message.split_once("available here: ") {

@@ -1,4 +1,4 @@
-//! What `explain` and `classes` read of a cluster, with the rights of whoever asks. What may not be read is noted, and the
+//! What `explain`, `classes` and `bench` read of a cluster, with the rights of whoever asks. What may not be read is noted, and the
 //! answer goes as far as the rest.
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -135,7 +135,10 @@ impl<'c> Reading<'c> {
     }
 
     /// The labels of every namespace, else of the one that counts, else none.
-    fn namespaces(&mut self, namespace: Option<&str>) -> Result<Option<Namespaces>, Failure> {
+    pub(super) fn namespaces(
+        &mut self,
+        namespace: Option<&str>,
+    ) -> Result<Option<Namespaces>, Failure> {
         match self.cluster.namespaces() {
             Ok(all) => {
                 let names = all.names();

@@ -1,31 +1,9 @@
 //! The flags of a table that stand beside its manifests, the same for every command.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use super::report::Failure;
 use berth_core::table::Settings;
-use berth_manifests::table_files::TableFiles;
-
-/// Where the table comes from, the same for every command. It comes last of a command's flags, since clap puts what
-/// follows under the same heading.
-#[derive(Args, Clone, Debug)]
-#[group(skip)]
-#[command(next_help_heading = "Table")]
-pub(crate) struct TableOptions {
-    /// A file of GPUPools and WorkloadClasses, or a folder of such files; repeatable
-    #[arg(
-        long,
-        env = "BERTH_TABLE",
-        value_name = "FILE|DIR",
-        required = true,
-        value_delimiter = ','
-    )]
-    table: Vec<PathBuf>,
-    #[command(flatten)]
-    settings: SettingsOptions,
-}
 
 /// What is set beside the manifests.
 #[derive(Args, Clone, Debug)]
@@ -62,17 +40,6 @@ pub(crate) struct SettingsOptions {
         value_parser = container
     )]
     injected_containers: Vec<String>,
-}
-
-impl TryFrom<TableOptions> for TableFiles {
-    type Error = Failure;
-
-    fn try_from(options: TableOptions) -> Result<Self, Failure> {
-        Ok(Self {
-            paths: options.table,
-            settings: options.settings.try_into()?,
-        })
-    }
 }
 
 /// An error where one name is said to be a GPU and to be none.

@@ -77,6 +77,11 @@ impl TableOrigin {
         }
     }
 
+    /// The cluster, for a command that asks it about more than the table.
+    pub(super) fn cluster(self) -> Result<(Cluster, Settings), Failure> {
+        Ok((self.cluster.connect()?, self.settings.try_into()?))
+    }
+
     /// The origin: no files where none is named. Nothing is asked yet.
     pub(super) fn origin(self) -> Result<Origin, Failure> {
         let settings = self.settings.try_into()?;

@@ -31,6 +31,7 @@ use tokio::{
 
 mod api_server;
 mod bare;
+mod bench;
 mod board;
 mod certificates;
 mod chaos;

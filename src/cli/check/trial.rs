@@ -1,10 +1,11 @@
 //! A Pod of a class, created in a dry run.
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::{Api, ResourceExt, api::PostParams};
-use serde_json::json;
+use std::collections::BTreeMap;
+
+use kube::ResourceExt;
 
 use super::{asking, chain::Facts};
+use crate::cli::dry_run;
 use berth_core::{
     check::{self, Answer, Check, Seen, Unseen},
     names::{DISABLED, EXCLUDED_NAMESPACES, INJECT_LABEL, POOL_ANNOTATION},
@@ -89,31 +90,16 @@ impl Facts<'_> {
             && selector.is_none_or(|it| it.matches(|key| namespace.label(key)))
     }
 
-    /// Creates a Pod in a dry run: one that every Pod Security Standard lets in.
+    /// Creates a Pod in a dry run.
     fn create(&self, class: &Allocation, namespace: &str) -> Seen<Answer> {
         let container = class
             .container_names
             .first()
             .map_or("check", String::as_str);
         let label = &self.installation.flags.settings.class_label;
-        let pod = json!({
-            "metadata": {"generateName": "berth-check-", "labels": {label: class.name}},
-            "spec": {
-                "automountServiceAccountToken": false,
-                "securityContext": {"runAsNonRoot": true, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-                "containers": [{
-                    "name": container, "image": "none",
-                    "securityContext": {"allowPrivilegeEscalation": false, "capabilities": {"drop": ["ALL"]}},
-                }],
-            },
-        });
-        let pod: Pod = serde_json::from_value(pod).map_err(|error| Unseen(error.to_string()))?;
-        let dry_run = PostParams {
-            dry_run: true,
-            ..PostParams::default()
-        };
-        let pods: Api<Pod> = Api::namespaced(self.cluster.client.clone(), namespace);
-        match self.cluster.wait(pods.create(&dry_run, &pod)) {
+        let labels = BTreeMap::from([(label.clone(), class.name.clone())]);
+        let pod = dry_run::pod("berth-check-", &labels, container);
+        match dry_run::create(self.cluster, namespace, &pod) {
             Ok(pod) => Ok(match pod.annotations().get(POOL_ANNOTATION) {
                 Some(pool) => Answer::Placed(pool.clone()),
                 None => Answer::Unchanged,
