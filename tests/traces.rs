@@ -3,7 +3,9 @@
 #![allow(clippy::panic, reason = "a test fails by a panic")]
 
 use std::{
-    net::TcpListener,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -12,7 +14,7 @@ use serde_json::{Value, json};
 mod common;
 
 use common::{
-    client::{https, metric},
+    client::{get, https, metric, value},
     collector::{Collector, Span},
     example, path,
     process::{Berth, PATIENCE, arg, command, fails, prints, serve, serve_after},
@@ -244,6 +246,64 @@ async fn a_collector_that_is_gone_stops_no_review_and_is_told_once() {
     assert_eq!(told[0]["error"], "Connection refused");
     let text = told[0]["message"].as_str().expect("a text");
     assert!(text.starts_with("spans cannot be sent"), "{text}");
+}
+
+/// An answer with success to each request, of a Collector that has not taken one span: a quota, it says.
+fn answers_partly() -> SocketAddr {
+    let answer = b"\x0a\x09\x08\x01\x12\x05quota";
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("bound");
+    thread::spawn(move || {
+        for stream in listener.incoming().map_while(Result::ok) {
+            let mut request = BufReader::new(stream);
+            while let Some(length) = length_of_body(&mut request) {
+                io::copy(&mut request.by_ref().take(length), &mut io::sink()).expect("a body");
+                let head = format!(
+                    "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n",
+                    answer.len()
+                );
+                let stream = request.get_mut();
+                let wrote = stream
+                    .write_all(head.as_bytes())
+                    .and_then(|()| stream.write_all(answer));
+                wrote.expect("written");
+            }
+        }
+    });
+    address
+}
+
+/// Reads the head of a request; none where the client has gone.
+fn length_of_body(request: &mut impl BufRead) -> Option<u64> {
+    let mut length = None;
+    for line in request.lines().map_while(Result::ok) {
+        if line.is_empty() {
+            return length;
+        }
+        let line = line.to_ascii_lowercase();
+        let value = line.strip_prefix("content-length:");
+        length = length.or(value.and_then(|it| it.trim().parse().ok()));
+    }
+    None
+}
+
+#[tokio::test]
+async fn a_span_that_a_collector_does_not_take_has_failed_and_is_told() {
+    let endpoint = format!("http://{}", answers_partly());
+    let (berth, ca) = serve_after(SOON, &["--otlp-endpoint", &endpoint]);
+    ask(&berth, &ca, "/mutate", &sampled(), &example("vllm")).await;
+    let told = berth.event(|event| event["level"] == "WARN");
+    assert_eq!(told["error"], "it does not take some of them: quota");
+    let counts = async || {
+        let metrics = get(berth.admin, "/metrics").await;
+        ["sent", "failed"]
+            .map(|it| value(&metrics, &format!("berth_spans_total{{result=\"{it}\"}}")))
+    };
+    let began = Instant::now();
+    while counts().await != [0, 1] {
+        assert!(began.elapsed() < PATIENCE, "{:?}", counts().await);
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 #[tokio::test]

@@ -60,13 +60,13 @@ impl Traces {
         let Some(endpoint) = options.endpoint()? else {
             return Ok(Self::default());
         };
+        let queue = Queue::new(metrics);
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Sender::new(options, &endpoint)?)
+            .with_http_client(Sender::new(options, &endpoint, &queue)?)
             .with_endpoint(endpoint.to_string())
             .with_protocol(Protocol::HttpBinary)
             .build()?;
-        let queue = Queue::new(metrics);
         let provider = SdkTracerProvider::builder()
             .with_sampler(options.sampler())
             .with_resource(resource())

@@ -31,6 +31,8 @@ pub(super) struct Queue(Arc<Waiting>);
 #[derive(Debug)]
 struct Waiting {
     spans: AtomicUsize,
+    /// Of those that are being sent, what the Collector says that it did not take.
+    rejected: AtomicUsize,
     sent: Counter,
     failed: Counter,
     dropped: Counter,
@@ -55,6 +57,7 @@ impl Queue {
         let [sent, failed, dropped] = ["sent", "failed", "dropped"].map(|it| metrics.spans(it));
         Self(Arc::new(Waiting {
             spans: AtomicUsize::new(0),
+            rejected: AtomicUsize::new(0),
             sent,
             failed,
             dropped,
@@ -72,6 +75,11 @@ impl Queue {
             queue: self.clone(),
             batches: BatchSpanProcessor::new(counted, config.build()),
         }
+    }
+
+    /// The Collector has answered, and has not taken so many of the spans.
+    pub(super) fn rejected(&self, spans: usize) {
+        self.0.rejected.store(spans, Ordering::Release);
     }
 
     /// How many spans wait.
@@ -112,12 +120,15 @@ impl<E: SpanExporter> SpanExporter for Counted<E> {
         let exported = self.exporter.export(batch).await;
         let waiting = &self.queue.0;
         waiting.spans.fetch_sub(spans, Ordering::AcqRel);
-        let counter = if exported.is_ok() {
-            &waiting.sent
+        // batches are sent one after the other, so they are of this one
+        let rejected = waiting.rejected.swap(0, Ordering::AcqRel);
+        let failed = if exported.is_ok() {
+            rejected.min(spans)
         } else {
-            &waiting.failed
+            spans
         };
-        counter.inc_by(spans as u64);
+        waiting.failed.inc_by(failed as u64);
+        waiting.sent.inc_by((spans - failed) as u64);
         exported
     }
 
@@ -192,6 +203,48 @@ mod tests {
             .expect("all is sent");
         let (failed, most) = (failed as u64, MOST as u64);
         assert_eq!(counts(), [most - failed, failed, 7]);
+        assert_eq!(queue.waiting(), 0);
+    }
+
+    /// What answers, and does not take so many spans of each batch.
+    #[derive(Debug)]
+    struct Partial {
+        queue: Queue,
+        rejected: Mutex<Receiver<usize>>,
+    }
+
+    impl SpanExporter for Partial {
+        async fn export(&self, _: Vec<SpanData>) -> OTelSdkResult {
+            let rejected = self.rejected.lock().expect("no panic").recv();
+            if let Ok(spans @ 1..) = rejected {
+                self.queue.rejected(spans);
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_the_collector_does_not_take_has_failed() {
+        let metrics = Metrics::default();
+        let queue = Queue::new(&metrics);
+        let (rejections, rejected) = channel();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(queue.before(Partial {
+                queue: queue.clone(),
+                rejected: Mutex::new(rejected),
+            }))
+            .build();
+        let tracer = provider.tracer("test");
+        // the last says more than it was sent
+        for (rejected, counts) in [(2, [3, 2]), (0, [8, 2]), (6, [8, 7])] {
+            for _ in 0..5 {
+                drop(tracer.start("span"));
+            }
+            rejections.send(rejected).expect("it is there");
+            provider.force_flush().expect("it is sent");
+            let counted = ["sent", "failed"].map(|it| metrics.spans(it).get());
+            assert_eq!(counted, counts, "{rejected}");
+        }
         assert_eq!(queue.waiting(), 0);
     }
 }

@@ -15,17 +15,23 @@ use hyper_util::{
     rt::TokioExecutor,
 };
 use opentelemetry_http::{Bytes, HttpClient, HttpError, Request, Response};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
+use prost::Message;
 use rustls::{ClientConfig, RootCertStore, crypto::ring::default_provider};
 use tokio::{
     runtime::{Builder, Runtime},
     time::timeout,
 };
 
-use super::options::{self, Error, Options};
+use super::{
+    options::{self, Error, Options},
+    queue::Queue,
+};
 use crate::{
     sources::cluster::{Told, plainly},
     tls::{files, peer},
 };
+use berth_core::shown;
 use berth_manifests::files::consistently;
 
 /// An answer says how many spans were taken, and no more.
@@ -40,11 +46,12 @@ pub(super) struct Sender {
     http: Http,
     timeout: Duration,
     runtime: Runtime,
+    queue: Queue,
     told: Mutex<Told>,
 }
 
 impl Sender {
-    pub(super) fn new(options: &Options, endpoint: &Uri) -> Result<Self, Error> {
+    pub(super) fn new(options: &Options, endpoint: &Uri, queue: &Queue) -> Result<Self, Error> {
         let roots = match &options.otlp_ca {
             Some(path) => roots(path)?,
             None if endpoint.scheme_str() == Some("https") => {
@@ -66,6 +73,7 @@ impl Sender {
             http: Client::builder(TokioExecutor::new()).build(tls),
             timeout: options::timeout(),
             runtime: Builder::new_current_thread().enable_all().build()?,
+            queue: queue.clone(),
             told: Mutex::default(),
         })
     }
@@ -82,6 +90,17 @@ impl Sender {
         timeout(self.timeout, sending)
             .await
             .unwrap_or_else(|_| Err(late()))
+    }
+
+    /// What an answer with success says of spans that the Collector has not taken, which are counted. An answer that is
+    /// not OTLP's says nothing.
+    fn rejection(&self, body: &[u8]) -> Option<String> {
+        let answer = ExportTraceServiceResponse::decode(body).ok()?;
+        let partial = answer.partial_success?;
+        let spans = usize::try_from(partial.rejected_spans).ok()?;
+        self.queue.rejected(spans);
+        let message = shown::name(&partial.error_message);
+        (spans > 0).then(|| format!("it does not take some of them: {message}"))
     }
 
     /// Tells a failure that is not the last one again, and its end.
@@ -104,7 +123,7 @@ impl HttpClient for Sender {
         // the thread is there for this alone, and has no runtime
         let answer = self.runtime.block_on(self.send(request));
         let failure = match &answer {
-            Ok(answer) if answer.status().is_success() => None,
+            Ok(answer) if answer.status().is_success() => self.rejection(answer.body()),
             Ok(answer) => Some(format!("it answers with HTTP {}", answer.status())),
             Err(error) => Some(error.clone()),
         };
