@@ -282,6 +282,10 @@ fn spans_may_leave_for_the_port_of_the_collector_and_nowhere_else() {
             "{flags}"
         );
         let egress = &find(&objects, "NetworkPolicy", "berth-traces")["spec"]["egress"];
+        let dns =
+            json!({"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]});
+        let rules = egress.as_array().expect("rules");
+        assert_eq!((rules.len(), &rules[0]), (2, &dns), "{egress:?}");
         assert_eq!(
             egress[1]["ports"],
             json!([{"port": port, "protocol": "TCP"}])
