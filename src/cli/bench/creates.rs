@@ -21,9 +21,12 @@ pub(super) struct Creates {
 
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Percentiles {
-    p50_ns: u64,
-    p90_ns: u64,
-    p99_ns: u64,
+    #[serde(rename = "p50_ns")]
+    median: u64,
+    #[serde(rename = "p90_ns")]
+    slow: u64,
+    #[serde(rename = "p99_ns")]
+    slowest: u64,
 }
 
 /// For a program: it does, it does not, or nobody knows.
@@ -39,16 +42,16 @@ fn reaches<S: serde::Serializer>(reach: &Reach, to: S) -> Result<S::Ok, S::Error
 impl Percentiles {
     pub(super) fn of(mut times: Times) -> Self {
         times.0.sort_unstable();
-        let [p50_ns, p90_ns, p99_ns] = [50, 90, 99].map(|percent| times.at(percent));
+        let [median, slow, slowest] = [50, 90, 99].map(|percent| times.at(percent));
         Self {
-            p50_ns,
-            p90_ns,
-            p99_ns,
+            median,
+            slow,
+            slowest,
         }
     }
 
     fn text(self) -> String {
-        let [p50, p90, p99] = [self.p50_ns, self.p90_ns, self.p99_ns]
+        let [p50, p90, p99] = [self.median, self.slow, self.slowest]
             .map(u64::cast_signed)
             .map(millis);
         format!("p50 {p50:.2} ms, p90 {p90:.2} ms, p99 {p99:.2} ms")
