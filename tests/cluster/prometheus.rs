@@ -75,9 +75,10 @@ async fn a_prometheus_that_scrapes_has_data_for_each_panel_and_each_rule() {
 async fn calls_fail(cluster: &Cluster<'_>) {
     let configurations: Api<MutatingWebhookConfiguration> = Api::all(cluster.client());
     let replace = async |field: &str, value: Value| {
-        let path = format!("/webhooks/0/{field}");
-        let patch = json!([{"op": "replace", "path": path, "value": value}]);
-        let patch = Patch::Json::<MutatingWebhookConfiguration>(object(patch));
+        let operations = json!([
+            {"op": "replace", "path": format!("/webhooks/0/{field}"), "value": value},
+        ]);
+        let patch = Patch::Json::<MutatingWebhookConfiguration>(object(operations));
         let params = PatchParams::default();
         let patched = configurations.patch("berth", &params, &patch).await;
         patched.expect("patched");
@@ -100,7 +101,7 @@ async fn calls_fail(cluster: &Cluster<'_>) {
     replace("failurePolicy", json!("Fail")).await;
 }
 
-/// The job of the replicas, with the labels that a ServiceMonitor gives.
+/// The job of the replicas, with the labels that a `ServiceMonitor` gives.
 fn of_berth(replicas: &Replicas<'_>) -> Value {
     let targets = replicas.serving().iter().enumerate().map(|(i, replica)| {
         json!({
