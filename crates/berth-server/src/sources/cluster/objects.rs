@@ -142,9 +142,9 @@ impl Objects {
 
     async fn put(&mut self, changed: Changed) -> Result<(), JoinError> {
         if changed.namespaces {
-            self.name_classes().await;
+            self.see_namespaces().await;
         }
-        let (Some(pools), Some(classes), Some(namespaces)) = (
+        let (Some(pools), Some(classes), Some(_)) = (
             &self.pools.listed,
             &self.classes.listed,
             &self.namespaces.listed,
@@ -154,11 +154,6 @@ impl Objects {
         };
         if !changed.table && !changed.namespaces && self.table.is_some() {
             return Ok(());
-        }
-        if changed.namespaces {
-            let labels = namespaces.iter();
-            let labels = labels.map(|(name, labels)| (name.clone(), labels.clone()));
-            self.labels = Arc::new(Namespaces::all(labels));
         }
         let compiled = if changed.table || self.table.is_none() {
             let (pools, classes, settings) =
@@ -172,10 +167,16 @@ impl Objects {
         Ok(())
     }
 
-    /// Says which namespaces name a class. It waits for nothing else: what is counted is right before a table is in force.
-    async fn name_classes(&mut self) {
-        let namespaces = self.namespaces.listed.iter().flatten();
-        let named = namespaces.filter_map(|(name, labels)| {
+    /// Takes the labels of the namespaces, and says which name a class. It waits for nothing else: the list of the pools may
+    /// come later, and what is counted is right before a table is in force.
+    async fn see_namespaces(&mut self) {
+        let Some(namespaces) = &self.namespaces.listed else {
+            return;
+        };
+        let labels = namespaces.iter();
+        let labels = labels.map(|(name, labels)| (name.clone(), labels.clone()));
+        self.labels = Arc::new(Namespaces::all(labels));
+        let named = namespaces.iter().filter_map(|(name, labels)| {
             let class = labels.get(&self.settings.class_label)?;
             Some((name.clone(), class.clone()))
         });

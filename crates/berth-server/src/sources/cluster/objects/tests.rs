@@ -14,10 +14,13 @@ fn object(kind: &str, spec: &Value) -> DynamicObject {
     serde_json::from_value(object).expect("an object")
 }
 
-fn namespace(name: &str, labels: &Value) -> News {
+fn labelled(name: &str, labels: &Value) -> PartialObjectMeta<Namespace> {
     let namespace = json!({"metadata": {"name": name, "labels": labels}});
-    let namespace = serde_json::from_value(namespace).expect("a Namespace");
-    News::Namespaces(Ok(Event::Apply(namespace)))
+    serde_json::from_value(namespace).expect("a Namespace")
+}
+
+fn namespace(name: &str, labels: &Value) -> News {
+    News::Namespaces(Ok(Event::Apply(labelled(name, labels))))
 }
 
 fn listed() -> [News; 3] {
@@ -41,22 +44,45 @@ fn told(news: &mut Receiver<picture::News>) -> Vec<String> {
     told
 }
 
-#[tokio::test]
-async fn a_namespace_is_in_force_at_once_and_nothing_is_compiled_or_counted_for_it() {
-    let (picture, mut news) = Picture::told();
+/// Objects that put what they see in force in the state.
+fn objects(picture: Option<Picture>) -> (Objects, Arc<ServerState>) {
     let state = Arc::new(ServerState::default());
     let publisher = Publisher::new(Arc::clone(&state), Arc::default());
     let shown = Shown {
         drafts: None,
         board: None,
     };
-    let mut objects = Objects::new(
-        Settings::default(),
-        Arc::default(),
-        publisher,
-        Some(picture),
-        shown,
-    );
+    let settings = Settings::default();
+    let objects = Objects::new(settings, Arc::default(), publisher, picture, shown);
+    (objects, state)
+}
+
+#[tokio::test]
+async fn the_labels_of_namespaces_are_in_force_whichever_list_comes_first() {
+    for first in 0..3 {
+        let (mut objects, state) = objects(None);
+        let mut lists = listed().map(|it| vec![it]);
+        let namespace = labelled("new", &json!({"team": "a"}));
+        lists[2].insert(0, News::Namespaces(Ok(Event::InitApply(namespace))));
+        lists.rotate_left(first);
+        for list in lists {
+            let mut changed = Changed::default();
+            for seen in list {
+                objects.take(seen, &mut changed);
+            }
+            assert!(state.view().is_none(), "a list is missing");
+            objects.put(changed).await.expect("no panic");
+        }
+        let in_force = state.view().clone().expect("in force");
+        let namespace = in_force.namespace("new");
+        assert_eq!(namespace.label("team"), Some("a"), "{first}");
+    }
+}
+
+#[tokio::test]
+async fn a_namespace_is_in_force_at_once_and_nothing_is_compiled_or_counted_for_it() {
+    let (picture, mut news) = Picture::told();
+    let (mut objects, state) = objects(Some(picture));
     let in_force = || state.view().clone().expect("in force");
     let pool = json!({"hostnames": ["n"], "resourceName": "amd.com/gpu"});
     let pool = News::Pools(Ok(Event::Apply(object("GPUPool", &pool))));
