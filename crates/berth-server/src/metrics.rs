@@ -15,22 +15,16 @@ use crate::{COMMIT, process::Process, state::NotReady};
 use berth_core::{live::Room, outcome::Reason, review::Decision, table::AllocationTable};
 
 use pools::Pools;
+use reviews::Reviews;
 
 pub mod pools;
+mod reviews;
 
 /// Seconds; a review takes microseconds, and its body may take longer to arrive.
 const DURATIONS: [f64; 14] = [
     25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 1.0,
     5.0,
 ];
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct Outcome {
-    result: &'static str,
-    reason: &'static str,
-    class: String,
-    pool: String,
-}
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct WarningLabel {
@@ -117,7 +111,7 @@ impl Source {
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
-    reviews: Family<Outcome, Counter>,
+    reviews: Reviews,
     warnings: Family<WarningLabel, Counter>,
     duration: Histogram,
     table_info: Family<Revision, Gauge>,
@@ -167,7 +161,7 @@ impl Default for Metrics {
     fn default() -> Self {
         let mut metrics = Self {
             registry: Registry::default(),
-            reviews: Family::default(),
+            reviews: Reviews::default(),
             warnings: Family::default(),
             duration: Histogram::new(DURATIONS),
             table_info: Family::default(),
@@ -236,8 +230,7 @@ impl Metrics {
     }
 
     fn register_reviews(&self, r: &mut Registry) {
-        let help = "Requests answered, by result and reason, and by class and pool of the table";
-        r.register("reviews", help, self.reviews.clone());
+        self.reviews.register(r);
         let help = "Warnings that answers had, by what they warn of";
         r.register("warnings", help, self.warnings.clone());
         let help = "From the request's head to its answer";
@@ -344,13 +337,7 @@ impl Metrics {
     }
 
     fn answered(&self, reason: Reason, class: Option<&str>, pool: Option<&str>, elapsed: Duration) {
-        let outcome = Outcome {
-            result: reason.verdict().as_str(),
-            reason: reason.as_str(),
-            class: class.unwrap_or_default().to_owned(),
-            pool: pool.unwrap_or_default().to_owned(),
-        };
-        self.reviews.get_or_create(&outcome).inc();
+        self.reviews.count(reason, class, pool);
         self.duration.observe(elapsed.as_secs_f64());
     }
 
@@ -361,6 +348,7 @@ impl Metrics {
         self.table_info.get_or_create(&Revision { revision }).set(1);
         self.table_classes.set(count(table.len()));
         self.table_pools.set(count(table.pool_count()));
+        self.reviews.expect(table);
     }
 
     /// Shows when the serving certificate ends, in seconds since the epoch.
