@@ -55,11 +55,15 @@ pub(super) async fn read(
     limit: usize,
     (claim, told): (Claim, oneshot::Receiver<()>),
 ) -> Result<Counted, Unread> {
-    tokio::select! {
+    let read = tokio::select! {
         biased;
         _ = told => Err(Unread::Full),
         counted = collect(body, limit, claim) => counted,
-    }
+    };
+    // not before nobody listens: whoever still did would be woken by it, and so would another thread, to look for work
+    let mut counted = read?;
+    counted.claim.whole();
+    Ok(counted)
 }
 
 async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted, Unread> {
@@ -81,7 +85,6 @@ async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted,
         counted.make_room(data.len(), length, limit).await?;
         counted.bytes.push(&data);
     }
-    counted.claim.whole();
     Ok(counted)
 }
 
@@ -111,5 +114,48 @@ impl Counted {
 
     fn grow(&mut self, capacity: usize) -> Result<(), Unread> {
         self.bytes.grow(capacity).map_err(|_| Unread::Full)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        net::Ipv4Addr,
+        pin::pin,
+        sync::{
+            Arc,
+            atomic::{AtomicUsize, Ordering},
+        },
+        task::{Context, Poll, Wake},
+        time::Instant,
+    };
+
+    use prometheus_client::metrics::gauge::Gauge;
+
+    use super::*;
+    use crate::webhook::budget::Budget;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_there_wakes_nobody() {
+        let budget = Budget::new(1 << 20, Gauge::default());
+        let wakes = Arc::new(Wakes::default());
+        let waker = Arc::clone(&wakes).into();
+        let mut body = Body::from("a review");
+        let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), Instant::now());
+        let reading = pin!(read(&mut body, 1 << 10, claim));
+        let Poll::Ready(Ok(read)) = reading.poll(&mut Context::from_waker(&waker)) else {
+            panic!("it is there");
+        };
+        assert_eq!(read.as_ref(), b"a review");
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
     }
 }
