@@ -1,4 +1,4 @@
-//! The table of answers, a test for each row, through the router.
+//! The table of answers, a test for each row, as HTTP has them.
 
 use std::{
     convert::Infallible,
@@ -12,22 +12,21 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
     http::{HeaderMap, Request, StatusCode},
 };
 use berth_core::review::{self, Answer};
 use berth_server::{
+    accept::Answers,
     metrics::Metrics,
     state::ServerState,
     traces::Traces,
-    webhook::{Limits, Review, Webhook, router},
+    webhook::{Limits, Review, Routes, Webhook},
 };
 use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 mod common;
 
@@ -35,7 +34,7 @@ use common::{containers, example, homelab, review};
 
 /// A webhook with the homelab's table, and what it counts.
 struct Server {
-    router: Router,
+    routes: Routes,
     state: Arc<ServerState>,
     metrics: Arc<Metrics>,
 }
@@ -64,7 +63,7 @@ impl Server {
             Arc::new(Metrics::default()),
         );
         state.set_view(homelab());
-        let router = router(Webhook {
+        let routes = Routes::new(Webhook {
             review,
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
@@ -75,19 +74,14 @@ impl Server {
             traces: Traces::default(),
         });
         Self {
-            router,
+            routes,
             state,
             metrics,
         }
     }
 
     async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self
-            .router
-            .clone()
-            .oneshot(request)
-            .await
-            .expect("infallible");
+        let response = self.routes.clone().answer(request, None).await;
         let (parts, body) = response.into_parts();
         Reply {
             status: parts.status,
@@ -481,8 +475,7 @@ async fn bodies_over_the_budget_are_503_and_the_others_go_on() {
 async fn what_an_answer_holds_is_given_back_when_it_has_been_written() {
     let server = Server::new();
     let request = request("/mutate", example("vllm").to_string());
-    let response = server.router.clone().oneshot(request).await;
-    let response = response.expect("infallible");
+    let response = server.routes.clone().answer(request, None).await;
     assert!(!server.counted("berth_body_bytes 0"));
     drop(response);
     assert!(server.counted("berth_body_bytes 0"));
@@ -836,7 +829,7 @@ async fn what_cannot_be_known_is_503_with_retry_after() {
     );
     let overloaded = server.post(example("vllm").to_string()).await;
     let no_table = Server {
-        router: router(Webhook {
+        routes: Routes::new(Webhook {
             review: review::review,
             state: Arc::default(),
             metrics: Arc::default(),

@@ -1,25 +1,25 @@
-//! A word at apply, through the router: always allowed, warned of what a preview finds, and counted.
+//! A word at apply, as HTTP has it: always allowed, warned of what a preview finds, and counted.
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, body::Body, http::Request, http::StatusCode};
+use axum::{body::Body, http::Request, http::StatusCode};
 use berth_core::review;
 use berth_server::{
+    accept::Answers,
     metrics::Metrics,
     state::ServerState,
     traces::Traces,
-    webhook::{Limits, WARN_PATH, Webhook, router},
+    webhook::{Limits, Routes, WARN_PATH, Webhook},
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
-use tower::ServiceExt;
 
 mod common;
 
 const LABEL: &str = "berth.dev/workload-class";
 
 struct Server {
-    router: Router,
+    routes: Routes,
     metrics: Arc<Metrics>,
 }
 
@@ -33,7 +33,7 @@ impl Server {
     fn without_table() -> (Self, Arc<ServerState>) {
         let state = Arc::new(ServerState::default());
         let metrics = Arc::new(Metrics::default());
-        let router = router(Webhook {
+        let routes = Routes::new(Webhook {
             review: review::review,
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),
@@ -48,14 +48,14 @@ impl Server {
             traces: Traces::default(),
             events: None,
         });
-        (Self { router, metrics }, state)
+        (Self { routes, metrics }, state)
     }
 
     async fn post(&self, body: String) -> (StatusCode, Value) {
         let request = Request::post(WARN_PATH).header("content-type", "application/json");
         let request = request.body(Body::from(body)).expect("a request");
-        let response = self.router.clone().oneshot(request).await;
-        let (head, body) = response.expect("infallible").into_parts();
+        let response = self.routes.clone().answer(request, None).await;
+        let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         (head.status, serde_json::from_slice(&body).expect("JSON"))
     }

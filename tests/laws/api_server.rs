@@ -16,6 +16,7 @@ use std::{
     time::Duration,
 };
 
+use axum::{Router, extract::Request};
 use axum_server::tls_rustls::RustlsConfig;
 use berth_cluster::{ControlPlane, Error, Options, PATIENCE, until};
 use berth_core::{
@@ -24,11 +25,12 @@ use berth_core::{
     view::View,
 };
 use berth_server::{
+    accept::Answers,
     metrics::Metrics,
     state::ServerState,
     tls::self_signed::{Authority, LEAF_LIFETIME},
     traces::Traces,
-    webhook::{Limits, Webhook, router},
+    webhook::{Limits, Routes, Webhook},
 };
 use k8s_openapi::{
     ByteString,
@@ -254,7 +256,10 @@ fn serve() -> (u16, String) {
     let server =
         axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config)))
             .expect("a listener");
-    tokio::spawn(server.serve(router(webhook).into_make_service()));
+    let routes = Routes::new(webhook);
+    let answer = async move |request: Request| routes.clone().answer(request, None).await;
+    let answers = Router::new().fallback(answer);
+    tokio::spawn(server.serve(answers.into_make_service()));
     (port, authority.pem())
 }
 

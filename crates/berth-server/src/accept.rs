@@ -12,16 +12,17 @@ use std::{
 };
 
 use axum::{
-    Extension, Router,
-    extract::ConnectInfo,
-    middleware::{AddExtension, from_fn_with_state},
+    body::{Body, Bytes, HttpBody},
+    extract::Request,
+    http,
+    response::Response,
 };
 use axum_server::{Handle, Server, accept::Accept};
 use clap::Args;
 use prometheus_client::metrics::{counter::Counter, gauge::Gauge};
 use tokio::net::TcpStream;
 use tower::{
-    Layer, Service,
+    BoxError, Service,
     util::{ServiceFn, service_fn},
 };
 
@@ -155,13 +156,18 @@ impl Gate {
         }
     }
 
-    /// The routes as a server takes them. The gate is told of each connection in the order in which they are accepted,
-    /// and of their requests.
-    pub(crate) fn services(&self, routes: Router) -> ServiceFn<impl MakeSeated + use<>> {
-        let routes = routes.layer(from_fn_with_state(Arc::clone(&self.seats), seats::follow));
+    /// What answers, as a server takes it. The gate is told of each connection in the order in which they are accepted, and
+    /// of their requests.
+    pub(crate) fn services<A: Answers>(
+        &self,
+        answers: A,
+    ) -> ServiceFn<impl MakeSeated<A> + use<A>> {
         let gate = self.clone();
         service_fn(move |peer: SocketAddr| {
-            let service = Extension(ConnectInfo(peer)).layer(routes.clone());
+            let service = Followed {
+                answers: answers.clone(),
+                occupant: gate.seats.occupant(peer),
+            };
             let reservation = gate.reserve(peer).map(Arc::new);
             ready(Ok(Seated {
                 service,
@@ -198,19 +204,58 @@ impl Gate {
     }
 }
 
+/// What answers a request of whoever is on the connection.
+pub trait Answers: Clone + Send + 'static {
+    /// The answer. None is on the connection in a test that has none.
+    fn answer(
+        self,
+        request: Request,
+        occupant: Option<Occupant>,
+    ) -> impl Future<Output = Response> + Send + 'static;
+}
+
 /// What makes the service of a connection from its peer.
-pub(crate) trait MakeSeated:
-    FnMut(SocketAddr) -> Ready<Result<Seated<Routes>, Infallible>> + Clone
+pub(crate) trait MakeSeated<A>:
+    FnMut(SocketAddr) -> Ready<Result<Seated<Followed<A>>, Infallible>> + Clone
 {
 }
 
-impl<F> MakeSeated for F where
-    F: FnMut(SocketAddr) -> Ready<Result<Seated<Routes>, Infallible>> + Clone
+impl<A, F> MakeSeated<A> for F where
+    F: FnMut(SocketAddr) -> Ready<Result<Seated<Followed<A>>, Infallible>> + Clone
 {
 }
 
-/// The routes for one peer.
-type Routes = AddExtension<Router, ConnectInfo<SocketAddr>>;
+/// What answers one peer, with the seats, which are told of each answer.
+#[derive(Clone, Debug)]
+pub struct Followed<A> {
+    answers: A,
+    occupant: Occupant,
+}
+
+impl<A, B> Service<http::Request<B>> for Followed<A>
+where
+    A: Answers,
+    B: HttpBody<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<B>) -> Self::Future {
+        let Self { answers, occupant } = self.clone();
+        Box::pin(async move {
+            let answer = answers.answer(request.map(Body::new), Some(occupant.clone()));
+            let response = answer.await;
+            occupant.is_answered();
+            Ok(response)
+        })
+    }
+}
 
 /// A service with the seat that is kept for its connection, or none: on the way to the gate, which lets the connection in
 /// or not. What is dropped on the way gives the seat back.

@@ -9,7 +9,7 @@ use std::{
 
 use axum::{
     Json, Router,
-    extract::{ConnectInfo, State},
+    extract::{ConnectInfo, Request, State},
     http::{StatusCode, header::CONTENT_TYPE},
     response::{IntoResponse, Response},
     routing::get,
@@ -17,9 +17,10 @@ use axum::{
 use axum_server::Handle;
 use serde_json::{Value, json};
 use tokio::{runtime, sync::oneshot};
+use tower::ServiceExt;
 
 use crate::{
-    accept::{self, Gate, Meters},
+    accept::{self, Answers, Gate, Meters, Occupant},
     board::{self, Board},
     metrics::Metrics,
     state::ServerState,
@@ -84,6 +85,15 @@ pub fn router(admin: Admin) -> Router {
         .route("/debug/table", get(table))
         .with_state(admin)
         .merge(board.unwrap_or_default())
+}
+
+impl Answers for Router {
+    async fn answer(self, mut request: Request, occupant: Option<Occupant>) -> Response {
+        let peer = occupant.map(|it| ConnectInfo(it.peer()));
+        peer.map(|peer| request.extensions_mut().insert(peer));
+        let Ok(response) = self.oneshot(request).await;
+        response
+    }
 }
 
 async fn readyz(State(admin): State<Admin>) -> Response {

@@ -32,7 +32,7 @@ use crate::{
     tls::{self, Tls},
     traces::{self, Traces},
     watch::{self, Watch},
-    webhook::{self, Webhook},
+    webhook::{self, Routes, Webhook},
 };
 use berth_core::{review::review, table::Settings};
 use berth_manifests::{files::plain, table_files::TableFiles};
@@ -317,7 +317,7 @@ impl Serving {
                 board.clone(),
             )
             .await?;
-        let routes = webhook::router(Webhook {
+        let routes = Routes::new(Webhook {
             review,
             state: Arc::clone(&state),
             metrics: Arc::clone(&metrics),

@@ -10,16 +10,13 @@ use std::{
 };
 
 use axum::{
-    Router,
     body::{Body, Bytes},
-    extract::{Request, State},
+    extract::Request,
     http::{
-        HeaderMap, HeaderValue,
+        HeaderMap, HeaderValue, Method,
         header::{CONNECTION, CONTENT_ENCODING, CONTENT_TYPE},
     },
-    middleware::map_response_with_state,
     response::{IntoResponse, Response},
-    routing::post,
 };
 use clap::Args;
 use http_body_util::{BodyExt, Limited};
@@ -31,7 +28,7 @@ use tokio::{
 };
 
 use crate::{
-    accept::{Occupant, at_least_one},
+    accept::{Answers, Occupant, at_least_one},
     board::Board,
     duration,
     metrics::Metrics,
@@ -138,6 +135,15 @@ enum Question {
     Warn,
 }
 
+impl Question {
+    const fn path(self) -> &'static str {
+        match self {
+            Self::Place => PATH,
+            Self::Warn => WARN_PATH,
+        }
+    }
+}
+
 /// A review that has arrived.
 #[derive(Debug)]
 struct Arrival<B = Buffer> {
@@ -170,48 +176,49 @@ struct Service {
 #[derive(Debug)]
 struct InFlight<'a>(&'a Gauge);
 
-/// The routes.
-pub fn router(webhook: Webhook) -> Router {
-    let state = Arc::clone(&webhook.state);
-    let service = Arc::new(Service::new(webhook));
-    Router::new()
-        .route(PATH, post(mutate).fallback(wrong_method))
-        .route(WARN_PATH, post(word::warn).fallback(wrong_method))
-        .fallback(wrong_path)
-        .with_state(service)
-        .layer(map_response_with_state(state, send_elsewhere))
-}
+/// What answers on the port. There are two paths, and no router: what one makes for each request costs more than the rules.
+#[derive(Clone, Debug)]
+pub struct Routes(Arc<Service>);
 
-/// While draining, and only then, every response asks its client to connect again: to another replica (facts 4 and 5).
-async fn send_elsewhere(State(state): State<Arc<ServerState>>, mut response: Response) -> Response {
-    if state.is_draining() {
-        let close = HeaderValue::from_static("close");
-        response.headers_mut().insert(CONNECTION, close);
+impl Routes {
+    /// The webhook on its paths.
+    #[must_use]
+    pub fn new(webhook: Webhook) -> Self {
+        Self(Arc::new(Service::new(webhook)))
     }
-    response
 }
 
-async fn wrong_path(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let error = HttpError::wrong_path(request.uri().path());
-    service.fail(error, Instant::now())
-}
-
-async fn wrong_method(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let error = HttpError::wrong_method(request.method());
-    service.fail(error, Instant::now())
-}
-
-async fn mutate(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let arrived = Instant::now();
-    let span = service.webhook.traces.begin(PATH, request.headers());
-    let answer = service.answer(request, arrived, Question::Place, span.clone());
-    match answer.await {
-        Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => {
-            span.failed(error.reason);
-            service.fail(error, arrived)
+impl Answers for Routes {
+    async fn answer(self, request: Request, occupant: Option<Occupant>) -> Response {
+        let Self(service) = self;
+        let question = match request.uri().path() {
+            PATH => Ok(Question::Place),
+            WARN_PATH => Ok(Question::Warn),
+            other => Err(HttpError::wrong_path(other)),
+        };
+        let mut response = match question {
+            Ok(_) if request.method() != Method::POST => {
+                let error = HttpError::wrong_method(request.method());
+                service.fail(error, Instant::now())
+            }
+            Ok(question) => service.respond(request, occupant, question).await,
+            Err(error) => service.fail(error, Instant::now()),
+        };
+        // while draining, and only then, every response asks its client to connect again: to another replica (facts 4 and 5)
+        if service.webhook.state.is_draining() {
+            let close = HeaderValue::from_static("close");
+            response.headers_mut().insert(CONNECTION, close);
         }
+        response
     }
+}
+
+/// The response to a review.
+fn reviewed(body: Bytes) -> Response {
+    let mut response = Response::new(body.into());
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(CONTENT_TYPE, json);
+    response
 }
 
 impl Service {
@@ -226,9 +233,34 @@ impl Service {
         }
     }
 
+    async fn respond(
+        self: &Arc<Self>,
+        request: Request,
+        occupant: Option<Occupant>,
+        question: Question,
+    ) -> Response {
+        let arrived = Instant::now();
+        let span = self
+            .webhook
+            .traces
+            .begin(question.path(), request.headers());
+        let answer = self.answer(request, occupant, arrived, question, span.clone());
+        match answer.await {
+            Ok(body) => reviewed(body),
+            Err(error) => {
+                span.failed(error.reason);
+                match question {
+                    Question::Place => self.fail(error, arrived),
+                    Question::Warn => self.no_word(error),
+                }
+            }
+        }
+    }
+
     async fn answer(
         self: &Arc<Self>,
         request: Request,
+        occupant: Option<Occupant>,
         arrived: Instant,
         question: Question,
         span: Span,
@@ -237,7 +269,6 @@ impl Service {
         let is_sent_on = is_forwarded(request.headers());
         let _in_flight = InFlight::new(&self.webhook.metrics.in_flight);
         let deadline = Deadline::new(request.uri().query(), arrived);
-        let occupant = request.extensions().get::<Occupant>().cloned();
         let source = occupant.as_ref().map(Occupant::source);
         let body = self.receive(request.into_body(), source, arrived, deadline);
         let body = body.await?;

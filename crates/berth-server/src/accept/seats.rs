@@ -12,11 +12,6 @@ use std::{
     time::Instant,
 };
 
-use axum::{
-    extract::{ConnectInfo, Request, State},
-    middleware::Next,
-    response::Response,
-};
 use tokio::sync::oneshot;
 
 /// There is no seat, and nobody who can be asked to go.
@@ -97,6 +92,12 @@ impl Seats {
         taken.insert(peer, newcomer);
         let seats = Arc::clone(self);
         Ok((Reservation { seats, peer, id }, evicted))
+    }
+
+    /// Whoever connects from there.
+    pub(super) fn occupant(self: &Arc<Self>, peer: SocketAddr) -> Occupant {
+        let seats = Arc::clone(self);
+        Occupant { seats, peer }
     }
 
     /// Gives a seat back, unless another has it by now.
@@ -203,6 +204,12 @@ pub struct Occupant {
 }
 
 impl Occupant {
+    /// The address and port that it connects from.
+    #[must_use]
+    pub const fn peer(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// The address that it connects from.
     #[must_use]
     pub fn source(&self) -> IpAddr {
@@ -212,6 +219,11 @@ impl Occupant {
     /// Its review is there: until the answer, the connection makes room for nobody who has as much.
     pub fn has_sent(&self) {
         self.seats.set(self.peer, Stage::Busy);
+    }
+
+    /// It has its answer.
+    pub(super) fn is_answered(&self) {
+        self.seats.set(self.peer, Stage::Answered(Instant::now()));
     }
 
     /// It does not read its answer: the connection ends.
@@ -233,20 +245,6 @@ impl Occupant {
         let told = std::future::poll_fn(move |context| seat.poll_told(context));
         (Self { seats, peer }, told)
     }
-}
-
-/// Tells the handler who asks, and the seats that there is an answer.
-pub(super) async fn follow(
-    State(seats): State<Arc<Seats>>,
-    ConnectInfo(peer): ConnectInfo<SocketAddr>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    let occupant = Occupant { seats, peer };
-    request.extensions_mut().insert(occupant.clone());
-    let response = next.run(request).await;
-    occupant.seats.set(peer, Stage::Answered(Instant::now()));
-    response
 }
 
 #[cfg(test)]

@@ -1,22 +1,16 @@
 //! `POST /warn`: a word at apply. An object that makes Pods is always allowed, and whoever applies it is warned of what a
 //! preview finds. The budget, the limits and the threads are those of the reviews of Pods.
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Instant,
-};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use axum::{
     body::Bytes,
-    extract::{Request, State},
-    http::header::CONTENT_TYPE,
     response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{Arrival, HttpError, Question, Service};
+use super::{Arrival, HttpError, Service};
 use crate::telemetry;
 use berth_core::outcome::Reason;
 use berth_manifests::word::word;
@@ -62,23 +56,14 @@ struct Said {
     error: &'static str,
 }
 
-pub(super) async fn warn(State(service): State<Arc<Service>>, request: Request) -> Response {
-    let arrived = Instant::now();
-    let span = service.webhook.traces.begin(PATH, request.headers());
-    let answer = service.answer(request, arrived, Question::Warn, span.clone());
-    match answer.await {
-        Ok(body) => ([(CONTENT_TYPE, "application/json")], body).into_response(),
-        Err(error) => {
-            span.failed(error.reason);
-            // without a uid there is no answer that the API server takes: the failurePolicy allows the object
-            service.webhook.metrics.word("failed");
-            telemetry::word("failed", [""; 3], &[], &error.text);
-            error.into_response()
-        }
-    }
-}
-
 impl Service {
+    /// Nothing can be said. Without a uid there is no answer that the API server takes: the failurePolicy allows the object.
+    pub(super) fn no_word(&self, error: HttpError) -> Response {
+        self.webhook.metrics.word("failed");
+        telemetry::word("failed", [""; 3], &[], &error.text);
+        error.into_response()
+    }
+
     /// What there is to say of an object.
     pub(super) fn word(&self, arrival: Arrival) -> Result<Bytes, HttpError> {
         arrival.deadline.check()?;

@@ -27,10 +27,10 @@ use rcgen::ExtendedKeyUsagePurpose;
 use rustls::{ServerConfig, crypto::ring::default_provider};
 use serde_json::json;
 use tokio::sync::watch;
-use tower::ServiceExt;
 
 use super::*;
 use crate::{
+    accept::Answers,
     sources::cluster::lease,
     state::ServerState,
     tls::{
@@ -39,7 +39,7 @@ use crate::{
         self_signed::{Authority, LEAF_LIFETIME, Leaf},
     },
     traces::Traces,
-    webhook::{Limits, Webhook},
+    webhook::{Limits, Routes, Webhook},
 };
 
 const NAME: &str = "berth.berth.svc";
@@ -428,7 +428,7 @@ async fn gpus_are_taken_by_the_holder_and_here_only_if_it_does_not_answer() {
     let here = Arc::new(Counting::default());
     let there = holder(&authority, NAME, echo()).await;
     let follower = Follower::of(&authority, there);
-    let routes = webhook::router(Webhook {
+    let routes = Routes::new(Webhook {
         review,
         state: state(Arc::clone(&here)),
         metrics: Arc::clone(&follower.metrics),
@@ -444,8 +444,8 @@ async fn gpus_are_taken_by_the_holder_and_here_only_if_it_does_not_answer() {
         traces: Traces::default(),
     });
     let answer = async |class, forwarded| {
-        let answer = routes.clone().oneshot(pod(class, forwarded)).await;
-        let body = answer.expect("infallible").into_body();
+        let answer = routes.clone().answer(pod(class, forwarded), None).await;
+        let body = answer.into_body();
         let body = to_bytes(body, 1 << 20).await.expect("an answer");
         String::from_utf8(body.into()).expect("text")
     };
