@@ -68,7 +68,8 @@ struct Contenders<'c> {
 
 fn rounds(text: &str) -> Result<usize, String> {
     let rounds = text.parse().ok().filter(|it| ROUNDS.contains(it));
-    rounds.ok_or_else(|| "write a whole number of rounds, from 1 to 10000".to_owned())
+    let (least, most) = (ROUNDS.start(), ROUNDS.end());
+    rounds.ok_or_else(|| format!("write a whole number of rounds, from {least} to {most}"))
 }
 
 impl InCluster {
