@@ -7,7 +7,12 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use axum::{Router, body::Bytes, http::header::CONTENT_TYPE, routing::post};
+use axum::{
+    Router,
+    body::Bytes,
+    http::header::CONTENT_TYPE,
+    routing::{get, post},
+};
 use axum_server::tls_rustls::{RustlsAcceptor, RustlsConfig};
 use berth_core::{review::review, table::Settings, view::View};
 use berth_manifests::table_files::TableFiles;
@@ -45,9 +50,13 @@ pub(crate) async fn serve() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     listener.set_nonblocking(true)?;
+    let admin = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let ready = admin.local_addr()?;
+    let health = Router::new().route("/readyz", get(async || "ok"));
+    tokio::spawn(async move { axum::serve(admin, health).await });
     eprintln!(
         "{}",
-        serde_json::json!({"message": "listening", "webhook": address, "admin": address})
+        serde_json::json!({"message": "listening", "webhook": address, "admin": ready})
     );
     axum_server::from_tcp(listener)?
         .acceptor(RustlsAcceptor::new(RustlsConfig::from_config(Arc::new(

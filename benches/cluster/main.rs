@@ -2,6 +2,8 @@
 //! berth, with a `MutatingAdmissionPolicy` that does the same, and with berth and its guard, in turns of one run; and what the
 //! word at apply adds to a create of a Deployment.
 //!
+//! With `-- growth`, what a create costs as the table grows; with `-- burst`, 2,000 creates at once with two replicas.
+//!
 //! The scheduler has no part in it: the Pods name one that is not there.
 
 use std::{env, error::Error};
@@ -9,9 +11,15 @@ use std::{env, error::Error};
 use berth_cluster::{ControlPlane, Options};
 
 mod around;
+mod burst;
+#[path = "../common/chart.rs"]
+mod chart;
 mod constant;
+mod growth;
 mod measure;
+mod policy;
 mod subjects;
+mod table;
 
 use measure::{Mode, measure};
 use subjects::Subject;
@@ -27,6 +35,11 @@ fn main() -> Result<(), Failure> {
     match env::args().nth(1).as_deref() {
         // as the harness starts berth itself
         Some("serve") => runtime.block_on(constant::serve()),
+        Some("growth") => runtime.block_on(async {
+            let control_plane = ControlPlane::start(&Options::default()).await?;
+            growth::run(&control_plane).await
+        }),
+        Some("burst") => runtime.block_on(burst::run()),
         _ => runtime.block_on(run()),
     }
 }

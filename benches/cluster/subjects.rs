@@ -1,7 +1,7 @@
 //! What is compared: each is alone in a namespace of its own.
 
 use std::{
-    fmt::Debug,
+    fmt::{Debug, Display},
     fs,
     path::{Path, PathBuf},
     process::Command,
@@ -24,10 +24,15 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
-use crate::{CLASSES, Failure, around, measure::create};
+use crate::{
+    CLASSES, Failure, around,
+    measure::create,
+    policy::{self, Policy},
+    table,
+};
 
-/// The class of the Pod.
-const CLASS: usize = 42;
+/// The class of the Pod, which the smallest table has, too.
+const CLASS: usize = 4;
 /// The label of the namespaces.
 pub(crate) const LABEL: &str = "bench";
 
@@ -82,7 +87,7 @@ impl Subject {
     pub(crate) fn object(self) -> (&'static str, &'static str, Value) {
         let class = match self {
             Self::Deployment | Self::WordUnlabelled => None,
-            Self::WordLabelled => Some(name(CLASS)),
+            Self::WordLabelled => Some(table::name(CLASS)),
             _ => return ("api/v1", "pods", pod()),
         };
         ("apis/apps/v1", "deployments", deployment(class))
@@ -92,38 +97,33 @@ impl Subject {
     pub(crate) async fn install_all(control_plane: &ControlPlane) -> Result<(), Failure> {
         let client = control_plane.client().await?;
         let berth = PathBuf::from(env!("CARGO_BIN_EXE_berth"));
-        let certs = control_plane.path("bench-certs");
-        let made = Command::new(&berth)
-            .args([
-                "certs",
-                "dev",
-                "--name=constant.constant.svc",
-                "--name=berth.berth.svc",
-                "--name=berth-and-guard.berth-and-guard.svc",
-            ])
-            .arg("--out")
-            .arg(&certs)
-            .output()?;
-        if !made.status.success() {
-            return Err(String::from_utf8_lossy(&made.stderr).into());
-        }
+        let served = [Self::Constant, Self::Berth, Self::Guard].map(Self::namespace);
+        let servers = Servers::new(control_plane, &client, &served)?;
         let table = control_plane.path("bench-table.json");
-        fs::write(&table, table_text())?;
+        fs::write(&table, table::text(CLASSES))?;
         for subject in Self::PODS.into_iter().chain(Self::DEPLOYMENTS) {
             namespace(&client, subject.namespace()).await?;
         }
         let this = std::env::current_exe()?;
         let serve = async |subject: Self, server| {
-            let serving = subject.serve(control_plane, &client, server, &certs, &table);
-            serving.await
+            let name = subject.namespace();
+            servers.serve(name, server, &table).await
         };
         serve(Self::Constant, &this).await?;
         serve(Self::Guard, &berth).await?;
         let serving = serve(Self::Berth, &berth).await?;
-        Self::PolicyNever.declare(&client, "Never").await?;
-        Self::PolicyIfNeeded.declare(&client, "IfNeeded").await?;
+        for (subject, reinvocation) in [
+            (Self::PolicyNever, "Never"),
+            (Self::PolicyIfNeeded, "IfNeeded"),
+        ] {
+            let policy = Policy {
+                name: subject.namespace(),
+                reinvocation,
+            };
+            policy::literal(&client, policy, CLASSES, CLASSES).await?;
+        }
         around::guard(&client, &berth, &table).await?;
-        around::word(&client, serving, &certs).await?;
+        around::word(&client, serving, &servers.certs).await?;
         for subject in &Self::PODS[1..] {
             let placed = async || {
                 let stored = create(&client, *subject, true).await;
@@ -133,28 +133,58 @@ impl Subject {
         }
         Ok(())
     }
+}
 
-    /// Starts a webhook behind a Service, as in production.
-    async fn serve(
-        self,
-        control_plane: &ControlPlane,
-        client: &Client,
+/// What starts webhooks, with their certificate.
+#[expect(missing_debug_implementations, reason = "a client has none")]
+pub(crate) struct Servers<'a> {
+    control_plane: &'a ControlPlane,
+    client: &'a Client,
+    pub(crate) certs: PathBuf,
+}
+
+impl<'a> Servers<'a> {
+    /// For webhooks of these names.
+    pub(crate) fn new(
+        control_plane: &'a ControlPlane,
+        client: &'a Client,
+        names: &[impl Display],
+    ) -> Result<Self, Failure> {
+        let certs = control_plane.path("bench-certs");
+        let made = Command::new(env!("CARGO_BIN_EXE_berth"))
+            .args(["certs", "dev", "--out"])
+            .arg(&certs)
+            .args(names.iter().map(|name| format!("--name={name}.{name}.svc")))
+            .output()?;
+        if !made.status.success() {
+            return Err(String::from_utf8_lossy(&made.stderr).into());
+        }
+        Ok(Self {
+            control_plane,
+            client,
+            certs,
+        })
+    }
+
+    /// Starts one behind a Service, as in production, for the Pods of the namespace of its name.
+    pub(crate) async fn serve(
+        &self,
+        name: &str,
         server: &Path,
-        certs: &Path,
         table: &Path,
     ) -> Result<Serving, Failure> {
-        let name = self.namespace();
         let flag = |name: &str, path: &Path| format!("--{name}={}", path.display());
         let flags = [
             flag("table", table),
-            flag("tls-cert", &certs.join("tls.crt")),
-            flag("tls-key", &certs.join("tls.key")),
+            flag("tls-cert", &self.certs.join("tls.crt")),
+            flag("tls-key", &self.certs.join("tls.key")),
         ];
-        let serving = Serving::start(control_plane, server, &flags).await?;
+        let serving = Serving::start(self.control_plane, server, &flags).await?;
+        let client = self.client;
         let service = json!({"metadata": {"name": name}, "spec": {"type": "ExternalName", "externalName": "localhost"}});
         post::<Service>(&Api::namespaced(client.clone(), name), service).await?;
         let service = json!({"name": name, "namespace": name, "path": "/mutate", "port": serving.webhook.port()});
-        let ca = ByteString(fs::read(certs.join("ca.crt"))?);
+        let ca = ByteString(fs::read(self.certs.join("ca.crt"))?);
         let webhook = json!({
             "name": format!("{name}.bench.berth.dev"), "admissionReviewVersions": ["v1"], "sideEffects": "None",
             "clientConfig": {"service": service, "caBundle": ca}, "reinvocationPolicy": "IfNeeded", "timeoutSeconds": 5,
@@ -165,34 +195,6 @@ impl Subject {
         let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
         post::<MutatingWebhookConfiguration>(&Api::all(client.clone()), configuration).await?;
         Ok(serving)
-    }
-
-    /// Declares a policy that does what berth's patch does to this Pod, its classes literal in it.
-    async fn declare(self, client: &Client, reinvocation: &str) -> Result<(), Failure> {
-        let name = self.namespace();
-        let policy = json!({"metadata": {"name": name}, "spec": {
-            "failurePolicy": "Fail", "reinvocationPolicy": reinvocation,
-            "matchConstraints": {"resourceRules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}]},
-            "matchConditions": [
-                {"name": "labelled", "expression": "'berth.dev/workload-class' in object.metadata.?labels.orValue({})"},
-                {"name": "not-yet", "expression": "!has(object.spec.affinity)"},
-            ],
-            "variables": [
-                {"name": "classes", "expression": classes()},
-                {"name": "class", "expression": "variables.classes[object.metadata.labels['berth.dev/workload-class']]"},
-            ],
-            "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": PATCH}}],
-        }});
-        let binding = json!({"metadata": {"name": name}, "spec": {
-            "policyName": name, "matchResources": {"namespaceSelector": {"matchLabels": {LABEL: name}}},
-        }});
-        for (kind, object) in [
-            ("MutatingAdmissionPolicy", policy),
-            ("MutatingAdmissionPolicyBinding", binding),
-        ] {
-            post_as(client, kind, object).await?;
-        }
-        Ok(())
     }
 }
 
@@ -218,23 +220,10 @@ pub(crate) async fn post_as(client: &Client, kind: &str, object: Value) -> Resul
     post::<DynamicObject>(&api, object).await
 }
 
-/// What berth's patch does, in CEL.
-const PATCH: &str = r#"[
-  JSONPatch{op: "add", path: "/spec/affinity", value: Object.spec.affinity{nodeAffinity: Object.spec.affinity.nodeAffinity{
-    requiredDuringSchedulingIgnoredDuringExecution: Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution{
-      nodeSelectorTerms: [Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms{
-        matchExpressions: [Object.spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms.matchExpressions{
-          key: "kubernetes.io/hostname", operator: "In", values: [variables.class]}]}]}}}},
-  JSONPatch{op: "add", path: "/spec/tolerations/-", value: Object.spec.tolerations{
-    key: "dedicated", operator: "Equal", value: variables.class, effect: "NoSchedule"}},
-  JSONPatch{op: "add", path: "/spec/containers/0/resources/limits", value: {"amd.com/gpu": "1"}},
-  JSONPatch{op: "add", path: "/metadata/annotations", value: {"berth.dev/pool": variables.class}}
-]"#;
-
 /// Whether a stored Pod carries all that the patch adds.
-fn is_placed(pod: &Value) -> bool {
+pub(crate) fn is_placed(pod: &Value) -> bool {
     let spec = &pod["spec"];
-    let node = name(CLASS);
+    let node = table::name(CLASS);
     let limit = &spec["containers"][0]["resources"]["limits"]["amd.com/gpu"];
     let tolerated = spec["tolerations"]
         .as_array()
@@ -248,43 +237,13 @@ fn is_placed(pod: &Value) -> bool {
         && pod["metadata"]["annotations"]["berth.dev/pool"] == node
 }
 
-/// Class, pool, node and taint have one name.
-fn name(i: usize) -> String {
-    format!("class-{i}")
-}
-
-fn table_text() -> String {
-    let object = |kind: &str, i: usize, spec: Value| {
-        json!({"apiVersion": "berth.dev/v1alpha1", "kind": kind, "metadata": {"name": name(i)}, "spec": spec}).to_string()
-    };
-    let pair = |i: usize| {
-        let taint = json!({"key": "dedicated", "value": name(i), "effect": "NoSchedule"});
-        let pool =
-            json!({"hostnames": [name(i)], "taints": [taint], "resourceName": "amd.com/gpu"});
-        let class = json!({"pools": [{"name": name(i)}]});
-        [
-            object("GPUPool", i, pool),
-            object("WorkloadClass", i, class),
-        ]
-    };
-    (0..CLASSES)
-        .flat_map(pair)
-        .map(|object| object + "\n---\n")
-        .collect()
-}
-
-fn classes() -> String {
-    let entries = (0..CLASSES).map(|i| format!("{0:?}: {0:?}", name(i)));
-    format!("{{{}}}", entries.collect::<Vec<_>>().join(", "))
-}
-
 /// The Pod that is created, as a user writes it.
 pub(crate) fn pod() -> Value {
     let variable = |i: usize| json!({"name": format!("MODEL_OPTION_{i}"), "value": "/models/llama-3.1-70b-instruct"});
     let env: Vec<Value> = (0..16).map(variable).collect();
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"generateName": "vllm-", "labels": {"app": "vllm", "berth.dev/workload-class": name(CLASS)}},
+        "metadata": {"generateName": "vllm-", "labels": {"app": "vllm", "berth.dev/workload-class": table::name(CLASS)}},
         "spec": {
             "schedulerName": "nobody",
             "containers": [{
@@ -314,7 +273,7 @@ fn deployment(class: Option<String>) -> Value {
     })
 }
 
-async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
+pub(crate) async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
     let namespace = json!({"metadata": {"name": name, "labels": {LABEL: name}}});
     post::<Namespace>(&Api::all(client.clone()), namespace).await?;
     // made by the controller-manager, some time later
@@ -325,6 +284,7 @@ async fn namespace(client: &Client, name: &str) -> Result<(), Failure> {
     there.await.map_err(|_| "no service account".into())
 }
 
+/// Creates an object.
 pub(crate) async fn post<K: Clone + Debug + DeserializeOwned + Serialize>(
     api: &Api<K>,
     object: Value,

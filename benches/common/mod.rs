@@ -17,7 +17,9 @@ use berth_core::{
 };
 use serde_json::{Value, json};
 
+pub mod chart;
 pub mod cluster;
+pub mod growth;
 
 /// A review, and what berth must say to it.
 pub struct Case {
