@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster load cold scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster bench-growth load cold scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,12 +33,18 @@ instructions-update: ## count them again, and write benches/instructions.json
 soak: ## an hour of chaos on a real control plane, or some PARTS= of it (tools/soak names them), or a SHARE= in percent
 	@tools/soak $(PARTS)
 
-bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way: about 5 minutes
+bench: ## measure a review, a scan of the same JSON, and the usual kube-rs way, by size too: about 6 minutes
 	cargo bench --locked --bench review
 
 bench-cluster: ## measure a create on a real API server with berth, a constant answer, a policy, the guard and the word at apply: about 8 minutes
 	@tools/control-plane/build >/dev/null
 	cargo bench --locked --bench cluster
+
+bench-growth: ## measure larger tables, larger Pods, and a burst with two replicas, and draw them into docs/: about 12 minutes
+	@tools/control-plane/build >/dev/null
+	cargo bench --locked --bench review -- growth
+	cargo bench --locked --bench cluster -- growth
+	cargo bench --locked --bench cluster -- burst
 
 load: ## measure the server with berth and with a constant answer: about 3 minutes
 	cargo build --locked --release

@@ -53,7 +53,7 @@ impl Mode {
     ];
 
     pub(crate) const fn rounds(self) -> usize {
-        if self.at_once { 20 } else { 400 }
+        if self.at_once { 100 } else { 400 }
     }
 }
 
