@@ -16,8 +16,8 @@ use plotters::{
 const SIZE: (u32, u32) = (460, 320);
 /// Panels that stand side by side.
 const COLUMNS: usize = 2;
-/// The row above the panels, with the names of the lines.
-const LEGEND: u32 = 40;
+/// A row above the panels, with names of lines.
+const ROW: i32 = 22;
 /// Between white and black: what is written, and the lines of the grid.
 const GREY: RGBColor = RGBColor(128, 128, 128);
 /// Of lines; each can be told from white and from black.
@@ -59,14 +59,17 @@ pub(crate) fn draw(path: &str, panels: &[Panel]) -> Result<(), Failure> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let columns = panels.len().min(COLUMNS);
     let rows = panels.len().div_ceil(COLUMNS);
-    let size = (
-        SIZE.0 * u32::try_from(columns)?,
-        LEGEND + SIZE.1 * u32::try_from(rows)?,
-    );
+    let width = SIZE.0 * u32::try_from(columns)?;
+    let lines = panels.first().map_or(&[][..], |first| &first.lines);
+    let places = places(lines, i32::try_from(width)?)?;
+    let legend = places.last().map_or(0, |place| place.1 + ROW);
+    let legend = u32::try_from(legend)?;
+    let size = (width, legend + SIZE.1 * u32::try_from(rows)?);
     let root = SVGBackend::new(&path, size).into_drawing_area();
-    let (top, below) = root.split_vertically(LEGEND);
-    if let Some(first) = panels.first() {
-        legend(&top, &first.lines)?;
+    let (top, below) = root.split_vertically(legend);
+    for ((line, colour), (x, y)) in lines.iter().zip(COLOURS).zip(places) {
+        top.draw(&Circle::new((x, y + 7), 5, colour.filled()))?;
+        top.draw(&Text::new(line.name, (x + 12, y), text()))?;
     }
     for (panel, area) in panels.iter().zip(below.split_evenly((rows, columns))) {
         panel.draw(&area)?;
@@ -83,6 +86,8 @@ impl Panel {
         let y = self.y.range(points().map(|point| point.1));
         let mut chart = ChartBuilder::on(area)
             .margin(12)
+            // half of the last tick's number
+            .margin_right(32)
             .set_label_area_size(LabelAreaPosition::Left, 60)
             .set_label_area_size(LabelAreaPosition::Bottom, 40)
             .build_cartesian_2d(
@@ -140,14 +145,19 @@ impl Axis {
     }
 }
 
-fn legend(area: &Area<'_>, lines: &[Line]) -> Result<(), Failure> {
-    let mut at = 20;
-    for (line, colour) in lines.iter().zip(COLOURS) {
-        area.draw(&Circle::new((at, 22), 5, colour.filled()))?;
-        area.draw(&Text::new(line.name, (at + 12, 15), text()))?;
-        at += 40 + i32::try_from(line.name.len() * 7)?;
+/// Where the names of the lines stand: in rows of that width.
+fn places(lines: &[Line], width: i32) -> Result<Vec<(i32, i32)>, Failure> {
+    let (mut x, mut y) = (20, 12);
+    let mut places = Vec::new();
+    for line in lines {
+        let takes = 40 + i32::try_from(line.name.len() * 7)?;
+        if x + takes > width && !places.is_empty() {
+            (x, y) = (20, y + ROW);
+        }
+        places.push((x, y));
+        x += takes;
     }
-    Ok(())
+    Ok(places)
 }
 
 fn text() -> TextStyle<'static> {
