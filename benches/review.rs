@@ -1,6 +1,7 @@
 //! The hot path beside its alternatives: `make bench`. Each case asserts its answer; each group ends with its ratios. At the
 //! end, reviews that grow, drawn into docs/; `-- growth` does that alone.
 #![allow(missing_docs, reason = "criterion's macros")]
+#![allow(clippy::cast_precision_loss, reason = "what is counted is small")]
 
 use std::{
     env,

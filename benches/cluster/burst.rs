@@ -17,7 +17,6 @@ use kube::{
     api::{DeleteParams, ListParams},
     runtime::watcher,
 };
-use serde_json::Value;
 
 use crate::{
     Failure,
@@ -111,7 +110,7 @@ impl Took {
         let started = Instant::now();
         self.creates.extend(burst(client, &body, is_placed).await?);
         self.wall += started.elapsed();
-        self.cpu += cpu(&serving)? - before;
+        self.cpu += cpu(&serving)?.saturating_sub(before);
         sweep(client).await
     }
 

@@ -2,7 +2,7 @@
 
 use std::{
     env, fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -29,7 +29,7 @@ const ROUNDS: usize = 600;
 const SLOW: Duration = Duration::from_millis(30);
 const SELDOM: usize = 10;
 /// How long a policy may need to be in force.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 /// Classes that fit in one expression.
 const PART: usize = 2_500;
 
@@ -94,7 +94,7 @@ impl Subject {
         &self,
         servers: &Servers<'_>,
         client: &Client,
-        table: &PathBuf,
+        table: &Path,
     ) -> Result<(), Failure> {
         let name = self.namespace();
         let policy = Policy {

@@ -6,6 +6,13 @@
 //!
 //! The scheduler has no part in it: the Pods name one that is not there.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts and times are small here"
+)]
+
 use std::{env, error::Error};
 
 use berth_cluster::{ControlPlane, Options};
@@ -13,6 +20,7 @@ use berth_cluster::{ControlPlane, Options};
 mod around;
 mod burst;
 #[path = "../common/chart.rs"]
+#[allow(dead_code, reason = "the other bench has axes by twos")]
 mod chart;
 mod constant;
 mod growth;

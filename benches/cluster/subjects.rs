@@ -136,7 +136,6 @@ impl Subject {
 }
 
 /// What starts webhooks, with their certificate.
-#[expect(missing_debug_implementations, reason = "a client has none")]
 pub(crate) struct Servers<'a> {
     control_plane: &'a ControlPlane,
     client: &'a Client,

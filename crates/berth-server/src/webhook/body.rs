@@ -147,8 +147,8 @@ mod tests {
     #[test]
     fn a_body_that_is_there_wakes_nobody() {
         let budget = Budget::new(1 << 20, Gauge::default());
-        let wakes = Arc::new(Wakes::default());
-        let waker = Arc::clone(&wakes).into();
+        let woken = Arc::new(Wakes::default());
+        let waker = Arc::clone(&woken).into();
         let mut body = Body::from("a review");
         let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), Instant::now());
         let reading = pin!(read(&mut body, 1 << 10, claim));
@@ -156,6 +156,6 @@ mod tests {
             panic!("it is there");
         };
         assert_eq!(read.as_ref(), b"a review");
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
     }
 }
