@@ -140,8 +140,12 @@ impl Axis {
         let power = |it: f64| it.log(self.base);
         let least = (power(least) + 0.02).floor();
         let most = (power(most) - 0.02).ceil().max(least + 1.0);
-        // powers are computed by logarithms: a hair more, so that the last tick is there
-        (self.base.powf(least), self.base.powf(most) * (1.0 + 1e-9))
+        // powers are computed by logarithms: a hair more on both sides, so that the first and the last tick are there
+        let hair = 1e-9;
+        (
+            self.base.powf(least) * (1.0 - hair),
+            self.base.powf(most) * (1.0 + hair),
+        )
     }
 }
 
