@@ -206,7 +206,7 @@ impl Gate {
 
 /// What answers a request of whoever is on the connection.
 pub trait Answers: Clone + Send + 'static {
-    /// The answer. None is on the connection in a test that has none.
+    /// The answer. `occupant` is `None` in tests without a connection.
     fn answer(
         self,
         request: Request,

@@ -89,8 +89,10 @@ pub fn router(admin: Admin) -> Router {
 
 impl Answers for Router {
     async fn answer(self, mut request: Request, occupant: Option<Occupant>) -> Response {
-        let peer = occupant.map(|it| ConnectInfo(it.peer()));
-        peer.map(|peer| request.extensions_mut().insert(peer));
+        if let Some(occupant) = occupant {
+            let peer = ConnectInfo(occupant.peer());
+            request.extensions_mut().insert(peer);
+        }
         let Ok(response) = self.oneshot(request).await;
         response
     }

@@ -152,7 +152,11 @@ impl Publisher {
     fn put(&self, view: View) -> String {
         let what = format!("revision {}", view.table.revision());
         let (before, after) = (self.state.view(), Arc::clone(&view.table));
-        self.metrics.table(&after);
+        let is_same = |view: &Arc<View>| Arc::ptr_eq(&view.table, &after);
+        // a namespace's label makes another view of the same table, whose counters are kept
+        if !before.as_ref().is_some_and(is_same) {
+            self.metrics.table(&after);
+        }
         self.state.set_view(view);
         // who reads it finds it so
         warn_if_empty(before.as_ref().map(|it| &*it.table), &after);

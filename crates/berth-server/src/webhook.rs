@@ -176,7 +176,7 @@ struct Service {
 #[derive(Debug)]
 struct InFlight<'a>(&'a Gauge);
 
-/// What answers on the port. There are two paths, and no router: what one makes for each request costs more than the rules.
+/// What answers on the port. There are two paths, and no router: axum's made 22 allocations for each request.
 #[derive(Clone, Debug)]
 pub struct Routes(Arc<Service>);
 

@@ -98,10 +98,11 @@ impl Reviews {
         class: Option<&str>,
         pool: Option<&str>,
     ) -> Option<&'k Kept> {
-        let Some(class) = class else {
-            return self.without_class.get(reason as usize);
+        let (class, pool) = match (class, pool) {
+            (None, None) => return self.without_class.get(reason as usize),
+            (class, pool) => (class?, pool?),
         };
-        let (mut goals, pool) = (by_class.get(class)?.iter(), pool?);
+        let mut goals = by_class.get(class)?.iter();
         let goal = goals.find(|goal| *goal.pool == *pool)?;
         match reason {
             Reason::Placed => Some(&goal.placed),
@@ -129,6 +130,7 @@ mod tests {
         };
         let outcomes = Reason::ALL.iter().flat_map(|reason| {
             [
+                (*reason, None, Some("p")),
                 (*reason, None, None),
                 (*reason, Some("a"), None),
                 (*reason, Some("a"), Some("p")),
