@@ -53,7 +53,12 @@ impl Mode {
     ];
 
     pub(crate) const fn rounds(self) -> usize {
-        if self.at_once { 100 } else { 400 }
+        match (self.at_once, self.dry_run) {
+            (false, _) => 400,
+            (true, true) => 100,
+            // the Pods are deleted after each
+            (true, false) => 40,
+        }
     }
 }
 
