@@ -13,11 +13,11 @@ use std::{
 
 use axum::{
     body::{Body, Bytes},
-    http::{HeaderMap, Request, StatusCode},
+    http::{HeaderMap, Request, Response, StatusCode},
 };
 use berth_core::review::{self, Answer};
 use berth_server::{
-    accept::Answers,
+    accept::{Gate, Meters},
     metrics::Metrics,
     state::ServerState,
     traces::Traces,
@@ -27,6 +27,7 @@ use futures_util::{StreamExt, stream};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::{Frame, SizeHint};
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 mod common;
 
@@ -80,9 +81,16 @@ impl Server {
         }
     }
 
+    /// The response to the request of a connection, as it leaves the server.
+    async fn respond(&self, request: Request<Body>) -> Response<Body> {
+        let gate = Gate::new(1, Duration::from_secs(1), Meters::default());
+        let service = gate.seat(self.routes.clone(), ([127, 0, 0, 1], 1).into());
+        let Ok(response) = service.oneshot(request).await;
+        response
+    }
+
     async fn send(&self, request: Request<Body>) -> Reply {
-        let response = self.routes.clone().answer(request, None).await;
-        let (parts, body) = response.into_parts();
+        let (parts, body) = self.respond(request).await.into_parts();
         Reply {
             status: parts.status,
             headers: parts.headers,
@@ -475,7 +483,7 @@ async fn bodies_over_the_budget_are_503_and_the_others_go_on() {
 async fn what_an_answer_holds_is_given_back_when_it_has_been_written() {
     let server = Server::new();
     let request = request("/mutate", example("vllm").to_string());
-    let response = server.routes.clone().answer(request, None).await;
+    let response = server.respond(request).await;
     assert!(!server.counted("berth_body_bytes 0"));
     drop(response);
     assert!(server.counted("berth_body_bytes 0"));

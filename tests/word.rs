@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{body::Body, http::Request, http::StatusCode};
 use berth_core::review;
 use berth_server::{
-    accept::Answers,
+    accept::{Gate, Meters},
     metrics::Metrics,
     state::ServerState,
     traces::Traces,
@@ -13,6 +13,7 @@ use berth_server::{
 };
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
+use tower::ServiceExt;
 
 mod common;
 
@@ -54,7 +55,9 @@ impl Server {
     async fn post(&self, body: String) -> (StatusCode, Value) {
         let request = Request::post(WARN_PATH).header("content-type", "application/json");
         let request = request.body(Body::from(body)).expect("a request");
-        let response = self.routes.clone().answer(request, None).await;
+        let gate = Gate::new(1, Duration::from_secs(1), Meters::default());
+        let service = gate.seat(self.routes.clone(), ([127, 0, 0, 1], 1).into());
+        let Ok(response) = service.oneshot(request).await;
         let (head, body) = response.into_parts();
         let body = body.collect().await.expect("a body").to_bytes();
         (head.status, serde_json::from_slice(&body).expect("JSON"))

@@ -6,15 +6,14 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use berth_core::review;
 use berth_fuzz::view;
 use berth_server::{
-    accept::BoundedChunks,
+    accept::{BoundedChunks, Followed, Gate, Meters, Seated},
     metrics::Metrics,
     state::ServerState,
     traces::Traces,
-    webhook::{Limits, Webhook, router},
+    webhook::{Limits, Routes, Webhook},
 };
 use hyper::server::conn::http1;
 use hyper_util::{rt::TokioIo, service::TowerToHyperService};
@@ -32,10 +31,11 @@ static RUNTIME: LazyLock<Runtime> = LazyLock::new(|| {
     let mut builder = Builder::new_current_thread();
     builder.enable_time().build().expect("a runtime")
 });
-static ROUTER: LazyLock<Router> = LazyLock::new(|| {
+/// What answers the one client that there is.
+static SERVICE: LazyLock<Seated<Followed<Routes>>> = LazyLock::new(|| {
     let state = Arc::new(ServerState::default());
     state.set_view(view());
-    router(Webhook {
+    let routes = Routes::new(Webhook {
         review: review::review,
         state,
         metrics: Arc::new(Metrics::default()),
@@ -49,7 +49,9 @@ static ROUTER: LazyLock<Router> = LazyLock::new(|| {
         forward: None,
         board: None,
         traces: Traces::default(),
-    })
+    });
+    let gate = Gate::new(1, Duration::from_secs(1), Meters::default());
+    gate.seat(routes, ([127, 0, 0, 1], 1).into())
 });
 
 fuzz_target!(|bytes: &[u8]| {
@@ -77,7 +79,7 @@ fuzz_target!(|bytes: &[u8]| {
 
 /// Serves a connection to its end.
 async fn serve(connection: impl AsyncRead + AsyncWrite + Unpin) {
-    let service = TowerToHyperService::new(ROUTER.clone());
+    let service = TowerToHyperService::new(SERVICE.clone());
     let mut builder = http1::Builder::new();
     let serving = builder
         .auto_date_header(false)

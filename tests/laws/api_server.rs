@@ -16,7 +16,6 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, extract::Request};
 use axum_server::tls_rustls::RustlsConfig;
 use berth_cluster::{ControlPlane, Error, Options, PATIENCE, until};
 use berth_core::{
@@ -25,7 +24,7 @@ use berth_core::{
     view::View,
 };
 use berth_server::{
-    accept::Answers,
+    accept::{Gate, Meters},
     metrics::Metrics,
     state::ServerState,
     tls::self_signed::{Authority, LEAF_LIFETIME},
@@ -257,9 +256,8 @@ fn serve() -> (u16, String) {
         axum_server::from_tcp_rustls(listener, RustlsConfig::from_config(Arc::new(config)))
             .expect("a listener");
     let routes = Routes::new(webhook);
-    let answer = async move |request: Request| routes.clone().answer(request, None).await;
-    let answers = Router::new().fallback(answer);
-    tokio::spawn(server.serve(answers.into_make_service()));
+    let gate = Gate::new(1 << 10, Duration::from_secs(10), Meters::default());
+    tokio::spawn(server.serve(gate.services(routes)));
     (port, authority.pem())
 }
 

@@ -158,22 +158,22 @@ impl Gate {
 
     /// What answers, as a server takes it. The gate is told of each connection in the order in which they are accepted, and
     /// of their requests.
-    pub(crate) fn services<A: Answers>(
-        &self,
-        answers: A,
-    ) -> ServiceFn<impl MakeSeated<A> + use<A>> {
+    pub fn services<A: Answers>(&self, answers: A) -> ServiceFn<impl MakeSeated<A> + use<A>> {
         let gate = self.clone();
-        service_fn(move |peer: SocketAddr| {
-            let service = Followed {
-                answers: answers.clone(),
-                occupant: gate.seats.occupant(peer),
-            };
-            let reservation = gate.reserve(peer).map(Arc::new);
-            ready(Ok(Seated {
-                service,
-                reservation,
-            }))
-        })
+        service_fn(move |peer| ready(Ok(gate.seat(answers.clone(), peer))))
+    }
+
+    /// What answers a peer that has just been accepted, with the seat that is kept for it.
+    #[must_use]
+    pub fn seat<A: Answers>(&self, answers: A, peer: SocketAddr) -> Seated<Followed<A>> {
+        let reservation = self.reserve(peer);
+        Seated {
+            service: Followed {
+                answers,
+                occupant: reservation.as_ref().map(Reservation::occupant),
+            },
+            reservation: reservation.map(Arc::new),
+        }
     }
 
     fn reserve(&self, peer: SocketAddr) -> Option<Reservation> {
@@ -215,7 +215,7 @@ pub trait Answers: Clone + Send + 'static {
 }
 
 /// What makes the service of a connection from its peer.
-pub(crate) trait MakeSeated<A>:
+pub trait MakeSeated<A>:
     FnMut(SocketAddr) -> Ready<Result<Seated<Followed<A>>, Infallible>> + Clone
 {
 }
@@ -229,7 +229,8 @@ impl<A, F> MakeSeated<A> for F where
 #[derive(Clone, Debug)]
 pub struct Followed<A> {
     answers: A,
-    occupant: Occupant,
+    /// `None` where there is no seat: the connection is not let in.
+    occupant: Option<Occupant>,
 }
 
 impl<A, B> Service<http::Request<B>> for Followed<A>
@@ -249,9 +250,9 @@ where
     fn call(&mut self, request: http::Request<B>) -> Self::Future {
         let Self { answers, occupant } = self.clone();
         Box::pin(async move {
-            let answer = answers.answer(request.map(Body::new), Some(occupant.clone()));
+            let answer = answers.answer(request.map(Body::new), occupant.clone());
             let response = answer.await;
-            occupant.is_answered();
+            occupant.iter().for_each(Occupant::is_answered);
             Ok(response)
         })
     }

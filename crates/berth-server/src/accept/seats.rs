@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
     task::{Context, Poll},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use tokio::sync::oneshot;
@@ -28,6 +28,7 @@ pub(super) struct Full;
 #[derive(Debug)]
 pub(super) struct Seats {
     most: usize,
+    began: Instant,
     taken: Mutex<HashMap<SocketAddr, Taken>>,
     reservations: AtomicU64,
 }
@@ -37,28 +38,48 @@ struct Taken {
     /// Which reservation it is of: another connection of the same peer may come before the end of this one is known.
     id: u64,
     since: Instant,
-    stage: Stage,
+    stage: Arc<Stage>,
     /// Tells the connection to go.
     tell: oneshot::Sender<()>,
     /// Where it hears of that, until it sits down.
     told: Option<oneshot::Receiver<()>>,
 }
 
-/// In the order in which they go.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-enum Stage {
-    /// No request has been answered.
-    New,
-    /// The last answer was then.
-    Answered(Instant),
+/// How far a connection is, as a number: who has the smaller one goes first. It changes twice for each review, and so
+/// without the lock.
+#[derive(Debug, Default)]
+struct Stage(AtomicU64);
+
+impl Stage {
+    /// No request has been answered. Above it are the times of the last answers, in nanoseconds.
+    const NEW: u64 = 0;
     /// A review has arrived whole, and has no answer yet.
-    Busy,
+    const BUSY: u64 = u64::MAX;
+
+    fn get(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    fn is_busy(&self) -> bool {
+        self.get() == Self::BUSY
+    }
+
+    fn busy(&self) {
+        self.0.store(Self::BUSY, Ordering::Release);
+    }
+
+    fn answered(&self, after: Duration) {
+        let after = u64::try_from(after.as_nanos()).unwrap_or(Self::BUSY);
+        let at = after.clamp(Self::NEW + 1, Self::BUSY - 1);
+        self.0.store(at, Ordering::Release);
+    }
 }
 
 impl Seats {
     pub(super) fn new(most: usize) -> Self {
         Self {
             most,
+            began: Instant::now(),
             taken: Mutex::default(),
             reservations: AtomicU64::new(0),
         }
@@ -70,10 +91,11 @@ impl Seats {
     pub(super) fn reserve(self: &Arc<Self>, peer: SocketAddr) -> Result<(Reservation, u64), Full> {
         let (tell, told) = oneshot::channel();
         let id = self.reservations.fetch_add(1, Ordering::Relaxed);
+        let stage = Arc::new(Stage::default());
         let newcomer = Taken {
             id,
             since: Instant::now(),
-            stage: Stage::New,
+            stage: Arc::clone(&stage),
             tell,
             told: Some(told),
         };
@@ -91,27 +113,13 @@ impl Seats {
         }
         taken.insert(peer, newcomer);
         let seats = Arc::clone(self);
-        Ok((Reservation { seats, peer, id }, evicted))
-    }
-
-    /// Whoever connects from there.
-    pub(super) fn occupant(self: &Arc<Self>, peer: SocketAddr) -> Occupant {
-        let seats = Arc::clone(self);
-        Occupant { seats, peer }
-    }
-
-    /// Gives a seat back, unless another has it by now.
-    fn free(&self, peer: SocketAddr, id: u64) {
-        let mut taken = self.taken();
-        if taken.get(&peer).is_some_and(|one| one.id == id) {
-            taken.remove(&peer);
-        }
-    }
-
-    fn set(&self, peer: SocketAddr, stage: Stage) {
-        if let Some(taken) = self.taken().get_mut(&peer) {
-            taken.stage = stage;
-        }
+        let occupant = Occupant {
+            seats,
+            peer,
+            id,
+            stage,
+        };
+        Ok((Reservation(occupant), evicted))
     }
 
     /// A panic elsewhere leaves a map that is right at every step.
@@ -129,12 +137,13 @@ fn leaver(taken: &HashMap<SocketAddr, Taken>, source: IpAddr, most: usize) -> Op
     let share = (most / by_source.len()).max(1);
     let within_share = |source: IpAddr| by_source.get(&source).is_none_or(|held| *held <= share);
     let newcomer_within = within_share(source);
-    let may_go = taken.iter().filter(|(peer, one)| {
-        one.stage != Stage::Busy || newcomer_within && !within_share(peer.ip())
-    });
+    let may_go = taken
+        .iter()
+        .filter(|(peer, one)| !one.stage.is_busy() || newcomer_within && !within_share(peer.ip()));
     let goes = may_go.min_by_key(|(peer, one)| {
-        let busy = one.stage == Stage::Busy;
-        (busy, within_share(peer.ip()), one.stage, one.since)
+        let stage = one.stage.get();
+        let busy = stage == Stage::BUSY;
+        (busy, within_share(peer.ip()), stage, one.since)
     });
     goes.map(|(peer, _)| *peer)
 }
@@ -142,25 +151,24 @@ fn leaver(taken: &HashMap<SocketAddr, Taken>, source: IpAddr, most: usize) -> Op
 /// A seat that is kept for a connection. It is given back when it is dropped before anyone sits down: a connection can
 /// end before its task begins.
 #[derive(Debug)]
-pub(super) struct Reservation {
-    seats: Arc<Seats>,
-    peer: SocketAddr,
-    id: u64,
-}
+pub(super) struct Reservation(Occupant);
 
 impl Reservation {
     /// The seat, unless another needed it by now.
     pub(super) fn take(&self) -> Option<Seat> {
-        let mut taken = self.seats.taken();
-        let kept = taken.get_mut(&self.peer).filter(|one| one.id == self.id);
-        let told = kept?.told.take()?;
-        let (seats, peer, id) = (Arc::clone(&self.seats), self.peer, self.id);
+        let Self(occupant) = self;
+        let mut taken = occupant.seats.taken();
+        let kept = taken.get_mut(&occupant.peer);
+        let told = kept.filter(|one| one.id == occupant.id)?.told.take()?;
         Some(Seat {
-            seats,
-            peer,
-            id,
+            occupant: occupant.clone(),
             told,
         })
+    }
+
+    /// Who sits there, or will.
+    pub(super) fn occupant(&self) -> Occupant {
+        self.0.clone()
     }
 }
 
@@ -174,9 +182,7 @@ impl Drop for Reservation {
 /// A connection's seat, given back when it is dropped.
 #[derive(Debug)]
 pub(super) struct Seat {
-    seats: Arc<Seats>,
-    peer: SocketAddr,
-    id: u64,
+    occupant: Occupant,
     told: oneshot::Receiver<()>,
 }
 
@@ -192,7 +198,7 @@ impl Seat {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.seats.free(self.peer, self.id);
+        self.occupant.free();
     }
 }
 
@@ -201,6 +207,8 @@ impl Drop for Seat {
 pub struct Occupant {
     seats: Arc<Seats>,
     peer: SocketAddr,
+    id: u64,
+    stage: Arc<Stage>,
 }
 
 impl Occupant {
@@ -218,20 +226,27 @@ impl Occupant {
 
     /// Its review is there: until the answer, the connection makes room for nobody who has as much.
     pub fn has_sent(&self) {
-        self.seats.set(self.peer, Stage::Busy);
+        self.stage.busy();
     }
 
     /// It has its answer.
     pub(super) fn is_answered(&self) {
-        self.seats.set(self.peer, Stage::Answered(Instant::now()));
+        self.stage.answered(self.seats.began.elapsed());
     }
 
     /// It does not read its answer: the connection ends.
     pub fn must_go(&self) {
-        if let Some(taken) = self.seats.taken().remove(&self.peer) {
+        if let Some(taken) = self.free() {
             // an error says that the connection ends by itself
             let _ = taken.tell.send(());
         }
+    }
+
+    /// Gives the seat back, unless another has it by now.
+    fn free(&self) -> Option<Taken> {
+        let mut taken = self.seats.taken();
+        let is_its = taken.get(&self.peer).is_some_and(|one| one.id == self.id);
+        is_its.then(|| taken.remove(&self.peer)).flatten()
     }
 }
 
@@ -243,7 +258,7 @@ impl Occupant {
         let reserved = seats.reserve(peer).expect("a seat").0;
         let mut seat = reserved.take().expect("a seat");
         let told = std::future::poll_fn(move |context| seat.poll_told(context));
-        (Self { seats, peer }, told)
+        (reserved.occupant(), told)
     }
 }
 
@@ -272,14 +287,14 @@ mod tests {
     fn gone(taken: &mut [Seat]) -> Vec<SocketAddr> {
         let gone = taken.iter_mut().filter_map(|seat| {
             let told = seat.told.is_terminated() || seat.told.try_recv().is_ok();
-            told.then_some(seat.peer)
+            told.then_some(seat.occupant.peer)
         });
         gone.collect()
     }
 
     fn answered(seats: &Seats, peers: &[SocketAddr]) {
         for peer in peers {
-            seats.set(*peer, Stage::Answered(Instant::now()));
+            seats.taken()[peer].stage.answered(seats.began.elapsed());
         }
     }
 
@@ -296,7 +311,7 @@ mod tests {
         answered(&seats, &[peer(1, 13), peer(1, 14)]);
         for (port, goes) in [(21, vec![1, 2, 3]), (22, vec![0, 1, 2, 3])] {
             newcomers.push(sit(&seats, peer(1, port)).0);
-            seats.set(peer(1, port), Stage::Busy);
+            seats.taken()[&peer(1, port)].stage.busy();
             let goes: Vec<_> = goes.into_iter().map(|n| peers[n]).collect();
             assert_eq!(gone(&mut taken), goes);
         }
@@ -307,7 +322,7 @@ mod tests {
         let peers = [peer(1, 1), peer(2, 1)];
         let (seats, mut taken) = seats(2, &peers);
         for busy in peers {
-            seats.set(busy, Stage::Busy);
+            seats.taken()[&busy].stage.busy();
         }
         assert_eq!(seats.reserve(peer(3, 1)).err(), Some(Full));
         assert_eq!(gone(&mut taken), []);
@@ -350,7 +365,7 @@ mod tests {
         let flood = [peer(1, 1), peer(1, 2), peer(1, 3)];
         let (seats, mut taken) = seats(3, &flood);
         for busy in flood {
-            seats.set(busy, Stage::Busy);
+            seats.taken()[&busy].stage.busy();
         }
         assert_eq!(seats.reserve(peer(1, 4)).err(), Some(Full));
         let _newcomer = sit(&seats, peer(2, 1));
@@ -360,11 +375,7 @@ mod tests {
     #[test]
     fn who_must_go_is_told_and_has_no_seat() {
         let (seats, mut taken) = seats(2, &[peer(1, 1)]);
-        let occupant = Occupant {
-            seats: Arc::clone(&seats),
-            peer: peer(1, 1),
-        };
-        occupant.must_go();
+        taken[0].occupant.must_go();
         assert_eq!(gone(&mut taken), [peer(1, 1)]);
         assert!(seats.taken().is_empty());
     }
@@ -392,6 +403,8 @@ mod tests {
         let (seats, old) = seats(1, &[peer(1, 1)]);
         let (new, evicted) = sit(&seats, peer(1, 1));
         assert_eq!(evicted, 0);
+        old[0].occupant.must_go();
+        assert_eq!(seats.taken().len(), 1);
         drop(old);
         assert_eq!(seats.taken().len(), 1);
         drop(new);
