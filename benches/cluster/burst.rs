@@ -21,7 +21,8 @@ use kube::{
 use crate::{
     Failure,
     chart::{Axis, Line, Panel, draw},
-    subjects::{namespace, pod},
+    measure::shuffled,
+    subjects::{CLASS_LABEL, namespace, pod},
 };
 
 /// Creates of one turn, and how many of them are under way at once.
@@ -30,7 +31,6 @@ const AT_ONCE: usize = 64;
 /// Turns of each.
 const TURNS: usize = 3;
 const NAMESPACE: &str = "burst";
-const CLASS: &str = "berth.dev/workload-class";
 
 /// What one of the contenders needed in all of its turns.
 #[derive(Debug)]
@@ -56,11 +56,11 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut berth = Replicas::start(&homelab, &berth, &[]).await?;
     let mut constant = Replicas::start(&homelab, &setup(env::current_exe()?), &[]).await?;
     let mut all = ["berth", "a constant answer", "nothing"].map(Took::new);
-    for _ in 0..TURNS {
-        let [of_berth, of_constant, of_nothing] = &mut all;
-        of_berth.turn(&client, Some(&mut berth)).await?;
-        of_constant.turn(&client, Some(&mut constant)).await?;
-        of_nothing.turn(&client, None).await?;
+    let mut replicas = [Some(&mut berth), Some(&mut constant), None];
+    for turn in 0..TURNS {
+        for i in shuffled(turn, all.len()) {
+            all[i].turn(&client, replicas[i].as_deref_mut()).await?;
+        }
     }
     println!("{TURNS} times {CREATES} real creates, {AT_ONCE} at once");
     for took in &mut all {
@@ -91,10 +91,10 @@ impl Took {
         client: &Client,
         replicas: Option<&mut Replicas<'_>>,
     ) -> Result<(), Failure> {
-        let mut body = pod();
+        let mut body = pod(0);
         let mut serving: Vec<Serving> = Vec::new();
         if let Some(replicas) = replicas {
-            body["metadata"]["labels"][CLASS] = "vllm".into();
+            body["metadata"]["labels"][CLASS_LABEL] = "vllm".into();
             let ask = Arc::new(body.to_string());
             tokio::select! {
                 connected = replicas.connect_anew() => connected?,

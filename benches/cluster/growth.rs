@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::{
     Failure,
     chart::{Axis, Line, Panel, draw},
-    measure::median,
+    measure::{median, shuffled},
     policy::{self, Policy},
     subjects::{Servers, is_placed, namespace, pod},
     table,
@@ -150,11 +150,16 @@ impl Subject {
         }
     }
 
+    /// A Pod of the class in the middle of the table.
+    fn pod(&self) -> Value {
+        pod(self.classes / 2)
+    }
+
     async fn create(&self, client: &Client) -> Result<Value, Failure> {
         let path = format!("/api/v1/namespaces/{}/pods?dryRun=All", self.namespace());
         let request = Request::post(path).header("Content-Type", "application/json");
         Ok(client
-            .request(request.body(pod().to_string().into_bytes())?)
+            .request(request.body(self.pod().to_string().into_bytes())?)
             .await?)
     }
 
@@ -186,8 +191,7 @@ pub(crate) async fn run(control_plane: &ControlPlane) -> Result<(), Failure> {
     let until = Instant::now() + MOST;
     let mut rounds = 0;
     while rounds <= ROUNDS && Instant::now() < until {
-        for turn in 0..subjects.len() {
-            let i = (rounds + turn) % subjects.len();
+        for i in shuffled(rounds, subjects.len()) {
             if rounds.is_multiple_of(subjects[i].every) {
                 subjects[i].measure(&client, rounds).await?;
             }
@@ -200,7 +204,7 @@ pub(crate) async fn run(control_plane: &ControlPlane) -> Result<(), Failure> {
     let base = median(nothing.times.iter().map(|time| time.1).collect());
     println!(
         "\ndry runs of one Pod of {} bytes, one at a time, {} rounds at most: ms at the median, and what is added by classes",
-        pod().to_string().len(),
+        nothing.pod().to_string().len(),
         rounds - 1
     );
     println!("{:42} {base:10.2}", nothing.who.name());

@@ -58,7 +58,7 @@ async fn run() -> Result<(), Failure> {
     let client = control_plane.client().await?;
     println!(
         "creates of one Pod of {} bytes, a table of {CLASSES} classes",
-        subjects::pod().to_string().len()
+        subjects::Subject::Berth.object().2.to_string().len()
     );
     for subjects in [&Subject::PODS[..], &Subject::DEPLOYMENTS] {
         for mode in Mode::ALL {

@@ -77,7 +77,15 @@ impl fmt::Display for Mode {
     }
 }
 
-/// Measures every subject in each round, another one first each time.
+/// The numbers below `count` in an order of the round's own, the same in each run. With one order for all rounds, who follows
+/// whom would be in the figures: a create finds the caches as the one before it has left them.
+pub(crate) fn shuffled(round: usize, count: usize) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    fastrand::Rng::with_seed(round as u64).shuffle(&mut order);
+    order
+}
+
+/// Measures every subject in each round.
 pub(crate) async fn measure(
     client: &Client,
     subjects: &[Subject],
@@ -85,8 +93,7 @@ pub(crate) async fn measure(
 ) -> Result<Measured, Failure> {
     let mut times = vec![Vec::new(); subjects.len()];
     for round in 0..mode.rounds() + WARM_UP {
-        for turn in 0..subjects.len() {
-            let i = (round + turn) % subjects.len();
+        for i in shuffled(round, subjects.len()) {
             let time = if mode.at_once {
                 many(client, subjects[i], mode).await?
             } else {

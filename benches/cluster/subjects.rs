@@ -31,8 +31,10 @@ use crate::{
     table,
 };
 
-/// The class of the Pod, which the smallest table has, too.
+/// The class of the Pods: a number that the table has.
 const CLASS: usize = 4;
+/// The label that names it.
+pub(crate) const CLASS_LABEL: &str = "berth.dev/workload-class";
 /// The label of the namespaces.
 pub(crate) const LABEL: &str = "bench";
 
@@ -88,7 +90,7 @@ impl Subject {
         let class = match self {
             Self::Deployment | Self::WordUnlabelled => None,
             Self::WordLabelled => Some(table::name(CLASS)),
-            _ => return ("api/v1", "pods", pod()),
+            _ => return ("api/v1", "pods", pod(CLASS)),
         };
         ("apis/apps/v1", "deployments", deployment(class))
     }
@@ -188,7 +190,7 @@ impl<'a> Servers<'a> {
             "name": format!("{name}.bench.berth.dev"), "admissionReviewVersions": ["v1"], "sideEffects": "None",
             "clientConfig": {"service": service, "caBundle": ca}, "reinvocationPolicy": "IfNeeded", "timeoutSeconds": 5,
             "namespaceSelector": {"matchLabels": {LABEL: name}},
-            "objectSelector": {"matchExpressions": [{"key": "berth.dev/workload-class", "operator": "Exists"}]},
+            "objectSelector": {"matchExpressions": [{"key": CLASS_LABEL, "operator": "Exists"}]},
             "rules": [{"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"], "scope": "Namespaced"}],
         });
         let configuration = json!({"metadata": {"name": name}, "webhooks": [webhook]});
@@ -219,30 +221,32 @@ pub(crate) async fn post_as(client: &Client, kind: &str, object: Value) -> Resul
     post::<DynamicObject>(&api, object).await
 }
 
-/// Whether a stored Pod carries all that the patch adds.
+/// Whether a stored Pod carries all that the patch of its class adds.
 pub(crate) fn is_placed(pod: &Value) -> bool {
     let spec = &pod["spec"];
-    let node = table::name(CLASS);
+    let node = pod["metadata"]["labels"][CLASS_LABEL]
+        .as_str()
+        .unwrap_or_default();
     let limit = &spec["containers"][0]["resources"]["limits"]["amd.com/gpu"];
     let tolerated = spec["tolerations"]
         .as_array()
         .into_iter()
         .flatten()
         .any(|it| it["value"] == node);
-    let affinity = spec["affinity"].to_string().contains(&node);
+    let affinity = spec["affinity"].to_string().contains(node);
     affinity
         && tolerated
         && limit == "1"
         && pod["metadata"]["annotations"]["berth.dev/pool"] == node
 }
 
-/// The Pod that is created, as a user writes it.
-pub(crate) fn pod() -> Value {
+/// A Pod of a class, as a user writes it.
+pub(crate) fn pod(class: usize) -> Value {
     let variable = |i: usize| json!({"name": format!("MODEL_OPTION_{i}"), "value": "/models/llama-3.1-70b-instruct"});
     let env: Vec<Value> = (0..16).map(variable).collect();
     json!({
         "apiVersion": "v1", "kind": "Pod",
-        "metadata": {"generateName": "vllm-", "labels": {"app": "vllm", "berth.dev/workload-class": table::name(CLASS)}},
+        "metadata": {"generateName": "vllm-", "labels": {"app": "vllm", CLASS_LABEL: table::name(class)}},
         "spec": {
             "schedulerName": "nobody",
             "containers": [{
@@ -259,10 +263,10 @@ pub(crate) fn pod() -> Value {
 
 /// A Deployment of such Pods, of which it makes none.
 fn deployment(class: Option<String>) -> Value {
-    let mut template = pod();
+    let mut template = pod(CLASS);
     template["metadata"] = json!({"labels": {"app": "vllm"}});
     if let Some(class) = class {
-        template["metadata"]["labels"]["berth.dev/workload-class"] = class.into();
+        template["metadata"]["labels"][CLASS_LABEL] = class.into();
     }
     let spec = json!({"metadata": template["metadata"], "spec": template["spec"]});
     json!({
