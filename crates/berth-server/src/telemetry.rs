@@ -12,15 +12,7 @@ use prometheus_client::metrics::counter::Counter;
 use serde_json::json;
 use tracing::Subscriber;
 use tracing_appender::non_blocking::WorkerGuard;
-use tracing_subscriber::{
-    EnvFilter, fmt,
-    fmt::{
-        MakeWriter,
-        format::Writer,
-        time::{FormatTime, SystemTime},
-    },
-    util::SubscriberInitExt,
-};
+use tracing_subscriber::{EnvFilter, fmt, fmt::MakeWriter, util::SubscriberInitExt};
 
 use berth_core::{
     outcome::{Reason, Verdict},
@@ -28,8 +20,10 @@ use berth_core::{
 };
 
 pub mod filter;
+mod line;
 mod queue;
 
+use line::{Line, Now};
 use queue::Queue;
 
 /// So many characters of a panic's message are logged: it may quote what a client has sent.
@@ -82,13 +76,10 @@ struct Panic {
 
 impl Panic {
     fn new(panic: &PanicHookInfo<'_>) -> Self {
-        let mut time = String::new();
-        // a text takes everything
-        let _ = SystemTime.format_time(&mut Writer::new(&mut time));
         let error = panic.payload_as_str().unwrap_or("no message");
         let place = panic.location().map(ToString::to_string);
         Self {
-            time,
+            time: Now.to_string(),
             error: error.chars().take(MAX_PANIC).collect(),
             place: place.unwrap_or_default(),
         }
@@ -109,7 +100,6 @@ impl Panic {
     }
 }
 
-/// A line for each event: its time, its level, its fields, and its target. We open no spans, and none is written.
 fn json<W>(filter: EnvFilter, writer: W) -> impl Subscriber + Send + Sync
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
@@ -117,10 +107,7 @@ where
     fmt()
         .with_env_filter(filter)
         .with_writer(writer)
-        .json()
-        .flatten_event(true)
-        .with_current_span(false)
-        .with_span_list(false)
+        .event_format(Line)
         .finish()
 }
 

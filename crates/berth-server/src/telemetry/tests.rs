@@ -76,6 +76,18 @@ fn an_event_is_one_object_of_its_fields() {
     assert_eq!(events[0], expected);
 }
 
+#[test]
+fn a_record_of_the_log_crate_has_its_own_level_and_target() {
+    let events = logged(|| {
+        let mut record = tracing_log::log::Record::builder();
+        record.level(tracing_log::log::Level::Warn).target("notify");
+        let record = record.args(format_args!("a word")).build();
+        tracing_log::format_trace(&record).expect("an event");
+    });
+    let fields = ["level", "target", "message"].map(|field| &events[0][field]);
+    assert_eq!(fields, ["WARN", "notify", "a word"]);
+}
+
 /// The table of the examples, with every kind of class.
 const TABLE: &str = include_str!("../../../../examples/cases/table.yaml");
 /// Where a text of a user's may stand: in what is below `request`.
@@ -179,8 +191,7 @@ fn hold(request: &Value, place: &str, view: &View) {
         json!({"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": request});
     let body = body.to_string();
     let answer = review(body.as_bytes(), view).expect("a review");
-    let warnings = answer.decision.warnings();
-    let warnings: Vec<_> = warnings.iter().map(Warning::as_str).collect();
+    let warnings: Vec<_> = answer.warnings.iter().map(Warning::as_str).collect();
     let events = logged(|| reviewed(&answer, &warnings, "t", Duration::ZERO));
     let response: Value = serde_json::from_slice(&answer.body).expect("JSON");
     let patch = response["response"]["patch"].as_str().map_or(0, str::len);
