@@ -217,7 +217,7 @@ pub(crate) fn admit(body: &[u8], view: &View) -> Admission {
             .filter(|pool| !pool.is_empty())
             .map(str::to_owned)
             .collect(),
-        warnings: decision.warnings().iter().map(Warning::as_str).collect(),
+        warnings: answer.warnings.iter().map(Warning::as_str).collect(),
         message: decision.message,
         patch,
         result,

@@ -87,9 +87,9 @@ fn node_affinity(
             out.append(PREFERRED, Presence::from(&own.preferred), preferred);
         }
         _ if required.is_none() && preferred.is_empty() => {}
-        (Some(_), None) => out.add(NODE_AFFINITY, ("{", fields(required, preferred), "}")),
+        (Some(_), None) => out.add(NODE_AFFINITY, ("{", Fields(required, preferred), "}")),
         (None, None) => {
-            let value = (r#"{"nodeAffinity":{"#, fields(required, preferred), "}}");
+            let value = (r#"{"nodeAffinity":{"#, Fields(required, preferred), "}}");
             out.add("/spec/affinity", value);
         }
     }
@@ -107,25 +107,29 @@ fn multiply(i: usize, expressions: Presence, alternatives: &[Alternative], out: 
     }
 }
 
-/// The fields of a node affinity.
-fn fields(required: Option<&str>, preferred: &[&Preference]) -> String {
-    let mut fields = String::new();
-    if let Some(required) = required {
-        let key = r#""requiredDuringSchedulingIgnoredDuringExecution":"#;
-        (key, required).write(&mut fields);
+/// The fields of a node affinity: what is required, and what is preferred.
+#[derive(Clone, Copy, Debug)]
+struct Fields<'a>(Option<&'a str>, &'a [&'a Preference]);
+
+impl Piece for Fields<'_> {
+    fn write(&self, out: &mut String) {
+        let Self(required, preferred) = self;
+        if let Some(required) = required {
+            let key = r#""requiredDuringSchedulingIgnoredDuringExecution":"#;
+            (key, *required).write(out);
+        }
+        for (i, term) in preferred.iter().enumerate() {
+            let before = match i {
+                0 if required.is_none() => r#""preferredDuringSchedulingIgnoredDuringExecution":["#,
+                0 => r#","preferredDuringSchedulingIgnoredDuringExecution":["#,
+                _ => ",",
+            };
+            (before, &term.json).write(out);
+        }
+        if !preferred.is_empty() {
+            out.push(']');
+        }
     }
-    for (i, term) in preferred.iter().enumerate() {
-        let before = match i {
-            0 if fields.is_empty() => r#""preferredDuringSchedulingIgnoredDuringExecution":["#,
-            0 => r#","preferredDuringSchedulingIgnoredDuringExecution":["#,
-            _ => ",",
-        };
-        (before, &term.json).write(&mut fields);
-    }
-    if !preferred.is_empty() {
-        fields.push(']');
-    }
-    fields
 }
 
 fn tolerations(placement: &Placement<'_>, spec: &Spec<'_>, out: &mut Operations) {

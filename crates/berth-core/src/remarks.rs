@@ -45,7 +45,7 @@ pub fn remarks(answer: &Answer<'_>, revision: &str) -> Vec<Remark> {
     if subject.dry_run || subject.owner.is_none() || !is_allowed {
         return Vec::new();
     }
-    let warnings = decision.warnings().into_iter().map(|warning| Remark {
+    let warnings = answer.warnings.iter().map(|warning| Remark {
         reason: warning.as_str().into(),
         is_warning: true,
         note: note(&warning.to_string()),

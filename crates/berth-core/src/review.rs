@@ -85,6 +85,8 @@ pub struct Answer<'a> {
     pub subject: Subject<'a>,
     /// What was decided.
     pub decision: Decision<'a>,
+    /// What the Pod's author should know.
+    pub warnings: Vec<Warning>,
 }
 
 /// What was decided: the response, the metrics and the log read it.
@@ -273,11 +275,13 @@ fn answer<'a>(request: Request<'a>, mut decision: Decision<'a>, view: &View) -> 
     let patch = decision.placement.as_ref().zip(pod);
     let patch = patch.and_then(|(placement, pod)| patch::write(placement, pod));
     let uid = request.uid.as_deref().unwrap_or_default();
-    let body = response::write(uid, &decision, patch.as_deref(), revision);
+    let warnings = decision.warnings();
+    let body = response::write(uid, &decision, &warnings, patch.as_deref(), revision);
     Answer {
         body,
         subject: Subject::of(request),
         decision,
+        warnings,
     }
 }
 
@@ -335,9 +339,7 @@ impl<'a> Decision<'a> {
         placement.container().map(|name| shown::name(name))
     }
 
-    /// What the Pod's author should know.
-    #[must_use]
-    pub fn warnings(&self) -> Vec<Warning> {
+    fn warnings(&self) -> Vec<Warning> {
         let mut warnings = self.misread.clone();
         warnings.extend(self.placement.iter().flat_map(Placement::warnings));
         if warnings.len() > WARNINGS {

@@ -191,7 +191,7 @@ fn admit_once(view: &View, pod: &Value) -> Result<Admitted, (Reason, String)> {
     let body = review_of(pod).to_string();
     let answer = review(body.as_bytes(), view).expect("the review is readable");
     let decision = answer.decision;
-    let warnings = decision.warnings();
+    let warnings = answer.warnings;
     let pool = decision.pool().map(str::to_owned);
     let placement = decision.placement.as_ref();
     let way = placement.and_then(|it| it.target).map(|target| target.way);

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64::{Engine, engine::general_purpose::STANDARD};
 use berth_core::{
     outcome::{At, Reason, Verdict, Warning},
-    review::{self, Answer, Decision, review},
+    review::{self, Answer, review},
     view::View,
 };
 use serde_json::{Value, json};
@@ -56,15 +56,16 @@ pub fn dry_run(pod: &Value, namespace: &str, view: &View) -> Result<DryRun, Erro
 /// What would come of a review of the Pod.
 pub fn of_review(review_of_pod: &Value, pod: &Value, view: &View) -> Result<DryRun, Error> {
     let body = review_of_pod.to_string();
-    let Answer { body, decision, .. } = review(body.as_bytes(), view)?;
-    let patch = patch_of(&body);
+    let answer = review(body.as_bytes(), view)?;
+    let patch = patch_of(&answer.body);
     let mut patched = pod.clone();
     json_patch::patch(&mut patched, &patch)?;
-    Ok(DryRun::of(decision, patch, patched))
+    Ok(DryRun::of(answer, patch, patched))
 }
 
 impl DryRun {
-    fn of(decision: Decision<'_>, patch: json_patch::Patch, pod: Value) -> Self {
+    fn of(answer: Answer<'_>, patch: json_patch::Patch, pod: Value) -> Self {
+        let decision = answer.decision;
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let placement = decision.placement.as_ref();
         Self {
@@ -72,7 +73,7 @@ impl DryRun {
             class: owned(decision.class),
             pool: owned(decision.pool()),
             container: decision.container().map(Cow::into_owned),
-            warnings: decision.warnings(),
+            warnings: answer.warnings,
             summary: placement.map(summary::of).unwrap_or_default(),
             message: decision.message,
             at: decision.at,

@@ -143,19 +143,16 @@ impl Board {
         self.0.changed.notify_one();
     }
 
-    /// Takes what a review came to. It holds the lock for one push.
+    /// Takes what a review came to, in place of the oldest. It holds the lock for as long as it takes to copy some names.
     pub(crate) fn decided(&self, answer: &Answer<'_>) {
-        let Some(decided) = Decided::of(answer, Timestamp::now()) else {
+        if !Decided::is_kept(answer.decision.reason) {
             return;
-        };
-        let oldest = {
-            let mut decisions = self.decisions();
-            let oldest = (decisions.len() == DECISIONS).then(|| decisions.pop_front());
-            decisions.push_back(decided);
-            oldest
-        };
-        // not under the lock
-        drop(oldest);
+        }
+        let at = Timestamp::now();
+        let mut decisions = self.decisions();
+        let oldest = (decisions.len() == DECISIONS).then(|| decisions.pop_front());
+        decisions.push_back(Decided::of(answer, at, oldest.flatten()));
+        drop(decisions);
         self.change();
     }
 

@@ -362,17 +362,17 @@ impl Service {
         let too_slow = arrived + limits.body_timeout;
         let until = deadline.end().map_or(too_slow, |end| end.min(too_slow));
         let source = source.unwrap_or(Ipv6Addr::UNSPECIFIED.into());
-        let reading = body::read(&mut body, limit, self.budget.claim(source, arrived));
-        match timeout_at(until.into(), reading).await {
-            Ok(Ok(body)) => Ok(body),
-            Ok(Err(Unread::TooLarge)) => Err(HttpError::body_too_large(limit)),
-            Ok(Err(Unread::Broken(error))) => Err(HttpError::broken_body(&error)),
-            Ok(Err(Unread::Full)) => {
+        let claim = self.budget.claim(source, arrived);
+        match body::read(&mut body, limit, until, claim).await {
+            Ok(body) => Ok(body),
+            Err(Unread::TooLarge) => Err(HttpError::body_too_large(limit)),
+            Err(Unread::Broken(error)) => Err(HttpError::broken_body(&error)),
+            Err(Unread::Full) => {
                 discard(body, limit, until).await;
                 Err(HttpError::no_memory())
             }
-            Err(_) if until < too_slow => Err(HttpError::deadline_passed()),
-            Err(_) => Err(HttpError::body_too_slow(limits.body_timeout)),
+            Err(Unread::Late) if until < too_slow => Err(HttpError::deadline_passed()),
+            Err(Unread::Late) => Err(HttpError::body_too_slow(limits.body_timeout)),
         }
     }
 
@@ -422,7 +422,7 @@ impl Service {
         let decision = &answer.decision;
         let revision = view.table.revision();
         let metrics = &self.webhook.metrics;
-        let warnings: Vec<_> = decision.warnings().iter().map(Warning::as_str).collect();
+        let warnings: Vec<_> = answer.warnings.iter().map(Warning::as_str).collect();
         metrics.decided(decision, &warnings, elapsed);
         telemetry::reviewed(answer, &warnings, revision, elapsed);
         if let Some(events) = &self.webhook.events {

@@ -46,36 +46,48 @@ pub enum Ending {
 }
 
 impl Decided {
-    /// A decision about a Pod that names a class or is denied. The many that have nothing to do with GPUs would leave no room
-    /// for it.
+    /// Whether a decision is kept: one about a Pod that names a class or is denied. The many that have nothing to do with
+    /// GPUs would leave no room for it.
     #[must_use]
-    pub fn of(answer: &Answer<'_>, at: Timestamp) -> Option<Self> {
-        let decision = &answer.decision;
-        let reason = decision.reason;
-        if matches!(
+    pub const fn is_kept(reason: Reason) -> bool {
+        !matches!(
             reason,
             Reason::NotPodCreate | Reason::MirrorPod | Reason::NoClass
-        ) {
-            return None;
-        }
+        )
+    }
+
+    /// What an answer decided, in the memory of an older decision, so that none is allocated for each review.
+    #[must_use]
+    pub fn of(answer: &Answer<'_>, at: Timestamp, older: Option<Self>) -> Self {
+        let decision = &answer.decision;
         let subject = &answer.subject;
-        let warnings = decision.warnings();
+        let older = older.map(|it| (it.namespace, it.name, it.class, it.pools));
+        let (namespace, name, class, pools) = older.unwrap_or_default();
         let sentence = |it: &Warning| {
             let sentence = it.to_string();
             let own = sentence.strip_prefix("berth: ").unwrap_or(&sentence);
             shown::message(own).into_owned()
         };
-        Some(Self {
+        Self {
             at,
-            namespace: subject.namespace.to_string(),
-            name: subject.name.to_string(),
+            namespace: written(namespace, &subject.namespace),
+            name: written(name, &subject.name),
             dry_run: subject.dry_run,
-            reason,
-            class: decision.class.map(str::to_owned),
-            pools: decision.pool().map(str::to_owned),
+            reason: decision.reason,
+            class: decision
+                .class
+                .map(|it| written(class.unwrap_or_default(), it)),
+            pools: decision
+                .pool()
+                .map(|it| written(pools.unwrap_or_default(), it)),
             message: decision.message.clone(),
-            warnings: warnings.iter().take(WARNINGS).map(sentence).collect(),
-        })
+            warnings: answer
+                .warnings
+                .iter()
+                .take(WARNINGS)
+                .map(sentence)
+                .collect(),
+        }
     }
 
     /// How it ended for the Pod.
@@ -89,4 +101,11 @@ impl Decided {
             },
         }
     }
+}
+
+/// A text in the memory of another.
+fn written(mut other: String, text: &str) -> String {
+    other.clear();
+    other.push_str(text);
+    other
 }

@@ -260,7 +260,18 @@ fn a_decision_is_kept_where_it_is_about_a_class() {
     let decided = |pod: &Value| {
         let body = review_of(pod).to_string();
         let answer = review(body.as_bytes(), &view).expect("readable");
-        Decided::of(&answer, Timestamp::UNIX_EPOCH)
+        let of = |older| Decided::of(&answer, Timestamp::UNIX_EPOCH, older);
+        let anew = Decided::is_kept(answer.decision.reason).then(|| of(None));
+        let older = Decided {
+            namespace: "a-longer-one".to_owned(),
+            name: "older".to_owned(),
+            class: Some("older".to_owned()),
+            pools: Some("older".to_owned()),
+            message: Some("older".to_owned()),
+            ..of(None)
+        };
+        assert!(anew.is_none() || anew == Some(of(Some(older))));
+        anew
     };
     let mut pod = testing::pod(json!({}));
     let placed = decided(&pod).expect("kept");

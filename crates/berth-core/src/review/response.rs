@@ -4,7 +4,7 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 
 use crate::{
-    outcome::{Reason, Verdict},
+    outcome::{Reason, Verdict, Warning},
     shown,
 };
 
@@ -14,6 +14,7 @@ use super::Decision;
 pub(super) fn write(
     uid: &str,
     decision: &Decision<'_>,
+    warnings: &[Warning],
     patch: Option<&str>,
     revision: &str,
 ) -> Vec<u8> {
@@ -36,7 +37,7 @@ pub(super) fn write(
     if let Some(message) = &decision.message {
         status(&mut out, decision.reason, message);
     }
-    warnings(&mut out, decision);
+    warn(&mut out, warnings);
     annotations(&mut out, decision, revision);
     out.push_str("}}");
     out.into_bytes()
@@ -57,8 +58,7 @@ fn status(out: &mut String, reason: Reason, message: &str) {
     out.push('}');
 }
 
-fn warnings(out: &mut String, decision: &Decision<'_>) {
-    let warnings = decision.warnings();
+fn warn(out: &mut String, warnings: &[Warning]) {
     if warnings.is_empty() {
         return;
     }
@@ -92,8 +92,9 @@ fn annotations(out: &mut String, decision: &Decision<'_>, revision: &str) {
 }
 
 fn string(out: &mut String, text: &str) {
-    let escapes = |byte: u8| byte < b' ' || byte == b'"' || byte == b'\\';
-    if text.bytes().any(escapes) {
+    // to the end, since the compiler makes vector instructions of that
+    let escapes = |byte: u8| matches!(byte, ..b' ' | b'"' | b'\\');
+    if text.bytes().fold(false, |any, byte| any | escapes(byte)) {
         out.push_str(&serde_json::to_string(text).expect("a string serialises"));
     } else {
         out.push('"');

@@ -1,8 +1,15 @@
 //! A request's body: read into one buffer, which the budget counts.
 
+use std::{
+    future::poll_fn,
+    pin::{Pin, pin},
+    task::Poll,
+    time::Instant,
+};
+
 use axum::body::{Body, Bytes, HttpBody};
 use http_body_util::BodyExt;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep_until};
 
 use super::{
     budget::{Claim, Full},
@@ -28,6 +35,8 @@ pub(super) enum Unread {
     /// The budget of all bodies is used up.
     Full,
     Broken(axum::Error),
+    /// It was not there in time.
+    Late,
 }
 
 impl From<Full> for Unread {
@@ -49,21 +58,44 @@ impl From<Counted> for Bytes {
     }
 }
 
-/// Reads a body of at most `limit` bytes, unless it is told to make room for another.
+/// Reads a body of at most `limit` bytes until then, unless it is told to make room for another.
 pub(super) async fn read(
     body: &mut Body,
     limit: usize,
+    until: Instant,
     (claim, told): (Claim, oneshot::Receiver<()>),
 ) -> Result<Counted, Unread> {
-    let read = tokio::select! {
-        biased;
-        _ = told => Err(Unread::Full),
-        counted = collect(body, limit, claim) => counted,
+    let mut collecting = pin!(collect(body, limit, claim));
+    let read = if let Some(read) = soon(&mut collecting).await {
+        read
+    } else {
+        tokio::select! {
+            biased;
+            _ = told => Err(Unread::Full),
+            read = collecting => read,
+            () = sleep_until(until.into()) => Err(Unread::Late),
+        }
     };
     // not before nobody listens: whoever still did would be woken by it, and so would another thread, to look for work
     let mut counted = read?;
     counted.claim.whole();
     Ok(counted)
+}
+
+/// What comes when it is asked for twice: most bodies come with their heads, and hyper reads them when they are first
+/// asked for. Nothing that a body may have to wait for is begun before, no timer above all.
+async fn soon<F: Future + Unpin>(coming: &mut F) -> Option<F::Output> {
+    let mut is_second = false;
+    poll_fn(|context| match Pin::new(&mut *coming).poll(context) {
+        Poll::Ready(there) => Poll::Ready(Some(there)),
+        Poll::Pending if is_second => Poll::Ready(None),
+        Poll::Pending => {
+            is_second = true;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await
 }
 
 async fn collect(body: &mut Body, limit: usize, claim: Claim) -> Result<Counted, Unread> {
@@ -121,15 +153,14 @@ impl Counted {
 mod tests {
     use std::{
         net::Ipv4Addr,
-        pin::pin,
         sync::{
             Arc,
             atomic::{AtomicUsize, Ordering},
         },
-        task::{Context, Poll, Wake},
-        time::Instant,
+        task::{Context, Wake},
     };
 
+    use futures_util::{StreamExt, stream};
     use prometheus_client::metrics::gauge::Gauge;
 
     use super::*;
@@ -150,12 +181,51 @@ mod tests {
         let woken = Arc::new(Wakes::default());
         let waker = Arc::clone(&woken).into();
         let mut body = Body::from("a review");
-        let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), Instant::now());
-        let reading = pin!(read(&mut body, 1 << 10, claim));
+        let now = Instant::now();
+        let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), now);
+        let reading = pin!(read(&mut body, 1 << 10, now, claim));
         let Poll::Ready(Ok(read)) = reading.poll(&mut Context::from_waker(&waker)) else {
             panic!("it is there");
         };
         assert_eq!(read.as_ref(), b"a review");
         assert_eq!(woken.0.load(Ordering::Relaxed), 0);
+    }
+
+    /// There is no runtime here, and so a timer would panic.
+    #[test]
+    fn a_body_that_comes_when_it_is_asked_for_starts_no_timer() {
+        let budget = Budget::new(1 << 20, Gauge::default());
+        let woken = Arc::new(Wakes::default());
+        let waker = Arc::clone(&woken).into();
+        let mut context = Context::from_waker(&waker);
+        let mut is_asked_for = false;
+        let chunks = stream::poll_fn(move |_| {
+            if is_asked_for {
+                return Poll::Ready(None);
+            }
+            is_asked_for = true;
+            Poll::Pending
+        });
+        let first = stream::once(async { Ok::<_, axum::Error>(Bytes::from("a review")) });
+        let mut body = Body::from_stream(chunks.chain(first));
+        let now = Instant::now();
+        let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), now);
+        let mut reading = pin!(read(&mut body, 1 << 10, now, claim));
+        assert!(reading.as_mut().poll(&mut context).is_pending());
+        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+        let Poll::Ready(Ok(read)) = reading.poll(&mut context) else {
+            panic!("it is there");
+        };
+        assert_eq!(read.as_ref(), b"a review");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_late() {
+        let budget = Budget::new(1 << 20, Gauge::default());
+        let mut body = Body::from_stream(stream::pending::<Result<Bytes, axum::Error>>());
+        let now = Instant::now();
+        let claim = budget.claim(Ipv4Addr::LOCALHOST.into(), now);
+        let read = read(&mut body, 1 << 10, now, claim).await;
+        assert!(matches!(read, Err(Unread::Late)));
     }
 }

@@ -6,12 +6,14 @@
 
 use std::{
     collections::HashMap,
+    mem,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use prometheus_client::metrics::gauge::Gauge;
+use slab::Slab;
 use tokio::sync::{Notify, oneshot};
 
 use crate::accept::Occupant;
@@ -36,8 +38,7 @@ pub(super) struct Budget {
 #[derive(Debug, Default)]
 struct Ledger {
     held: usize,
-    next: u64,
-    bodies: HashMap<u64, Entry>,
+    bodies: Slab<Entry>,
 }
 
 #[derive(Debug)]
@@ -93,11 +94,7 @@ impl Budget {
             bytes: 0,
             stage: Stage::Arriving(tell),
         };
-        let mut ledger = self.ledger();
-        let id = ledger.next;
-        ledger.next += 1;
-        ledger.bodies.insert(id, entry);
-        drop(ledger);
+        let id = self.ledger().bodies.insert(entry);
         let budget = Arc::clone(self);
         (Claim { budget, id }, told)
     }
@@ -107,9 +104,9 @@ impl Budget {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn ask(&self, id: u64, bytes: usize) -> Asked {
+    fn ask(&self, id: usize, bytes: usize) -> Asked {
         let mut ledger = self.ledger();
-        let Some(before) = ledger.bodies.get(&id).map(|entry| entry.bytes) else {
+        let Some(before) = ledger.bodies.get(id).map(|entry| entry.bytes) else {
             return Asked::Full;
         };
         let after = ledger.held - before + bytes;
@@ -136,16 +133,16 @@ impl Budget {
 }
 
 impl Ledger {
-    fn set(&mut self, id: u64, bytes: usize) {
-        if let Some(entry) = self.bodies.get_mut(&id) {
+    fn set(&mut self, id: usize, bytes: usize) {
+        if let Some(entry) = self.bodies.get_mut(id) {
             self.held = self.held - entry.bytes + bytes;
             entry.bytes = bytes;
         }
     }
 
     /// Tells as many bodies to leave as it takes, and none where that is not enough.
-    fn make_room(&mut self, id: u64, bytes: usize, missing: usize, limit: usize) -> bool {
-        let Some(asking) = self.bodies.get(&id) else {
+    fn make_room(&mut self, id: usize, bytes: usize, missing: usize, limit: usize) -> bool {
+        let Some(asking) = self.bodies.get(id) else {
             return false;
         };
         let by_source = self.by_source();
@@ -161,11 +158,11 @@ impl Ledger {
             match entry.stage {
                 Stage::Leaving => room += entry.bytes,
                 Stage::Arriving(_) if over_share || slow => {
-                    candidates.push((entry.since, *other, entry.bytes));
+                    candidates.push((entry.since, other, entry.bytes));
                 }
                 // who reads takes no second
                 Stage::Answer(_) if over_share && entry.since.elapsed() >= SLOW => {
-                    candidates.push((entry.since, *other, entry.bytes));
+                    candidates.push((entry.since, other, entry.bytes));
                 }
                 Stage::Arriving(_) | Stage::Whole | Stage::Answer(_) => {}
             }
@@ -190,17 +187,17 @@ impl Ledger {
 
     fn by_source(&self) -> HashMap<IpAddr, usize> {
         let mut sums = HashMap::new();
-        for entry in self.bodies.values() {
+        for (_, entry) in &self.bodies {
             *sums.entry(entry.source).or_default() += entry.bytes;
         }
         sums
     }
 
-    fn send_away(&mut self, id: u64) {
-        let Some(entry) = self.bodies.get_mut(&id) else {
+    fn send_away(&mut self, id: usize) {
+        let Some(entry) = self.bodies.get_mut(id) else {
             return;
         };
-        match std::mem::replace(&mut entry.stage, Stage::Leaving) {
+        match mem::replace(&mut entry.stage, Stage::Leaving) {
             // an error says that the body is gone by itself
             Stage::Arriving(tell) => drop(tell.send(())),
             Stage::Answer(occupant) => occupant.iter().for_each(Occupant::must_go),
@@ -213,7 +210,7 @@ impl Ledger {
 #[derive(Debug)]
 pub(super) struct Claim {
     budget: Arc<Budget>,
-    id: u64,
+    id: usize,
 }
 
 impl Claim {
@@ -238,16 +235,20 @@ impl Claim {
         }
     }
 
-    /// All of the body is there: it makes room for nobody any more.
+    /// All of the body is there: it makes room for nobody any more. Who was promised its room asks again.
     pub(super) fn whole(&mut self) {
-        if let Some(entry) = self.budget.ledger().bodies.get_mut(&self.id) {
-            entry.stage = Stage::Whole;
+        let mut ledger = self.budget.ledger();
+        let entry = ledger.bodies.get_mut(self.id);
+        let was = entry.map(|entry| mem::replace(&mut entry.stage, Stage::Whole));
+        drop(ledger);
+        if let Some(Stage::Leaving) = was {
+            self.budget.freed.notify_waiters();
         }
     }
 
     /// It is an answer since then: if its client does not read it in time, it makes room again.
     pub(super) fn answer(&mut self, occupant: Option<Occupant>, since: Instant) {
-        if let Some(entry) = self.budget.ledger().bodies.get_mut(&self.id) {
+        if let Some(entry) = self.budget.ledger().bodies.get_mut(self.id) {
             entry.stage = Stage::Answer(occupant);
             entry.since = since;
         }
@@ -257,7 +258,7 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut ledger = self.budget.ledger();
-        if let Some(entry) = ledger.bodies.remove(&self.id) {
+        if let Some(entry) = ledger.bodies.try_remove(self.id) {
             ledger.held -= entry.bytes;
         }
         self.budget.show(ledger, true);
@@ -361,6 +362,19 @@ mod tests {
         assert_eq!(fresh.hold_now(10 * MIB), Err(Full));
         assert_eq!(whole.hold_now(MIB), Ok(()), "its answer is smaller");
         assert_eq!(fresh.hold_now(10 * MIB), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_body_that_is_whole_after_all_is_told_that_there_is_no_room() {
+        let budget = budget();
+        let (mut slow, told) = body(&budget, 1, 2 * SLOW);
+        slow.hold_now(60 * MIB).expect("room");
+        let (mut fresh, _told) = new(&budget, 1);
+        let arrives = async {
+            told.await.expect("told");
+            slow.whole();
+        };
+        assert_eq!(tokio::join!(fresh.hold(10 * MIB), arrives).0, Err(Full));
     }
 
     #[tokio::test]
