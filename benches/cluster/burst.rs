@@ -21,7 +21,6 @@ use kube::{
 use crate::{
     Failure,
     chart::{Axis, Line, Panel, draw},
-    measure::shuffled,
     subjects::{CLASS_LABEL, namespace, pod},
 };
 
@@ -58,7 +57,8 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut all = ["berth", "a constant answer", "nothing"].map(Took::new);
     let mut replicas = [Some(&mut berth), Some(&mut constant), None];
     for turn in 0..TURNS {
-        for i in shuffled(turn, all.len()) {
+        // three turns are too few for chance
+        for i in (0..replicas.len()).map(|i| (turn + i) % 3) {
             all[i].turn(&client, replicas[i].as_deref_mut()).await?;
         }
     }

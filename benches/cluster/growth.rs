@@ -203,7 +203,7 @@ pub(crate) async fn run(control_plane: &ControlPlane) -> Result<(), Failure> {
     };
     let base = median(nothing.times.iter().map(|time| time.1).collect());
     println!(
-        "\ndry runs of one Pod of {} bytes, one at a time, {} rounds at most: ms at the median, and what is added by classes",
+        "\ndry runs of a Pod of some {} bytes, one at a time, {} rounds at most: ms at the median, and what is added by classes",
         nothing.pod().to_string().len(),
         rounds - 1
     );

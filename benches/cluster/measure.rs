@@ -77,8 +77,8 @@ impl fmt::Display for Mode {
     }
 }
 
-/// The numbers below `count` in an order of the round's own, the same in each run. With one order for all rounds, who follows
-/// whom would be in the figures: a create finds the caches as the one before it has left them.
+/// The numbers below `count`, shuffled: in another order each round, in the same orders each run. With one order, who
+/// follows whom would be in the figures: a create finds the caches as the one before it has left them.
 pub(crate) fn shuffled(round: usize, count: usize) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     fastrand::Rng::with_seed(round as u64).shuffle(&mut order);

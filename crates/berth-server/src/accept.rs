@@ -163,7 +163,7 @@ impl Gate {
         service_fn(move |peer| ready(Ok(gate.seat(answers.clone(), peer))))
     }
 
-    /// What answers a peer that has just been accepted, with the seat that is kept for it.
+    /// What answers a peer that has just been accepted, with its seat, or with none where there is no room.
     #[must_use]
     pub fn seat<A: Answers>(&self, answers: A, peer: SocketAddr) -> Seated<Followed<A>> {
         let reservation = self.reserve(peer);
@@ -206,7 +206,7 @@ impl Gate {
 
 /// What answers a request of whoever is on the connection.
 pub trait Answers: Clone + Send + 'static {
-    /// The answer. `occupant` is `None` in tests without a connection.
+    /// The answer. `occupant` is `None` where there is no seat.
     fn answer(
         self,
         request: Request,

@@ -1,7 +1,7 @@
 //! The board: a page on the admin port for who would rather look than read. What it shows is in [`berth_core::board`].
 //!
 //! ```text
-//!   sources ─▶ Board ◀─ webhook           a change, and a decision: no more than a push
+//!   sources ─▶ Board ◀─ webhook           a change, and a decision: no more than a copy
 //!                │
 //!              keeper ─▶ Page ─▶ streams  made while somebody watches, twice a second at most
 //! ```
@@ -143,7 +143,8 @@ impl Board {
         self.0.changed.notify_one();
     }
 
-    /// Takes what a review came to, in place of the oldest. It holds the lock for as long as it takes to copy some names.
+    /// Takes what a review came to, in place of the oldest. It holds the lock while names, a message and some sentences are
+    /// copied.
     pub(crate) fn decided(&self, answer: &Answer<'_>) {
         if !Decided::is_kept(answer.decision.reason) {
             return;

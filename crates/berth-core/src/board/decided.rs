@@ -56,13 +56,13 @@ impl Decided {
         )
     }
 
-    /// What an answer decided, in the memory of an older decision, so that none is allocated for each review.
+    /// What an answer decided, in the memory of the oldest decision, so that none is allocated for each review.
     #[must_use]
-    pub fn of(answer: &Answer<'_>, at: Timestamp, older: Option<Self>) -> Self {
+    pub fn of(answer: &Answer<'_>, at: Timestamp, oldest: Option<Self>) -> Self {
         let decision = &answer.decision;
         let subject = &answer.subject;
-        let older = older.map(|it| (it.namespace, it.name, it.class, it.pools));
-        let (namespace, name, class, pools) = older.unwrap_or_default();
+        let oldest = oldest.map(|it| (it.namespace, it.name, it.class, it.pools));
+        let (namespace, name, class, pools) = oldest.unwrap_or_default();
         let sentence = |it: &Warning| {
             let sentence = it.to_string();
             let own = sentence.strip_prefix("berth: ").unwrap_or(&sentence);
@@ -70,16 +70,16 @@ impl Decided {
         };
         Self {
             at,
-            namespace: written(namespace, &subject.namespace),
-            name: written(name, &subject.name),
+            namespace: copied_into(namespace, &subject.namespace),
+            name: copied_into(name, &subject.name),
             dry_run: subject.dry_run,
             reason: decision.reason,
             class: decision
                 .class
-                .map(|it| written(class.unwrap_or_default(), it)),
+                .map(|it| copied_into(class.unwrap_or_default(), it)),
             pools: decision
                 .pool()
-                .map(|it| written(pools.unwrap_or_default(), it)),
+                .map(|it| copied_into(pools.unwrap_or_default(), it)),
             message: decision.message.clone(),
             warnings: answer
                 .warnings
@@ -103,8 +103,8 @@ impl Decided {
     }
 }
 
-/// A text in the memory of another.
-fn written(mut other: String, text: &str) -> String {
+/// Copies a text into the memory of another.
+fn copied_into(mut other: String, text: &str) -> String {
     other.clear();
     other.push_str(text);
     other

@@ -215,13 +215,14 @@ impl Framing {
     }
 }
 
-/// Whether what has come of a line of a head, or its last byte at least, is of another header than the two.
+/// Whether a line of a head, as far as it has come, is of another header than these two. The bytes before the last were
+/// looked at as they came. A line that ended after a blank would look like the end of the head.
 fn is_another_header(line: &[u8]) -> bool {
     let Some((last, before)) = line.split_last() else {
         return false;
     };
-    let is_of = |name: &[u8]| name.get(before.len()).is_none_or(|byte| byte == last);
-    *last != b'\r' && !is_of(CODINGS) && !is_of(LENGTH)
+    let may_be = |name: &[u8]| name.get(before.len()).is_none_or(|byte| byte == last);
+    !last.is_ascii_whitespace() && !may_be(CODINGS) && !may_be(LENGTH)
 }
 
 #[cfg(test)]

@@ -51,7 +51,7 @@ struct Taken {
 struct Stage(AtomicU64);
 
 impl Stage {
-    /// No request has been answered. Above it are the times of the last answers, in nanoseconds.
+    /// No request has been answered. Above it are the times of the last answers, in nanoseconds since `Seats::began`.
     const NEW: u64 = 0;
     /// A review has arrived whole, and has no answer yet.
     const BUSY: u64 = u64::MAX;
@@ -60,17 +60,13 @@ impl Stage {
         self.0.load(Ordering::Acquire)
     }
 
-    fn is_busy(&self) -> bool {
-        self.get() == Self::BUSY
-    }
-
-    fn busy(&self) {
+    fn set_busy(&self) {
         self.0.store(Self::BUSY, Ordering::Release);
     }
 
-    fn answered(&self, after: Duration) {
-        let after = u64::try_from(after.as_nanos()).unwrap_or(Self::BUSY);
-        let at = after.clamp(Self::NEW + 1, Self::BUSY - 1);
+    fn set_answered(&self, since_began: Duration) {
+        let nanoseconds = u64::try_from(since_began.as_nanos()).unwrap_or(Self::BUSY);
+        let at = nanoseconds.clamp(Self::NEW + 1, Self::BUSY - 1);
         self.0.store(at, Ordering::Release);
     }
 }
@@ -137,15 +133,16 @@ fn leaver(taken: &HashMap<SocketAddr, Taken>, source: IpAddr, most: usize) -> Op
     let share = (most / by_source.len()).max(1);
     let within_share = |source: IpAddr| by_source.get(&source).is_none_or(|held| *held <= share);
     let newcomer_within = within_share(source);
-    let may_go = taken
-        .iter()
-        .filter(|(peer, one)| !one.stage.is_busy() || newcomer_within && !within_share(peer.ip()));
-    let goes = may_go.min_by_key(|(peer, one)| {
-        let stage = one.stage.get();
-        let busy = stage == Stage::BUSY;
-        (busy, within_share(peer.ip()), stage, one.since)
+    // each stage is read once, since it may change at any time
+    let staged = taken.iter().map(|(peer, one)| (peer, one, one.stage.get()));
+    let may_go = staged.filter(|(peer, _, stage)| {
+        *stage != Stage::BUSY || newcomer_within && !within_share(peer.ip())
     });
-    goes.map(|(peer, _)| *peer)
+    let goes = may_go.min_by_key(|(peer, one, stage)| {
+        let busy = *stage == Stage::BUSY;
+        (busy, within_share(peer.ip()), *stage, one.since)
+    });
+    goes.map(|(peer, ..)| *peer)
 }
 
 /// A seat that is kept for a connection. It is given back when it is dropped before anyone sits down: a connection can
@@ -226,12 +223,12 @@ impl Occupant {
 
     /// Its review is there: until the answer, the connection makes room for nobody who has as much.
     pub fn has_sent(&self) {
-        self.stage.busy();
+        self.stage.set_busy();
     }
 
     /// It has its answer.
     pub(super) fn is_answered(&self) {
-        self.stage.answered(self.seats.began.elapsed());
+        self.stage.set_answered(self.seats.began.elapsed());
     }
 
     /// It does not read its answer: the connection ends.
@@ -294,7 +291,9 @@ mod tests {
 
     fn answered(seats: &Seats, peers: &[SocketAddr]) {
         for peer in peers {
-            seats.taken()[peer].stage.answered(seats.began.elapsed());
+            seats.taken()[peer]
+                .stage
+                .set_answered(seats.began.elapsed());
         }
     }
 
@@ -311,7 +310,7 @@ mod tests {
         answered(&seats, &[peer(1, 13), peer(1, 14)]);
         for (port, goes) in [(21, vec![1, 2, 3]), (22, vec![0, 1, 2, 3])] {
             newcomers.push(sit(&seats, peer(1, port)).0);
-            seats.taken()[&peer(1, port)].stage.busy();
+            seats.taken()[&peer(1, port)].stage.set_busy();
             let goes: Vec<_> = goes.into_iter().map(|n| peers[n]).collect();
             assert_eq!(gone(&mut taken), goes);
         }
@@ -322,7 +321,7 @@ mod tests {
         let peers = [peer(1, 1), peer(2, 1)];
         let (seats, mut taken) = seats(2, &peers);
         for busy in peers {
-            seats.taken()[&busy].stage.busy();
+            seats.taken()[&busy].stage.set_busy();
         }
         assert_eq!(seats.reserve(peer(3, 1)).err(), Some(Full));
         assert_eq!(gone(&mut taken), []);
@@ -365,7 +364,7 @@ mod tests {
         let flood = [peer(1, 1), peer(1, 2), peer(1, 3)];
         let (seats, mut taken) = seats(3, &flood);
         for busy in flood {
-            seats.taken()[&busy].stage.busy();
+            seats.taken()[&busy].stage.set_busy();
         }
         assert_eq!(seats.reserve(peer(1, 4)).err(), Some(Full));
         let _newcomer = sit(&seats, peer(2, 1));

@@ -58,7 +58,7 @@ impl From<Counted> for Bytes {
     }
 }
 
-/// Reads a body of at most `limit` bytes until then, unless it is told to make room for another.
+/// Reads a body of at most `limit` bytes no later than `until`, unless it is told to make room for another.
 pub(super) async fn read(
     body: &mut Body,
     limit: usize,
@@ -66,7 +66,7 @@ pub(super) async fn read(
     (claim, told): (Claim, oneshot::Receiver<()>),
 ) -> Result<Counted, Unread> {
     let mut collecting = pin!(collect(body, limit, claim));
-    let read = if let Some(read) = soon(&mut collecting).await {
+    let read = if let Some(read) = poll_twice(&mut collecting).await {
         read
     } else {
         tokio::select! {
@@ -82,11 +82,11 @@ pub(super) async fn read(
     Ok(counted)
 }
 
-/// What comes when it is asked for twice: most bodies come with their heads, and hyper reads them when they are first
-/// asked for. Nothing that a body may have to wait for is begun before, no timer above all.
-async fn soon<F: Future + Unpin>(coming: &mut F) -> Option<F::Output> {
+/// Polls twice, and starts nothing before that, above all no timer: most bodies come with their heads, and hyper reads
+/// them when they are first asked for.
+async fn poll_twice<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let mut is_second = false;
-    poll_fn(|context| match Pin::new(&mut *coming).poll(context) {
+    poll_fn(|context| match Pin::new(&mut *future).poll(context) {
         Poll::Ready(there) => Poll::Ready(Some(there)),
         Poll::Pending if is_second => Poll::Ready(None),
         Poll::Pending => {

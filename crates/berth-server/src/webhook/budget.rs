@@ -235,13 +235,13 @@ impl Claim {
         }
     }
 
-    /// All of the body is there: it makes room for nobody any more. Who was promised its room asks again.
+    /// All of the body is there: from now on it makes room for nobody. Who waits for its room asks again.
     pub(super) fn whole(&mut self) {
         let mut ledger = self.budget.ledger();
         let entry = ledger.bodies.get_mut(self.id);
-        let was = entry.map(|entry| mem::replace(&mut entry.stage, Stage::Whole));
+        let before = entry.map(|entry| mem::replace(&mut entry.stage, Stage::Whole));
         drop(ledger);
-        if let Some(Stage::Leaving) = was {
+        if let Some(Stage::Leaving) = before {
             self.budget.freed.notify_waiters();
         }
     }
