@@ -47,7 +47,9 @@ fn compare() {
         .measurement_time(Duration::from_secs(1))
         .sample_size(20)
         .configure_from_args();
-    for (name, cases) in groups() {
+    // what is hostile is held to a bound by `make instructions`, and has no answer to compare
+    let answered = groups().into_iter().filter(|(name, _)| *name != "hostile");
+    for (name, cases) in answered {
         let mut group = criterion.benchmark_group(name);
         let cases: Vec<Case> = cases.iter().map(|(_, make)| make()).collect();
         for case in &cases {

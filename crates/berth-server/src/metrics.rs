@@ -7,24 +7,20 @@ use std::{
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
-    metrics::{counter::Counter, family::Family, gauge::Gauge, histogram::Histogram, info::Info},
+    metrics::{counter::Counter, family::Family, gauge::Gauge, info::Info},
     registry::Registry,
 };
 
 use crate::{COMMIT, process::Process, state::NotReady};
 use berth_core::{live::Room, outcome::Reason, review::Decision, table::AllocationTable};
 
+use durations::Durations;
 use pools::Pools;
 use reviews::Reviews;
 
+mod durations;
 pub mod pools;
 mod reviews;
-
-/// Seconds; a review takes microseconds, and its body may take longer to arrive.
-const DURATIONS: [f64; 14] = [
-    25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 100e-3, 500e-3, 1.0,
-    5.0,
-];
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct WarningLabel {
@@ -113,7 +109,7 @@ pub struct Metrics {
     registry: Registry,
     reviews: Reviews,
     warnings: Family<WarningLabel, Counter>,
-    duration: Histogram,
+    duration: Durations,
     table_info: Family<Revision, Gauge>,
     table_classes: Gauge,
     table_pools: Gauge,
@@ -163,7 +159,7 @@ impl Default for Metrics {
             registry: Registry::default(),
             reviews: Reviews::default(),
             warnings: Family::default(),
-            duration: Histogram::new(DURATIONS),
+            duration: Durations::default(),
             table_info: Family::default(),
             table_classes: Gauge::default(),
             table_pools: Gauge::default(),
@@ -338,7 +334,7 @@ impl Metrics {
 
     fn answered(&self, reason: Reason, class: Option<&str>, pool: Option<&str>, elapsed: Duration) {
         self.reviews.count(reason, class, pool);
-        self.duration.observe(elapsed.as_secs_f64());
+        self.duration.observe(elapsed);
     }
 
     /// Shows the table in force.
