@@ -304,6 +304,9 @@ mod tests {
         let other = "Trailer: x\r\nConnection: close\r\nX: Content-Length: 99";
         let head = CHUNKED.replace("Transfer", &format!("{other}\r\nTransfer"));
         assert!(exceeds(&format!("{head}100\r\n")));
+        // nor is a line that begins with a blank, and is then passed over, the end of the head
+        let head = CHUNKED.replace("\r\n\r\n", "\r\n\x0cX: y\r\n");
+        assert!(!exceeds(&format!("{head}ffffff\r\n")));
         // nor is one in a trailer, or in the body of the request after one in chunks
         assert!(!exceeds(&format!("{CHUNKED}0\r\nNo: x\r\n100: y\r\n\r\n")));
         assert!(!exceeds(&format!("{CHUNKED}0\r\n\r\n{plain}")));

@@ -53,8 +53,7 @@ impl EncodeMetric for Durations {
         let Self(counts) = self;
         let sum = Duration::from_nanos(counts.nanoseconds.load(Ordering::Relaxed));
         let numbers = counts.buckets.iter().map(|it| it.load(Ordering::Relaxed));
-        // prometheus-client writes the largest number as infinity
-        let bounds = BOUNDS.into_iter().chain(iter::once(f64::MAX));
+        let bounds = BOUNDS.into_iter().chain(iter::once(f64::INFINITY));
         let buckets: Vec<(f64, u64)> = bounds.zip(numbers).collect();
         // of what is shown, whatever is counted in the meantime
         let count = buckets.iter().map(|bucket| bucket.1).sum();
