@@ -11,6 +11,7 @@ use std::{
 
 use axum::http::Request;
 use berth_cluster::{Certificate, Homelab, Options, Replicas, Serving, Setup, Source};
+use berth_core::names::CLASS_LABEL;
 use k8s_openapi::api::core::v1::Pod;
 use kube::{
     Api, Client,
@@ -21,7 +22,7 @@ use kube::{
 use crate::{
     Failure,
     chart::{Axis, Line, Panel, draw},
-    subjects::{CLASS_LABEL, namespace, pod},
+    subjects::{namespace, pod},
 };
 
 /// Creates of one turn, and how many of them are under way at once.
@@ -56,9 +57,10 @@ pub(crate) async fn run() -> Result<(), Failure> {
     let mut constant = Replicas::start(&homelab, &setup(env::current_exe()?), &[]).await?;
     let mut all = ["berth", "a constant answer", "nothing"].map(Took::new);
     let mut replicas = [Some(&mut berth), Some(&mut constant), None];
+    let count = all.len();
     for turn in 0..TURNS {
         // three turns are too few for chance
-        for i in (0..replicas.len()).map(|i| (turn + i) % 3) {
+        for i in (turn..turn + count).map(|i| i % count) {
             all[i].turn(&client, replicas[i].as_deref_mut()).await?;
         }
     }

@@ -8,6 +8,7 @@ use std::{
 };
 
 use berth_cluster::{ControlPlane, PATIENCE, Serving, until};
+use berth_core::names::CLASS_LABEL;
 use k8s_openapi::{
     ByteString,
     api::{
@@ -33,8 +34,6 @@ use crate::{
 
 /// The class of the Pods: a number that the table has.
 const CLASS: usize = 4;
-/// The label that names it.
-pub(crate) const CLASS_LABEL: &str = "berth.dev/workload-class";
 /// The label of the namespaces.
 pub(crate) const LABEL: &str = "bench";
 
