@@ -1,6 +1,8 @@
 //! The decision about a Pod, as data: the rules fill it, [`patch`](crate::patch) renders it, and the log, the audit
 //! annotations, the warnings and `berth preview` read it. Nothing guesses it back out of a patch.
 
+use smallvec::SmallVec;
+
 use crate::{
     accelerators::Vendor,
     json::Text,
@@ -22,7 +24,7 @@ pub struct Placement<'a> {
     /// What was done to the node affinity.
     pub affinity: NodeAffinity<'a>,
     /// What was done about each taint of the group, in their order.
-    pub taints: Vec<TaintDecision>,
+    pub taints: TaintDecisions,
     /// Every container, init containers first, in their order.
     pub containers: Vec<ContainerPlacement<'a>>,
     /// The container that the GPU is for, and how it was found.
@@ -78,6 +80,9 @@ pub enum TermDecision {
     /// It becomes one term for each alternative of the group, with that alternative ANDed into it (rule 2).
     Multiplied,
 }
+
+/// What was done about each taint of a group. Most groups have one or two.
+pub type TaintDecisions = SmallVec<[TaintDecision; 2]>;
 
 /// What was done about one taint (rules 10 to 12).
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -2,6 +2,8 @@
 //!
 //! [`place`] chooses the group. A rule is a function of the Pod and the group that gives its part of the [`Placement`].
 
+use smallvec::SmallVec;
+
 use crate::{
     labels::Labels,
     live::{Plan, Wish},
@@ -49,6 +51,9 @@ pub struct Creation<'a> {
     pub dry_run: bool,
 }
 
+/// What each group that can serve the Pod would do; mostly, there is one.
+type Placements<'a> = SmallVec<[Placement<'a>; 1]>;
+
 /// Chooses the group, and decides what its Pod needs (rule 0): the first group for which nothing is to do, else the first
 /// for which only our annotation is missing, else by the room that the groups have.
 pub fn place<'a>(
@@ -62,7 +67,7 @@ pub fn place<'a>(
     let node = node(spec, view, class)?;
     bounds::containers(spec)?;
     let resources = gpu_requests::named(spec, &view.table);
-    let (mut placements, mut denials) = (Vec::new(), Vec::new());
+    let (mut placements, mut denials) = (Placements::new(), Vec::new());
     let groups = os::groups(spec, class)?;
     for group in groups.clone() {
         let context = Context {
@@ -88,7 +93,7 @@ pub fn place<'a>(
 
 /// The first group with room (rule 0). A class whose groups no class chooses between asks nobody: there is one.
 fn with_room<'a>(
-    mut placements: Vec<Placement<'a>>,
+    mut placements: Placements<'a>,
     pod: &Pod<'a>,
     creation: Creation<'_>,
     view: &View,

@@ -1,7 +1,7 @@
 //! The response's JSON, written as text: a v1 response repeats uid and GVK, and has patch and patchType together (fact 7).
 //! The patch is base64 text, which kube-rs' own response is not (fact 16).
 
-use base64::{Engine, engine::general_purpose::STANDARD};
+use base64_simd::STANDARD;
 
 use crate::{
     outcome::{Reason, Verdict, Warning},
@@ -31,7 +31,7 @@ pub(super) fn write(
     });
     if let Some(patch) = patch {
         out.push_str(r#","patchType":"JSONPatch","patch":""#);
-        STANDARD.encode_string(patch, &mut out);
+        STANDARD.encode_append(patch, &mut out);
         out.push('"');
     }
     if let Some(message) = &decision.message {

@@ -1,5 +1,7 @@
 //! What each container says of the group's resource (rules 15, 17 and 18).
 
+use smallvec::SmallVec;
+
 use crate::{
     accelerators::{Kind, vendor_of},
     field,
@@ -25,11 +27,14 @@ pub(super) struct Named<'r, 'a> {
     is_none: bool,
 }
 
-/// Those of every container, init containers first: they are the same for every group.
+/// A list with an entry for each container, init containers first.
+pub(super) type ByContainer<T> = SmallVec<[T; 2]>;
+
+/// The named resources of each container: they are the same for every group.
 pub(super) fn named<'r, 'a>(
     spec: &'r Spec<'a>,
     table: &AllocationTable,
-) -> Vec<Vec<Named<'r, 'a>>> {
+) -> ByContainer<Vec<Named<'r, 'a>>> {
     let of_entry = |(list, name, amount): (&'static str, &'r Text<'a>, &'r Amount<'a>)| {
         let kind = table.kind(name);
         let matters = !matches!(kind, Kind::Other | Kind::Device);
@@ -48,12 +53,12 @@ pub(super) fn named<'r, 'a>(
     init.chain(list(&spec.containers)).map(of).collect()
 }
 
-/// Every container's request, init containers first, in their order.
+/// Every container's request.
 pub(super) fn read<'a>(
     spec: &Spec<'a>,
     resources: &[Vec<Named<'_, 'a>>],
     context: Context<'_>,
-) -> Result<Vec<GpuRequest<'a>>, Denial> {
+) -> Result<ByContainer<GpuRequest<'a>>, Denial> {
     let init = list(&spec.init_containers).iter().enumerate();
     let init = init.map(|(index, container)| {
         let role = if container.restarts() {

@@ -3,13 +3,13 @@
 use crate::{
     api::TaintEffect,
     outcome::{Denial, Reason},
-    placement::TaintDecision,
+    placement::{TaintDecision, TaintDecisions},
     pod::{Spec, TOLERATIONS, Toleration, list, text},
     table::{Group, TolerableTaint},
 };
 
 /// What is done about each taint of the group.
-pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision>, Denial> {
+pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<TaintDecisions, Denial> {
     let there = list(&spec.tolerations);
     let decide = |taint: &TolerableTaint| {
         let mut tolerations = there.iter().enumerate();
@@ -24,7 +24,7 @@ pub(super) fn decide(spec: &Spec<'_>, group: &Group) -> Result<Vec<TaintDecision
             Some((first, _)) => TaintDecision::Tolerated(first),
         }
     };
-    let decisions: Vec<TaintDecision> = group.taints.iter().map(decide).collect();
+    let decisions: TaintDecisions = group.taints.iter().map(decide).collect();
     let added = decisions.iter().filter(|it| **it == TaintDecision::Added);
     let count = there.len() + added.count();
     if count > TOLERATIONS.most {
