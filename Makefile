@@ -3,7 +3,7 @@ CACHE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/berth
 DENY_VERSION := 0.20.2
 DENY := $(CACHE)/cargo-deny-$(DENY_VERSION)/bin/cargo-deny
 
-.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster bench-growth load cold scale fuzz lint fmt clippy deny scripts static image image-test release release-test certs crds docs control-plane
+.PHONY: help run cluster test unit skew instructions instructions-update soak bench bench-cluster bench-growth load cold scale fuzz lint fmt clippy deny scripts static profile image image-test release release-test certs crds docs control-plane
 
 help: ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,13 +46,13 @@ bench-growth: ## measure larger tables, larger Pods, and a burst with two replic
 	cargo bench --locked --bench cluster -- growth
 	cargo bench --locked --bench cluster -- burst
 
-load: ## measure the server with berth and with a constant answer: about 3 minutes
-	cargo build --locked --release
-	cargo run --locked --release --quiet -p xtask --bin load
+load: ## measure the server with berth, as it ships and without a profile, and with a constant answer: 2 minutes, after builds
+	cargo build --locked --release -p berth -p xtask --bin berth --bin load
+	berth=$$(tools/static) && target/release/load "$$berth" target/release/berth
 
 cold: ## measure a review that comes alone, part by part, beside a constant answer: about 4 minutes
 	cargo build --locked --release -p berth -p xtask --bin berth --bin cold
-	cargo run --locked --release --quiet -p xtask --bin cold
+	target/release/cold target/release/berth
 
 scale: ## measure berth preview and the YAML parser alone on 100 to 10,000 documents: seconds
 	cargo build --locked --release -p berth -p xtask --bin berth --bin scale
@@ -87,6 +87,9 @@ scripts:
 
 static: ## build the binary that ships, for ARCH= amd64 or arm64 (this machine's): target/static/ARCH/berth
 	@tools/static $(ARCH)
+
+profile: ## record what the binary that ships is optimized with: 15 minutes (tools/profile says more)
+	@tools/profile
 
 image: ## build the image for ARCHS= (amd64 arm64) as an OCI archive: target/image
 	@tools/image $(ARCHS)

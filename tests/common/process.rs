@@ -1,6 +1,7 @@
 //! `berth serve` as a process that ends with its test.
 
 use std::{
+    ffi::OsStr,
     fs,
     io::{BufRead, BufReader, Read},
     net::{SocketAddr, TcpStream},
@@ -275,7 +276,12 @@ fn self_signed<T>(flags: &[&str], start: impl FnOnce(&[&str]) -> T) -> (T, Strin
 
 /// The binary, without what the environment would tell it.
 pub fn command() -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_berth"));
+    untold(env!("CARGO_BIN_EXE_berth").as_ref())
+}
+
+/// The same of another binary.
+pub fn untold(binary: &OsStr) -> Command {
+    let mut command = Command::new(binary);
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy();
         if name.starts_with("BERTH_") || name.starts_with("OTEL_") {

@@ -28,6 +28,8 @@ mod api_server;
 mod case;
 mod census;
 mod choice;
+#[path = "../common/mod.rs"]
+mod common;
 mod draw;
 
 mod fuzz;
@@ -36,6 +38,7 @@ mod keeps;
 mod live;
 mod nodes;
 mod pod;
+mod profile;
 mod sizes;
 mod table;
 mod validation;

@@ -35,25 +35,22 @@ pub struct Server {
 #[derive(Debug)]
 pub struct Place {
     folder: TempDir,
-    berth: PathBuf,
 }
 
 impl Place {
-    /// A new one, of the release binary beside this tool.
+    /// A new one.
     ///
     /// # Errors
     ///
     /// The binary is not there, or makes no certificate.
-    pub fn new() -> Result<Self, Failure> {
-        let here = env::current_exe()?;
-        let berth = here.with_file_name("berth");
+    pub fn new(berth: &Path) -> Result<Self, Failure> {
         let folder = tempfile::tempdir()?;
-        let mut certs = Command::new(&berth);
+        let mut certs = Command::new(berth);
         certs.args(["certs", "dev", "--out"]).arg(folder.path());
         if !certs.stderr(Stdio::null()).status()?.success() {
             return Err("berth certs dev failed".into());
         }
-        Ok(Self { folder, berth })
+        Ok(Self { folder })
     }
 
     /// A file of it: `tls.crt`, `tls.key`, `ca.crt`, and `answer.json` once it is written.
@@ -62,10 +59,10 @@ impl Place {
         self.folder.path().join(name)
     }
 
-    /// The command of berth with the homelab's table, on `core` alone where one is given.
+    /// The command of a binary of berth with the homelab's table, on `core` alone where one is given.
     #[must_use]
-    pub fn berth(&self, core: Option<usize>) -> Command {
-        let mut command = on(core, &self.berth);
+    pub fn berth(&self, binary: &Path, core: Option<usize>) -> Command {
+        let mut command = on(core, binary);
         let any = "127.0.0.1:0";
         command.args(["serve", "--bind", any, "--admin-bind", any, "--table"]);
         command.arg(example("homelab.yaml"));

@@ -23,6 +23,7 @@ use std::{
     env, fs,
     io::{Read, Write},
     net::{SocketAddr, TcpStream},
+    path::Path,
     process::{Command, Stdio},
     sync::Arc,
     thread,
@@ -81,8 +82,8 @@ fn main() -> Result<(), Failure> {
             })
         }
         Some("constant") => runtime()?.block_on(constant()),
-        None => measure(),
-        Some(other) => Err(format!("no such mode: {other}").into()),
+        Some(berth) => measure(berth.as_ref()),
+        None => Err("usage: cold BERTH".into()),
     }
 }
 
@@ -105,22 +106,22 @@ fn echo(wrap: impl Fn(TcpStream) -> Result<Box<dyn Stream>, Failure>) -> Result<
     }
 }
 
-fn measure() -> Result<(), Failure> {
+fn measure(berth: &Path) -> Result<(), Failure> {
     let cores = pin();
-    let place = Place::new()?;
+    let place = Place::new(berth)?;
     let review = fs::read(example("reviews/vllm-replicaset.json"))?;
     let review: Value = serde_json::from_slice(&review)?;
     let (with, without) = (request(&review), request(&without_class(&review)));
     fs::write(place.file("request"), &with)?;
     let quiet = || {
-        let mut command = place.berth(cores);
+        let mut command = place.berth(berth, cores);
         // it says where it listens, and nothing of a review
         command.args(["--log-level", "warn,berth_server::server=info"]);
         Server::start(&mut command)
     };
     let config = trust(&place)?;
 
-    let berth = Server::start(&mut place.berth(cores))?;
+    let berth = Server::start(&mut place.berth(berth, cores))?;
     let mut logged = Subject::new("logged", berth, Some(&config), &with)?;
     let answer = logged.ask()?;
     fs::write(place.file("answer"), &answer)?;

@@ -1,5 +1,5 @@
-//! `make load`: what the server costs around a review, over keep-alive HTTPS on loopback: berth, and on the same stack
-//! a handler with a constant answer (the floor), in turns. Handshakes are counted apart, by certificate type.
+//! `make load`: what the server costs around a review, over keep-alive HTTPS on loopback: each berth that is named, and on
+//! the same stack a handler with a constant answer (the floor), in turns. Handshakes are counted apart, by certificate type.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,
@@ -46,51 +46,53 @@ struct Measured {
 
 fn main() -> Result<(), Failure> {
     let _ = default_provider().install_default();
-    match env::args().nth(1).as_deref() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
         Some("constant") => runtime()?.block_on(constant()),
-        None => load(),
-        Some(other) => Err(format!("no such mode: {other}").into()),
+        Some(_) => load(&arguments),
+        None => Err("usage: load BERTH...".into()),
     }
 }
 
-fn load() -> Result<(), Failure> {
-    let place = Place::new()?;
+fn load(binaries: &[String]) -> Result<(), Failure> {
+    let place = Place::new(binaries.first().ok_or("no binary")?.as_ref())?;
     let body = fs::read(example("reviews/vllm-replicaset.json"))?;
     let body: Vec<u8> = serde_json::to_vec(&serde_json::from_slice::<serde_json::Value>(&body)?)?;
     let ca = fs::read(place.file("ca.crt"))?;
     let runtime = runtime()?;
 
-    let real = Server::start(&mut place.berth(None))?;
-    let answer = runtime.block_on(one(&client(&ca)?, real.address, &body))?;
-    fs::write(place.file("answer.json"), &answer)?;
+    let mut servers = Vec::new();
+    for binary in binaries {
+        let server = Server::start(&mut place.berth(binary.as_ref(), None))?;
+        let answer = runtime.block_on(one(&client(&ca)?, server.address, &body))?;
+        fs::write(place.file("answer.json"), &answer)?;
+        servers.push((binary.as_str(), server));
+    }
     let floor = Server::start(&mut place.this("constant", None)?)?;
+    servers.push(("a constant answer", floor));
 
-    println!(
-        "a review of {} bytes, an answer of {}",
-        body.len(),
-        answer.len()
-    );
+    println!("a review of {} bytes", body.len());
     for (name, connections, rate) in [
         ("1,000 a second", 4, Some(1_000)),
         ("16 connections, as fast as they can", 16, None),
     ] {
-        let mut measured: [Measured; 2] = Default::default();
+        let mut measured: Vec<Measured> = servers.iter().map(|_| Measured::default()).collect();
         for _ in 0..TURNS {
-            for (server, all) in [&real, &floor].into_iter().zip(&mut measured) {
+            for ((_, server), all) in servers.iter().zip(&mut measured) {
                 let part =
                     runtime.block_on(reviews(server, &client(&ca)?, &body, connections, rate))?;
                 all.add(part);
             }
         }
         println!("\n{name}");
-        for (who, measured) in ["berth", "constant"].into_iter().zip(&mut measured) {
-            println!("  {who:9} {}", measured.line());
+        let floor = measured.last().map_or(0.0, Measured::cpu_per_review);
+        for ((who, _), measured) in servers.iter().zip(&mut measured) {
+            let times = measured.cpu_per_review() / floor;
+            println!(
+                "  {who}: {}, {times:.2} times a constant answer's",
+                measured.line()
+            );
         }
-        let [berth, constant] = measured.map(|measured| measured.cpu_per_review());
-        println!(
-            "  berth takes {:.1} µs of CPU a review more than a constant answer",
-            berth - constant
-        );
     }
     println!("\nfull handshakes, TLS 1.3, one connection after another");
     runtime.block_on(handshakes())
@@ -167,14 +169,14 @@ impl Measured {
                 * 1e3
         };
         format!(
-            "{} reviews, {} errors: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, {:.1} µs CPU a review, {:.1} MiB",
+            "{} reviews, {} errors: p50 {:.2} ms, p99 {:.2} ms, p99.9 {:.2} ms, {:.1} MiB, {:.1} µs CPU a review",
             self.latencies.len(),
             self.errors,
             at(0.5),
             at(0.99),
             at(0.999),
-            self.cpu_per_review(),
-            self.resident_kib as f64 / 1024.0
+            self.resident_kib as f64 / 1024.0,
+            self.cpu_per_review()
         )
     }
 }
